@@ -1,1 +1,159 @@
-//! Placeholder.
+//! One `Db`, two engines: SQLite in a file, or a PostgreSQL server.
+//!
+//! What it is: transactions as closures (`write`, `read`, `lookup`), statements in one portable dialect, errors in the words that callers act
+//! on, migrations, and news of changes (`listen`). An acknowledged write has reached the disk.
+//!
+//! What it is not: it knows no table but `schema_migrations` and `guards`, builds no SQL, and has no clock. It is the only crate that names an engine.
+//!
+//! The portable dialect:
+//!
+//! 1. Placeholders are `$1` to `$n`, in any order, as often as needed; one argument for each number.
+//! 2. Types are UUID, BIGINT, TEXT, BOOLEAN and BLOB, in capitals. An id is never CAST.
+//! 3. Times are BIGINT microseconds, money BIGINT minor units, JSON is TEXT; there are no floating-point numbers.
+//! 4. TEXT holds no NUL and is compared byte by byte, on PostgreSQL too.
+//! 5. `INSERT … ON CONFLICT`, `RETURNING`, row-value keysets, CTEs, windows and partial indexes may be used.
+//! 6. A sum is `CAST(SUM(x) AS BIGINT)`.
+//! 7. No `$1 IS NULL OR …`: build the list of filters.
+//! 8. No `FOR UPDATE`, `ANY`, `ILIKE`, data-modifying CTEs, or deferred constraints.
+//! 9. Every constraint is named `table_column`, the primary key too (`id UUID CONSTRAINT orders_id PRIMARY KEY`); all foreign keys are reported as `foreign_key`.
+//! 10. A rule over several rows first takes its guard row (`Tx::guard`).
+//!
+//! A closure has no effect outside its transaction, may be run more than once, and awaits nothing but the database. A lookup has no snapshot:
+//! each of its statements sees the last commit. Connections to PostgreSQL are not encrypted yet.
+//!
+//! In reading order: `url`, `error`, `value`, `tx`, `closure`, `migration`, `listener`; then an engine: `sqlite` (`connection`, `statement`,
+//! `failure`, `writer`, `readers`, `migrate`), `postgres` (`connection`, `failure`, `session`, `transaction`, `migrate`).
+
+mod closure;
+mod error;
+mod listener;
+mod migration;
+mod postgres;
+mod sqlite;
+mod tx;
+mod url;
+mod value;
+
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, pending};
+
+pub use self::error::Error;
+pub use self::listener::Listener;
+pub use self::migration::Migration;
+use self::postgres::Postgres;
+use self::sqlite::Sqlite;
+pub use self::tx::Tx;
+pub use self::url::DatabaseUrl;
+pub use self::value::{Column, Row, Value};
+
+/// The database. Clones share it.
+#[derive(Clone)]
+pub struct Db {
+    engine: Arc<Engine>,
+}
+
+enum Engine {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
+}
+
+impl Db {
+    /// Opens the database; a SQLite file and its folder are created, readable by nobody else.
+    pub async fn open(url: &DatabaseUrl) -> Result<Self, Error> {
+        let engine = match url {
+            DatabaseUrl::Sqlite(path) => Engine::Sqlite(Sqlite::open(path).await?),
+            DatabaseUrl::Postgres(config) => Engine::Postgres(Postgres::open(config).await?),
+        };
+        Ok(Self { engine: Arc::new(engine) })
+    }
+
+    /// Applies the migrations that the database does not have yet, behind a lock, and counts them.
+    pub async fn migrate(&self, migrations: &[Migration]) -> Result<usize, Error> {
+        match &*self.engine {
+            Engine::Sqlite(sqlite) => sqlite.migrate(migrations).await,
+            Engine::Postgres(postgres) => postgres.migrate(migrations).await,
+        }
+    }
+
+    /// Runs the closure as a transaction; resolves once it is durable. An error rolls it back. Once begun it is run to its end even if the caller goes away.
+    pub async fn write<I, T, E, W>(&self, input: I, work: W) -> Result<T, E>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static,
+    {
+        match &*self.engine {
+            Engine::Sqlite(sqlite) => sqlite.write(input, work).await,
+            Engine::Postgres(postgres) => postgres.write(input, work).await,
+        }
+    }
+
+    /// Runs the closure over one snapshot of the last commit: for lists and reports.
+    pub async fn read<I, T, E, W>(&self, input: I, work: W) -> Result<T, E>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static,
+    {
+        match &*self.engine {
+            Engine::Sqlite(sqlite) => sqlite.read(input, work).await,
+            Engine::Postgres(postgres) => postgres.read(input, work).await,
+        }
+    }
+
+    /// Runs a read by key: on SQLite right here, in a few microseconds, so nothing longer belongs in it.
+    pub async fn lookup<I, T, E, W>(&self, input: I, work: W) -> Result<T, E>
+    where
+        I: Send + Sync,
+        E: From<Error> + Send,
+        W: for<'a> FnOnce(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send,
+    {
+        match &*self.engine {
+            Engine::Sqlite(sqlite) => sqlite.lookup(&input, work),
+            Engine::Postgres(postgres) => postgres.lookup(&input, work).await,
+        }
+    }
+
+    /// Can writes be made? A full disk shows only at a write itself, so that reads go on meanwhile.
+    pub async fn ping(&self) -> Result<(), Error> {
+        match &*self.engine {
+            Engine::Sqlite(sqlite) => sqlite.ping().await,
+            Engine::Postgres(postgres) => postgres.ping().await,
+        }
+    }
+
+    /// Resolves, with the reason, when the writer has given up for good; then the process must end.
+    pub async fn failed(&self) -> String {
+        match &*self.engine {
+            Engine::Sqlite(sqlite) => sqlite.failed().await,
+            Engine::Postgres(_) => pending().await,
+        }
+    }
+
+    /// Listens for the notifications of a channel; the caller looks in its table after each `changed`.
+    pub async fn listen(&self, channel: &'static str) -> Result<Listener, Error> {
+        Ok(match &*self.engine {
+            Engine::Sqlite(_) => Listener::polling(),
+            Engine::Postgres(postgres) => postgres.listen(channel),
+        })
+    }
+
+    /// Finishes the writes that wait and lets the database go. Whatever comes later is refused.
+    pub async fn close(&self) {
+        match &*self.engine {
+            Engine::Sqlite(sqlite) => sqlite.close().await,
+            Engine::Postgres(postgres) => postgres.close().await,
+        }
+    }
+
+    /// The engine and where the data lives, without a secret.
+    pub fn describe(&self) -> String {
+        match &*self.engine {
+            Engine::Sqlite(sqlite) => sqlite.describe(),
+            Engine::Postgres(postgres) => postgres.describe(),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Connections: how they are made, and the ones outside the pool.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use futures_util::future::try_join;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
+
+use super::failure::{failure, text};
+use crate::Error;
+
+const CONNECTIONS: usize = 16;
+const PATIENCE: Duration = Duration::from_secs(5);
+const LIMITS: &str =
+    "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s";
+
+/// The caller's address with what makes a dead server noticed.
+pub(super) fn watchful(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.connect_timeout(config.get_connect_timeout().copied().unwrap_or(PATIENCE));
+    config.keepalives_idle(Duration::from_secs(10));
+    config.keepalives_interval(Duration::from_secs(5));
+    config.keepalives_retries(3);
+    config.tcp_user_timeout(Duration::from_secs(20));
+    if config.get_application_name().is_none() {
+        config.application_name("storehouse");
+    }
+    config
+}
+
+/// The pool. Settings that the address itself gives come last, and so win.
+pub(super) fn pool(config: &Config) -> Result<Pool, Error> {
+    let mut config = config.clone();
+    let given = config.get_options().unwrap_or_default().to_owned();
+    config.options(format!("{LIMITS} {given}"));
+    let manager =
+        Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    let built = Pool::builder(manager)
+        .max_size(CONNECTIONS)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(PATIENCE))
+        .create_timeout(Some(PATIENCE))
+        .recycle_timeout(Some(PATIENCE))
+        .build();
+    built.map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// A connection of its own, without the pool's time limits. It ends with the client.
+pub(super) async fn connect(config: &Config) -> Result<Client, Error> {
+    let connected = config.connect(NoTls).await;
+    let (client, connection) = connected.map_err(|error| Error::Unavailable(text(&error)))?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(error = text(&error), "a PostgreSQL connection ended");
+        }
+    });
+    Ok(client)
+}
+
+/// Listens to a channel for ever, through as many connections as it takes.
+pub(super) async fn listen(config: Config, channel: &'static str, heard: Arc<Notify>) {
+    loop {
+        if let Err(error) = listen_once(&config, channel, &heard).await {
+            tracing::warn!(channel, error = text(&error), "the connection that listens was lost");
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn listen_once(config: &Config, channel: &str, heard: &Notify) -> Result<(), tokio_postgres::Error> {
+    let (client, connection) = config.connect(NoTls).await?;
+    let mut connection = pin!(connection);
+    let listening = async {
+        client.batch_execute(&format!("LISTEN \"{}\"", channel.replace('"', "\"\""))).await?;
+        // Something may have happened while nobody listened.
+        heard.notify_one();
+        Ok(())
+    };
+    let hearing = async {
+        while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+            if let AsyncMessage::Notification(_) = message? {
+                heard.notify_one();
+            }
+        }
+        Ok(())
+    };
+    try_join(listening, hearing).await.map(|_| ())
+}
+
+/// The server must keep text in UTF-8, or what is written is not what is read.
+pub(super) async fn check_encoding(pool: &Pool) -> Result<(), Error> {
+    let client = pool.get().await.map_err(super::failure::pool_failure)?;
+    let row = client.query_one("SHOW server_encoding", &[]).await.map_err(|error| failure(&error).error)?;
+    match row.try_get(0) {
+        Ok("UTF8") => Ok(()),
+        Ok(other) => {
+            Err(Error::Internal(format!("the database keeps text as {other}: make one with ENCODING 'UTF8'")))
+        }
+        Err(error) => Err(Error::Internal(text(&error))),
+    }
+}

@@ -1,0 +1,114 @@
+//! PostgreSQL: a pool of connections, and each write a task of its own. Connections are not encrypted yet.
+
+mod connection;
+mod failure;
+mod migrate;
+mod session;
+mod transaction;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, RwLock};
+use tokio_postgres::Config;
+
+use self::failure::{failure, pool_failure};
+pub(crate) use self::session::{Session, all, execute, rows};
+use self::transaction::Transactions;
+use crate::Error;
+use crate::closure::stopped;
+use crate::listener::{Ear, Listener};
+use crate::migration::Migration;
+use crate::tx::{Access, Tx};
+use crate::url::place;
+
+/// A PostgreSQL database.
+pub(crate) struct Postgres {
+    config: Config,
+    transactions: Arc<Transactions>,
+    /// Shared by the writes that run, and taken whole by the end.
+    running: Arc<RwLock<()>>,
+}
+
+impl Postgres {
+    /// Makes the pool and its first connection, so that a wrong address is known at the start.
+    pub(crate) async fn open(config: &Config) -> Result<Self, Error> {
+        let config = connection::watchful(config);
+        let pool = connection::pool(&config)?;
+        connection::check_encoding(&pool).await?;
+        let transactions = Arc::new(Transactions { pool, retries: AtomicU64::new(0) });
+        Ok(Self { config, transactions, running: Arc::default() })
+    }
+
+    pub(crate) async fn migrate(&self, migrations: &[Migration]) -> Result<usize, Error> {
+        migrate::migrate(&self.config, migrations).await
+    }
+
+    /// Runs to its end as a task of its own, whatever becomes of the caller.
+    pub(crate) async fn write<I, T, E, W>(&self, input: I, work: W) -> Result<T, E>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static,
+    {
+        let running = Arc::clone(&self.running).try_read_owned().map_err(|_| stopped())?;
+        let transactions = Arc::clone(&self.transactions);
+        let task = tokio::spawn(async move {
+            let result = transactions.run(Access::Write, &input, &work).await;
+            drop(running);
+            result
+        });
+        // A task ends without a result only with the runtime that drives it.
+        task.await.unwrap_or_else(|_| Err(Error::OutcomeUnknown.into()))
+    }
+
+    pub(crate) async fn read<I, T, E, W>(&self, input: I, work: W) -> Result<T, E>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static,
+    {
+        self.transactions.run(Access::Read, &input, &work).await
+    }
+
+    pub(crate) async fn lookup<I, T, E, W>(&self, input: &I, work: W) -> Result<T, E>
+    where
+        I: Send + Sync,
+        E: From<Error> + Send,
+        W: for<'a> FnOnce(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send,
+    {
+        transaction::lookup(&self.transactions.pool, input, work).await
+    }
+
+    /// A server that is a stand-by, or was set to refuse writes, is not ready.
+    pub(crate) async fn ping(&self) -> Result<(), Error> {
+        let client = self.transactions.pool.get().await.map_err(pool_failure)?;
+        let answer = client.query_one("SHOW transaction_read_only", &[]).await;
+        let row = answer.map_err(|error| failure(&error).error)?;
+        match row.try_get(0) {
+            Ok("off") => Ok(()),
+            _ => Err(Error::Unavailable("the server takes no writes".to_owned())),
+        }
+    }
+
+    pub(crate) fn listen(&self, channel: &'static str) -> Listener {
+        let heard = Arc::new(Notify::new());
+        let task = tokio::spawn(connection::listen(self.config.clone(), channel, Arc::clone(&heard)));
+        Listener::hearing(Ear { heard, task })
+    }
+
+    /// Waits for the writes that run, then lets the connections go.
+    pub(crate) async fn close(&self) {
+        let last = Arc::clone(&self.running).write_owned().await;
+        // Never given back, so that no write begins after the end.
+        std::mem::forget(last);
+        self.transactions.pool.close();
+    }
+
+    pub(crate) fn describe(&self) -> String {
+        format!("PostgreSQL {}", place(&self.config))
+    }
+}

@@ -1,0 +1,116 @@
+//! One closure, run as a transaction, and again if it lost a conflict.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::Pool;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::time::sleep;
+
+use super::session::Session;
+use crate::Error;
+use crate::closure::run_actions;
+use crate::error::{Cause, Failure};
+use crate::tx::{Access, Link, Tx};
+
+const RETRIES: u32 = 5;
+
+/// Why an attempt came to nothing.
+enum Lost<E> {
+    Conflict(Error),
+    Refused(E),
+}
+
+/// What transactions are made of.
+pub(super) struct Transactions {
+    pub(super) pool: Pool,
+    /// Counts retries, so that two losers of one conflict do not wait equally long.
+    pub(super) retries: AtomicU64,
+}
+
+impl Transactions {
+    /// Runs the closure to its end, up to five times more if another transaction was in its way.
+    pub(super) async fn run<I, T, E, W>(&self, access: Access, input: &I, work: &W) -> Result<T, E>
+    where
+        I: Send + Sync,
+        T: Send,
+        E: From<Error> + Send,
+        W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + Sync,
+    {
+        let mut attempt = 0;
+        loop {
+            match self.attempt(access, input, work).await {
+                Ok(result) => return Ok(result),
+                Err(Lost::Refused(error)) => return Err(error),
+                Err(Lost::Conflict(error)) if attempt == RETRIES => return Err(error.into()),
+                Err(Lost::Conflict(_)) => attempt += 1,
+            }
+            sleep(self.pause(attempt)).await;
+        }
+    }
+
+    /// Twice as long each time, and a few milliseconds that differ from one retry to the next.
+    fn pause(&self, attempt: u32) -> Duration {
+        let spread = self.retries.fetch_add(7, Ordering::Relaxed) % 19;
+        Duration::from_millis((2 << attempt) + spread)
+    }
+
+    async fn attempt<I, T, E, W>(&self, access: Access, input: &I, work: &W) -> Result<T, Lost<E>>
+    where
+        I: Send + Sync,
+        T: Send,
+        E: From<Error> + Send,
+        W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + Sync,
+    {
+        let begun = Session::begin(&self.pool, begin(access)).await;
+        let session = Arc::new(begun.map_err(|error| Lost::Refused(error.into()))?);
+        let tx = Tx::new(Link::Postgres(Arc::clone(&session)), access);
+        // Inside the async block, so that a panic before the first await is caught as well.
+        let result = AssertUnwindSafe(async { work(&tx, input).await }).catch_unwind().await;
+        let result = tx.judge(result.unwrap_or_else(|_| Err(Error::Panicked.into())));
+        let (failure, actions) = tx.end();
+        let conflict = failure.filter(|failure| failure.cause == Cause::Conflict);
+        let lost = match (conflict, result) {
+            (None, Ok(result)) if access == Access::Write => {
+                session.commit().await.map_err(lost)?;
+                run_actions(actions);
+                return Ok(result);
+            }
+            (None, Ok(result)) => Ok(result),
+            (None, Err(error)) => Err(Lost::Refused(error)),
+            (Some(failure), _) => Err(Lost::Conflict(failure.error)),
+        };
+        session.roll_back().await;
+        lost
+    }
+}
+
+fn begin(access: Access) -> &'static str {
+    match access {
+        Access::Write => "BEGIN ISOLATION LEVEL READ COMMITTED",
+        Access::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    }
+}
+
+fn lost<E: From<Error>>(failure: Failure) -> Lost<E> {
+    match failure.cause {
+        Cause::Conflict => Lost::Conflict(failure.error),
+        Cause::Plain | Cause::SyncRefused => Lost::Refused(failure.error.into()),
+    }
+}
+
+/// Runs a closure of point reads, without a transaction around it.
+pub(super) async fn lookup<I, T, E, W>(pool: &Pool, input: &I, work: W) -> Result<T, E>
+where
+    I: Send + Sync,
+    E: From<Error> + Send,
+    W: for<'a> FnOnce(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send,
+{
+    let session = Arc::new(Session::take(pool).await?);
+    let tx = Tx::new(Link::Postgres(session), Access::Read);
+    let result = AssertUnwindSafe(async { work(&tx, input).await }).catch_unwind().await;
+    tx.judge(result.unwrap_or_else(|_| Err(Error::Panicked.into())))
+}

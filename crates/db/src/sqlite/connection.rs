@@ -1,0 +1,113 @@
+//! Opening the file.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread::sleep;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::Error;
+use crate::error::Failure;
+
+/// Older versions can corrupt a database in WAL mode that several connections use.
+const OLDEST_VERSION: i32 = 3_051_003;
+const STATEMENTS_KEPT: usize = 200;
+const BUSY_STEP: Duration = Duration::from_micros(100);
+/// About five seconds, since a step takes half as long again as it asks for.
+const BUSY_STEPS: i32 = 32_000;
+
+const WRITER_SETTINGS: &str = "
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = ON;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -65536;
+    PRAGMA wal_autocheckpoint = 4000;
+    PRAGMA journal_size_limit = 67108864;";
+
+const READER_SETTINGS: &str = "
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -8192;";
+
+/// A connection that its users pass around; only one uses it at a time.
+pub(super) type Shared = Arc<Mutex<Connection>>;
+
+/// Makes the folder and the file if they are not there, readable by nobody else, and sets the journal mode that the file keeps.
+pub(super) fn create(path: &Path) -> Result<(), Failure> {
+    if rusqlite::version_number() < OLDEST_VERSION {
+        let found = rusqlite::version();
+        return Err(Error::Internal(format!("SQLite {found} is too old: 3.51.3 or newer is needed")).into());
+    }
+    let unavailable = |error| Error::Unavailable(format!("{}: {error}", path.display()));
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        private_folder(folder).map_err(unavailable)?;
+    }
+    // Two processes that convert a new file to WAL at the same moment would meet an error that no waiting cures.
+    let _alone = lock_file(path)?;
+    private_file(path).map_err(unavailable)?;
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode == "wal" {
+        return Ok(());
+    }
+    Err(Error::Internal(format!(
+        "{} cannot use a write-ahead log: its file system does not allow it",
+        path.display()
+    ))
+    .into())
+}
+
+/// Holds the lock beside the database until it is dropped.
+pub(super) fn lock_file(path: &Path) -> Result<File, Error> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    private_file(&name)
+        .and_then(|file| file.lock().map(|()| file))
+        .map_err(|error| Error::Unavailable(format!("{}: {error}", name.display())))
+}
+
+/// The connection that writes.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, Failure> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.execute_batch(WRITER_SETTINGS)?;
+    Ok(connection)
+}
+
+/// A connection that cannot write.
+pub(super) fn open_reader(path: &Path) -> Result<Shared, Failure> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.execute_batch(READER_SETTINGS)?;
+    Ok(Arc::new(Mutex::new(connection)))
+}
+
+fn open(path: &Path, access: OpenFlags) -> Result<Connection, Failure> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    let wait = |steps: i32| {
+        sleep(BUSY_STEP);
+        steps < BUSY_STEPS
+    };
+    // Short even steps: SQLite's own growing ones cost a fifth of the rate when two processes write.
+    connection.busy_handler(Some(wait))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    Ok(connection)
+}
+
+fn private_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}

@@ -1,0 +1,70 @@
+//! What SQLite's errors mean.
+
+use rusqlite::{ErrorCode, ffi};
+
+use crate::Error;
+use crate::error::{Cause, Failure};
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        let text = error.to_string();
+        let Some(code) = error.sqlite_error() else { return Error::Internal(text).into() };
+        let cause = match code.extended_code {
+            ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC => Cause::SyncRefused,
+            _ => Cause::Plain,
+        };
+        let error = match (code.code, code.extended_code) {
+            (ErrorCode::ConstraintViolation, kind) => Error::Constraint(constraint(kind, &text)),
+            (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => Error::Busy,
+            // The shared index beside the log could not grow, which a full disk shows as an I/O error.
+            (ErrorCode::DiskFull, _) | (_, ffi::SQLITE_IOERR_SHMSIZE) => Error::DiskFull,
+            (ErrorCode::SystemIoFailure | ErrorCode::CannotOpen, _) => Error::Unavailable(text),
+            _ => Error::Internal(text),
+        };
+        Self { error, cause }
+    }
+}
+
+/// The portable name of a constraint, from a text such as `UNIQUE constraint failed: accounts.email_key`.
+fn constraint(kind: i32, text: &str) -> String {
+    if kind == ffi::SQLITE_CONSTRAINT_FOREIGNKEY {
+        return "foreign_key".to_owned();
+    }
+    let subject = text.split_once("constraint failed: ").map_or(text, |(_, subject)| subject);
+    match subject.strip_prefix("index '").and_then(|rest| rest.strip_suffix('\'')) {
+        Some(index) => index.to_owned(),
+        None => join_columns(subject),
+    }
+}
+
+/// `stock.product_id, stock.location_id` becomes `stock_product_id_location_id`.
+fn join_columns(subject: &str) -> String {
+    let mut columns = subject.split(", ");
+    let first = columns.next().unwrap_or_default().replace('.', "_");
+    columns.fold(first, |name, column| {
+        let column = column.rsplit_once('.').map_or(column, |(_, column)| column);
+        format!("{name}_{column}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constraints_have_one_name_on_both_engines() {
+        let unique = |text: &str| constraint(ffi::SQLITE_CONSTRAINT_UNIQUE, text);
+        assert_eq!(unique("UNIQUE constraint failed: accounts.email_key"), "accounts_email_key");
+        assert_eq!(
+            unique("UNIQUE constraint failed: stock.product, stock.location"),
+            "stock_product_location"
+        );
+        assert_eq!(unique("UNIQUE constraint failed: index 'accounts_first_admin'"), "accounts_first_admin");
+        assert_eq!(unique("CHECK constraint failed: stock_on_hand"), "stock_on_hand");
+        assert_eq!(
+            constraint(ffi::SQLITE_CONSTRAINT_FOREIGNKEY, "FOREIGN KEY constraint failed"),
+            "foreign_key"
+        );
+        assert_eq!(constraint(ffi::SQLITE_CONSTRAINT_TRIGGER, "movements_are_final"), "movements_are_final");
+    }
+}

@@ -1,0 +1,182 @@
+//! SQLite: one file, one thread that writes, a few that read, and point reads where the caller stands.
+
+mod connection;
+mod failure;
+mod migrate;
+mod readers;
+mod statement;
+mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use futures_util::future::{BoxFuture, pending};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
+
+use self::readers::Lookups;
+pub(crate) use self::statement::{execute, rows};
+use self::writer::State;
+use crate::Error;
+use crate::closure::{self, Message};
+use crate::migration::Migration;
+use crate::tx::{Tx, lock};
+
+const WRITES_QUEUED: usize = 4096;
+const READS_QUEUED: usize = 1024;
+
+/// A SQLite database.
+pub(crate) struct Sqlite {
+    path: PathBuf,
+    writes: mpsc::Sender<Message>,
+    reads: mpsc::Sender<Message>,
+    lookups: Lookups,
+    state: watch::Receiver<State>,
+    writer: Mutex<Vec<JoinHandle<()>>>,
+    readers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Sqlite {
+    /// Creates the file if need be, opens it, and starts the threads.
+    pub(crate) async fn open(path: &Path) -> Result<Self, Error> {
+        let path = path.to_owned();
+        let runtime = Handle::current();
+        blocking(move || Self::start(path, &runtime)).await
+    }
+
+    fn start(path: PathBuf, runtime: &Handle) -> Result<Self, Error> {
+        connection::create(&path)?;
+        let (writes, reads) = (mpsc::channel(WRITES_QUEUED), mpsc::channel(READS_QUEUED));
+        let (report, state) = watch::channel(State::Running);
+        let writer = start_writer(&path, runtime.clone(), writes.1, report)?;
+        let readers = start_readers(&path, runtime, reads.1)?;
+        Ok(Self {
+            lookups: Lookups::new(&path),
+            path,
+            writes: writes.0,
+            reads: reads.0,
+            state,
+            writer: Mutex::new(vec![writer]),
+            readers: Mutex::new(readers),
+        })
+    }
+
+    pub(crate) async fn migrate(&self, migrations: &[Migration]) -> Result<usize, Error> {
+        let (path, migrations) = (self.path.clone(), migrations.to_vec());
+        blocking(move || migrate::migrate(&path, &migrations)).await
+    }
+
+    pub(crate) async fn write<I, T, E, W>(&self, input: I, work: W) -> Result<T, E>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static,
+    {
+        closure::submit(&self.writes, input, work).await
+    }
+
+    pub(crate) async fn read<I, T, E, W>(&self, input: I, work: W) -> Result<T, E>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static,
+    {
+        closure::submit(&self.reads, input, work).await
+    }
+
+    pub(crate) fn lookup<I, T, E, W>(&self, input: &I, work: W) -> Result<T, E>
+    where
+        E: From<Error>,
+        W: for<'a> FnOnce(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>>,
+    {
+        self.lookups.run(input, work)
+    }
+
+    /// An empty write: the writer lives and can take the lock.
+    pub(crate) async fn ping(&self) -> Result<(), Error> {
+        self.write((), |_, ()| Box::pin(async { Ok(()) })).await
+    }
+
+    pub(crate) async fn failed(&self) -> String {
+        let mut state = self.state.clone();
+        loop {
+            match &*state.borrow_and_update() {
+                State::Failed(reason) => return reason.clone(),
+                State::Running | State::Closed => {}
+            }
+            if state.changed().await.is_err() {
+                break;
+            }
+        }
+        let closed = matches!(&*state.borrow(), State::Closed);
+        if closed { pending().await } else { "the writer ended without a reason".to_owned() }
+    }
+
+    /// Ends the readers first, so that the writer's last checkpoint finds nobody in its way.
+    pub(crate) async fn close(&self) {
+        self.lookups.close();
+        end(&self.reads, &self.readers).await;
+        end(&self.writes, &self.writer).await;
+    }
+
+    pub(crate) fn describe(&self) -> String {
+        format!("SQLite {}", self.path.display())
+    }
+}
+
+fn start_writer(
+    path: &Path,
+    runtime: Handle,
+    mut queue: mpsc::Receiver<Message>,
+    report: watch::Sender<State>,
+) -> Result<JoinHandle<()>, Error> {
+    let connection = connection::open_writer(path)?;
+    let connection = Arc::new(Mutex::new(connection));
+    start_thread("db-writer", move || {
+        // What is done after a commit may spawn a task.
+        let _runtime = runtime.enter();
+        writer::run(&connection, &mut queue, &report);
+    })
+}
+
+fn start_readers(
+    path: &Path,
+    runtime: &Handle,
+    queue: mpsc::Receiver<Message>,
+) -> Result<Vec<JoinHandle<()>>, Error> {
+    let queue = Arc::new(Mutex::new(queue));
+    let count = thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8));
+    let start_one = |_| {
+        let connection = connection::open_reader(path)?;
+        let (queue, runtime) = (Arc::clone(&queue), runtime.clone());
+        start_thread("db-reader", move || {
+            let _runtime = runtime.enter();
+            readers::run(&connection, &queue);
+        })
+    };
+    (0..count).map(start_one).collect()
+}
+
+fn start_thread(name: &str, life: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    let no_thread = |error: io::Error| Error::Unavailable(format!("no thread for {name}: {error}"));
+    thread::Builder::new().name(name.to_owned()).spawn(life).map_err(no_thread)
+}
+
+/// Asks the threads behind a queue to finish what waits there, and sees them end.
+async fn end(queue: &mpsc::Sender<Message>, threads: &Mutex<Vec<JoinHandle<()>>>) {
+    // An error means that they have ended already.
+    let _ = queue.send(Message::Close).await;
+    let threads = std::mem::take(&mut *lock(threads));
+    let _ = spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    spawn_blocking(work).await.unwrap_or_else(|error| Err(Error::Internal(error.to_string())))
+}

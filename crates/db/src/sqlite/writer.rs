@@ -1,0 +1,144 @@
+//! The one thread that writes: it takes all the writes that wait, runs each in a savepoint, and commits them together.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, watch};
+
+use super::connection::Shared;
+use super::statement::execute;
+use crate::Error;
+use crate::closure::{Action, Job, Message, run_actions, stopped};
+use crate::error::{Cause, Failure};
+use crate::tx::{Access, Link, Tx, lock};
+
+const BATCH: usize = 256;
+
+/// How the writer is.
+pub(super) enum State {
+    Running,
+    Closed,
+    Failed(String),
+}
+
+/// Serves the queue until it is closed, or until the disk can no longer be trusted.
+pub(super) fn run(connection: &Shared, queue: &mut mpsc::Receiver<Message>, state: &watch::Sender<State>) {
+    let mut messages = Vec::with_capacity(BATCH);
+    while queue.blocking_recv_many(&mut messages, BATCH) > 0 {
+        let jobs = jobs(&mut messages, queue);
+        let Some(reason) = commit_together(connection, jobs) else { continue };
+        tracing::error!(reason, "the writer has stopped for good");
+        queue.close();
+        refuse_rest(queue);
+        state.send_replace(State::Failed(reason));
+        return;
+    }
+    // What a checkpoint leaves undone, the next start does.
+    let _ = lock(connection).execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    state.send_replace(State::Closed);
+}
+
+fn jobs(messages: &mut Vec<Message>, queue: &mut mpsc::Receiver<Message>) -> Vec<Box<dyn Job>> {
+    let mut jobs = Vec::with_capacity(messages.len());
+    for message in messages.drain(..) {
+        match message {
+            Message::Run(job) => jobs.push(job),
+            Message::Close => queue.close(),
+        }
+    }
+    jobs
+}
+
+fn refuse_rest(queue: &mut mpsc::Receiver<Message>) {
+    while let Some(message) = queue.blocking_recv() {
+        if let Message::Run(job) = message {
+            job.answer(Some(stopped()));
+        }
+    }
+}
+
+/// One transaction for all these writes. Answers with a reason if the writer must stop for good.
+fn commit_together(connection: &Shared, mut jobs: Vec<Box<dyn Job>>) -> Option<String> {
+    let mut actions = Vec::new();
+    let outcome = begin(connection)
+        .and_then(|()| jobs.iter_mut().try_for_each(|job| run_one(connection, job.as_mut(), &mut actions)))
+        .and_then(|()| commit(connection));
+    let fatal = match &outcome {
+        Ok(()) => None,
+        Err(failure) => roll_back(connection, failure),
+    };
+    if outcome.is_ok() {
+        run_actions(actions);
+    }
+    let error = outcome.err().map(|failure| failure.error);
+    for job in jobs {
+        job.answer(error.clone());
+    }
+    fatal
+}
+
+fn begin(connection: &Shared) -> Result<(), Failure> {
+    control(&lock(connection), "BEGIN IMMEDIATE")
+}
+
+/// Runs one write in a savepoint of its own. It is an error here only if the whole transaction is gone.
+fn run_one(connection: &Shared, job: &mut dyn Job, actions: &mut Vec<Action>) -> Result<(), Failure> {
+    control(&lock(connection), "SAVEPOINT one_write")?;
+    let tx = Tx::new(Link::Sqlite(Arc::clone(connection)), Access::Write);
+    let keep = job.run(&tx);
+    let (failure, wanted) = tx.end();
+    let connection = lock(connection);
+    if connection.is_autocommit() {
+        return Err(failure.map_or_else(transaction_gone, whole_transaction));
+    }
+    if let Some(failure) = failure.filter(|failure| failure.cause == Cause::SyncRefused) {
+        return Err(failure);
+    }
+    if keep {
+        actions.extend(wanted);
+    } else {
+        control(&connection, "ROLLBACK TO one_write")?;
+    }
+    control(&connection, "RELEASE one_write")
+}
+
+/// A full disk, or an I/O error, rolls back the whole transaction, and with it the writes before this one.
+fn whole_transaction(failure: Failure) -> Failure {
+    match failure.error {
+        Error::DiskFull | Error::Unavailable(_) => failure,
+        other => Failure { error: Error::Unavailable(other.to_string()), cause: failure.cause },
+    }
+}
+
+fn transaction_gone() -> Failure {
+    Error::Unavailable("the transaction was ended by one of its own statements".to_owned()).into()
+}
+
+fn commit(connection: &Shared) -> Result<(), Failure> {
+    let connection = lock(connection);
+    control(&connection, "COMMIT").map_err(|failure| match failure.cause {
+        // The log holds the commit, whole or in part, so the next start may find it there.
+        Cause::SyncRefused => Failure { error: Error::OutcomeUnknown, cause: Cause::SyncRefused },
+        _ => whole_transaction(failure),
+    })?;
+    if connection.is_autocommit() {
+        return Ok(());
+    }
+    Err(Error::Internal("COMMIT left the transaction open".to_owned()).into())
+}
+
+/// Cleans up after a transaction that came to nothing. Answers with a reason if the writer must stop for good.
+fn roll_back(connection: &Shared, cause: &Failure) -> Option<String> {
+    let connection = lock(connection);
+    if !connection.is_autocommit() {
+        let _ = control(&connection, "ROLLBACK");
+    }
+    if cause.cause == Cause::SyncRefused {
+        return Some("the operating system refused to make a write durable".to_owned());
+    }
+    (!connection.is_autocommit()).then(|| "a transaction could not be rolled back".to_owned())
+}
+
+fn control(connection: &Connection, sql: &str) -> Result<(), Failure> {
+    execute(connection, sql, &[]).map(|_| ())
+}

@@ -1,0 +1,200 @@
+//! A transaction, as the closures see it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use crate::closure::Action;
+use crate::error::Failure;
+use crate::postgres::Session;
+use crate::value::{Row, Value};
+use crate::{Error, postgres, sqlite};
+
+/// A transaction. After its first failed statement it is spent: nothing more is run, and it is rolled back whatever the closure returns.
+pub struct Tx {
+    link: Link,
+    access: Access,
+    failure: Mutex<Option<Failure>>,
+    actions: Mutex<Vec<Action>>,
+}
+
+/// The connection, shared with the code that begins and ends the transaction.
+pub(crate) enum Link {
+    Sqlite(Arc<Mutex<Connection>>),
+    Postgres(Arc<Session>),
+}
+
+/// What a closure may do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Write,
+    Read,
+}
+
+impl Tx {
+    pub(crate) fn new(link: Link, access: Access) -> Self {
+        Self { link, access, failure: Mutex::default(), actions: Mutex::default() }
+    }
+
+    /// Runs a statement and counts the rows that it changed.
+    pub async fn execute(&self, sql: &str, args: &[Value<'_>]) -> Result<u64, Error> {
+        self.check(sql)?;
+        let counted = match &self.link {
+            Link::Sqlite(connection) => sqlite::execute(&lock(connection), sql, args),
+            Link::Postgres(session) => postgres::execute(session, sql, args).await,
+        };
+        self.note(counted)
+    }
+
+    /// Runs a statement and maps each row of its answer.
+    pub async fn rows<T>(
+        &self,
+        sql: &str,
+        args: &[Value<'_>],
+        map: impl FnMut(&Row<'_>) -> Result<T, Error> + Send,
+    ) -> Result<Vec<T>, Error> {
+        self.check(sql)?;
+        let found = match &self.link {
+            Link::Sqlite(connection) => sqlite::rows(&lock(connection), sql, args, map),
+            Link::Postgres(session) => postgres::rows(session, sql, args, map).await,
+        };
+        self.note(found)
+    }
+
+    /// Runs a statement that answers with at most one row.
+    pub async fn optional<T>(
+        &self,
+        sql: &str,
+        args: &[Value<'_>],
+        map: impl FnOnce(&Row<'_>) -> Result<T, Error> + Send,
+    ) -> Result<Option<T>, Error> {
+        let mut map = Some(map);
+        let only = |row: &Row<'_>| match map.take() {
+            Some(map) => map(row),
+            None => Err(Error::Internal(format!("more than one row: {sql}"))),
+        };
+        Ok(self.rows(sql, args, only).await?.pop())
+    }
+
+    /// Runs a statement that answers with exactly one row.
+    pub async fn one<T>(
+        &self,
+        sql: &str,
+        args: &[Value<'_>],
+        map: impl FnOnce(&Row<'_>) -> Result<T, Error> + Send,
+    ) -> Result<T, Error> {
+        match self.optional(sql, args, map).await? {
+            Some(found) => Ok(found),
+            None => self.note(Err(Error::Internal(format!("no row: {sql}")).into())),
+        }
+    }
+
+    /// Runs statements that do not depend on each other: one round trip on PostgreSQL, a loop on SQLite.
+    pub async fn all(&self, statements: &[(&str, &[Value<'_>])]) -> Result<Vec<u64>, Error> {
+        for (sql, _) in statements {
+            self.check(sql)?;
+        }
+        let counted = match &self.link {
+            Link::Sqlite(connection) => {
+                let connection = lock(connection);
+                statements.iter().map(|(sql, args)| sqlite::execute(&connection, sql, args)).collect()
+            }
+            Link::Postgres(session) => postgres::all(session, statements).await,
+        };
+        self.note(counted)
+    }
+
+    /// Has the write itself run an action after its COMMIT, before the caller is answered and even if the caller has gone; never after a rollback.
+    pub fn after_commit(&self, action: impl FnOnce() + Send + 'static) {
+        lock(&self.actions).push(Box::new(action));
+    }
+
+    /// Takes the guard row of a rule over several rows, until the end of the transaction. A guard that no migration made is an error.
+    pub async fn guard(&self, name: &str) -> Result<i64, Error> {
+        const SQL: &str = "UPDATE guards SET n = n + 1 WHERE name = $1 RETURNING n";
+        self.one(SQL, &[name.into()], |row| row.get(0)).await
+    }
+
+    /// The next number of a series: unique and rising, with gaps where a transaction failed. A guard row of that name on SQLite, where writers
+    /// go one by one anyway; a sequence on PostgreSQL, where a row would make them.
+    pub async fn next_number(&self, series: &'static str) -> Result<i64, Error> {
+        match &self.link {
+            Link::Sqlite(_) => self.guard(series).await,
+            Link::Postgres(_) => {
+                self.one("SELECT nextval(CAST(CAST($1 AS TEXT) AS regclass))", &[series.into()], |row| {
+                    row.get(0)
+                })
+                .await
+            }
+        }
+    }
+
+    /// Makes transactions that name the same id go one by one, until the end of each. Nothing on SQLite, where all do.
+    pub async fn exclude_others(&self, id: Uuid) -> Result<(), Error> {
+        match &self.link {
+            Link::Sqlite(_) => Ok(()),
+            Link::Postgres(_) => {
+                let (_, low) = id.as_u64_pair();
+                self.one("SELECT pg_advisory_xact_lock($1) IS NULL", &[low.cast_signed().into()], |_| Ok(()))
+                    .await
+            }
+        }
+    }
+
+    /// Wakes those who listen to the channel, after the commit. Nothing on SQLite, where they poll.
+    pub async fn notify(&self, channel: &'static str) -> Result<(), Error> {
+        match &self.link {
+            Link::Sqlite(_) => Ok(()),
+            Link::Postgres(_) => {
+                self.one("SELECT pg_notify($1, '') IS NULL", &[channel.into()], |_| Ok(())).await
+            }
+        }
+    }
+
+    /// The closure's result, or the failure of a statement that the closure let pass.
+    pub(crate) fn judge<T, E: From<Error>>(&self, result: Result<T, E>) -> Result<T, E> {
+        match lock(&self.failure).as_ref() {
+            Some(failure) if result.is_ok() => Err(failure.error.clone().into()),
+            _ => result,
+        }
+    }
+
+    /// Ends the closure's use: the first failure, and what is to be done after the commit.
+    pub(crate) fn end(self) -> (Option<Failure>, Vec<Action>) {
+        let failure = self.failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let actions = self.actions.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (failure, actions)
+    }
+
+    fn check(&self, sql: &str) -> Result<(), Error> {
+        if lock(&self.failure).is_some() {
+            return Err(Error::Spent);
+        }
+        // PostgreSQL would run it in a lookup, which has no transaction; SQLite refuses it by itself.
+        if self.access == Access::Read && !reads(sql) {
+            let refused = Error::Internal(format!("only a query may be run here: {sql}"));
+            return self.note(Err(refused.into()));
+        }
+        Ok(())
+    }
+
+    /// Remembers the first failure.
+    fn note<T>(&self, result: Result<T, Failure>) -> Result<T, Error> {
+        result.map_err(|failure| {
+            let error = failure.error.clone();
+            lock(&self.failure).get_or_insert(failure);
+            error
+        })
+    }
+}
+
+fn reads(sql: &str) -> bool {
+    let word = sql.split_whitespace().next().unwrap_or_default();
+    word.eq_ignore_ascii_case("SELECT") || word.eq_ignore_ascii_case("WITH")
+}
+
+/// Locks what only one thread uses at a time; a closure's panic leaves nothing half-done behind such a lock.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
