@@ -1,1 +1,32 @@
-//! Placeholder.
+//! What every service speaks: errors, extractors, identity, pages, idempotency, the edge, telemetry.
+//!
+//! It is not a place for business: no word of accounts, orders or stock stands here, and it grows only by what
+//! a second service uses. Its one table is `idempotency_keys`.
+//!
+//! Files in reading order: `problem` (the one HTTP error), `identity` (who calls), `token`, `body`, `fields`
+//! and `json` (reading a body), `query`, `page`, `etag`, `idempotency`, `answer` (what a handler answers),
+//! `service` and `openapi` (what surrounds the endpoints), `shared` (what every service holds); then the small
+//! ones: `client`, `clock`, `docs`, `money`, `request_id`, `search`, `secret`, `telemetry`, `text`.
+
+pub mod answer;
+pub mod body;
+pub mod client;
+pub mod clock;
+pub mod docs;
+pub mod etag;
+pub mod fields;
+pub mod idempotency;
+pub mod identity;
+pub mod json;
+pub mod money;
+pub mod openapi;
+pub mod page;
+pub mod problem;
+pub mod query;
+pub mod request_id;
+pub mod search;
+pub mod secret;
+pub mod service;
+pub mod shared;
+pub mod text;
+pub mod token;

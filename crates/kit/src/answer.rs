@@ -1,0 +1,133 @@
+//! What a handler answers with: its status and its type stand in the handler's signature.
+
+use std::marker::PhantomData;
+
+use aide::OperationOutput;
+use aide::generate::GenContext;
+use aide::openapi::{Operation, Response as ApiResponse};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, ETAG, HeaderValue, LOCATION};
+use http::{HeaderName, StatusCode};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::etag::{self, IfNoneMatch};
+use crate::openapi;
+use crate::problem::Problem;
+
+/// 201 with `Location` and the new resource.
+pub type Created<T> = Answer<201, T>;
+
+/// 200 with the resource.
+pub type Resource<T> = Answer<200, T>;
+
+/// A JSON answer, already written, so that it can be stored and repeated byte by byte.
+#[derive(Clone, Debug)]
+pub struct Answer<const STATUS: u16, T> {
+    pub(crate) location: Option<String>,
+    pub(crate) etag: Option<String>,
+    pub(crate) body: Bytes,
+    pub(crate) replayed: bool,
+    not_modified: bool,
+    resource: PhantomData<fn() -> T>,
+}
+
+impl<const STATUS: u16, T> Answer<STATUS, T> {
+    pub(crate) fn stored(
+        location: Option<String>,
+        etag: Option<String>,
+        body: Vec<u8>,
+        replayed: bool,
+    ) -> Self {
+        Self { location, etag, body: body.into(), replayed, not_modified: false, resource: PhantomData }
+    }
+
+    /// With the version as `ETag`.
+    pub fn version(mut self, version: i64) -> Self {
+        self.etag = Some(etag::of_version(version));
+        self
+    }
+
+    /// With the path of the new resource.
+    pub fn location(mut self, path: String) -> Self {
+        self.location = Some(path);
+        self
+    }
+
+    /// 304 if the client has this version.
+    pub fn unless(mut self, condition: &IfNoneMatch) -> Self {
+        self.not_modified = self.etag.as_ref().is_some_and(|etag| condition.matches(etag));
+        self
+    }
+}
+
+impl<const STATUS: u16, T: Serialize> Answer<STATUS, T> {
+    /// The resource, as JSON.
+    pub fn new(resource: &T) -> Result<Self, Problem> {
+        let body = serde_json::to_vec(resource).map_err(Problem::internal)?;
+        Ok(Self::stored(None, None, body, false))
+    }
+}
+
+impl<const STATUS: u16, T> IntoResponse for Answer<STATUS, T> {
+    fn into_response(self) -> Response {
+        let status = if self.not_modified { StatusCode::NOT_MODIFIED } else { status(STATUS) };
+        let mut response = status.into_response();
+        let headers = response.headers_mut();
+        for (name, value) in [(ETAG, self.etag), (LOCATION, self.location)] {
+            if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+                headers.insert(name, value);
+            }
+        }
+        if self.replayed {
+            headers.insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
+        }
+        if !self.not_modified {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            *response.body_mut() = self.body.into();
+        }
+        response
+    }
+}
+
+fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::OK)
+}
+
+impl<const STATUS: u16, T: JsonSchema> OperationOutput for Answer<STATUS, T> {
+    type Inner = T;
+
+    fn operation_response(ctx: &mut GenContext, _: &mut Operation) -> Option<ApiResponse> {
+        let text = if STATUS == 201 { "Created; `Location` says where." } else { "The resource." };
+        Some(openapi::json_response::<T>(ctx, text))
+    }
+
+    fn inferred_responses(
+        ctx: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, ApiResponse)> {
+        Self::operation_response(ctx, operation)
+            .map(|response| (Some(STATUS), response))
+            .into_iter()
+            .collect()
+    }
+}
+
+/// 204: done, and nothing to say.
+#[derive(Clone, Copy, Debug)]
+pub struct NoContent;
+
+impl IntoResponse for NoContent {
+    fn into_response(self) -> Response {
+        StatusCode::NO_CONTENT.into_response()
+    }
+}
+
+impl OperationOutput for NoContent {
+    type Inner = Self;
+
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
+        vec![(Some(204), ApiResponse { description: "Done.".to_owned(), ..ApiResponse::default() })]
+    }
+}

@@ -1,0 +1,163 @@
+//! A request's body: received within limits at once, read only when the handler asks, since what the caller
+//! may not see or do (404, 403) and a repeated key outrank the faults of a body.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aide::OperationInput;
+use aide::generate::GenContext;
+use aide::openapi::{MediaType, Operation, RequestBody, SchemaObject};
+use axum::extract::{FromRef, FromRequest, Request};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use schemars::JsonSchema;
+
+use crate::fields::{Faults, FromFields, ReadContext, read_object};
+use crate::identity::{Role, Verified};
+use crate::json::Json;
+use crate::openapi;
+use crate::problem::Problem;
+use crate::shared::Shared;
+
+/// The largest body, in bytes.
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// How long a client may take to send a body.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A JSON body that was received but not read yet.
+pub struct Body<T> {
+    bytes: Bytes,
+    content_type: Option<HeaderValue>,
+    context: ReadContext,
+    target: PhantomData<fn() -> T>,
+}
+
+impl<T: FromFields> Body<T> {
+    /// The bytes as they were sent.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The body as `T`: 415, 400 and 422 come from here, with all faults at once.
+    pub fn parse(&self) -> Result<T, Problem> {
+        if self.bytes.is_empty() && T::EMPTY_BODY {
+            return self.read(b"{}");
+        }
+        if !self.content_type.as_ref().is_some_and(is_json) {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Send the body as `Content-Type: application/json`, in UTF-8.",
+            ));
+        }
+        self.read(&self.bytes)
+    }
+
+    /// As [`Body::parse`], but a fault is told only after `earlier` found nothing that outranks it.
+    pub async fn parse_after(
+        &self,
+        earlier: impl Future<Output = Result<(), Problem>>,
+    ) -> Result<T, Problem> {
+        match self.parse() {
+            Ok(value) => Ok(value),
+            Err(fault) => {
+                earlier.await?;
+                Err(fault)
+            }
+        }
+    }
+
+    fn read(&self, bytes: &[u8]) -> Result<T, Problem> {
+        let json =
+            Json::parse(bytes).map_err(|malformed| Problem::malformed("malformed_json", malformed.0))?;
+        let mut faults = Faults::new(self.context);
+        let value = read_object(&json, &mut faults);
+        match (value, faults.into_list()) {
+            (Some(value), faults) if faults.is_empty() => Ok(value),
+            (_, faults) => Err(Problem::invalid(faults)),
+        }
+    }
+}
+
+impl<S, T> FromRequest<S> for Body<T>
+where
+    S: Send + Sync,
+    Arc<Shared>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let role = request.extensions().get::<Verified>().map_or(Role::Customer, |verified| verified.role);
+        let context = ReadContext { currency: Arc::<Shared>::from_ref(state).currency, role };
+        let content_type = request.headers().get(CONTENT_TYPE).cloned();
+        let bytes = receive(request, MAX_BODY).await?;
+        Ok(Self { bytes, content_type, context, target: PhantomData })
+    }
+}
+
+/// A request's whole body: 413 past `limit` bytes, 408 past the deadline.
+pub async fn receive(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    if declared_length(request.headers()).is_some_and(|length| length > limit as u64) {
+        return Err(too_large(limit));
+    }
+    let body = Limited::new(request.into_body(), limit);
+    match tokio::time::timeout(BODY_DEADLINE, body.collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(limit)),
+        Ok(Err(_)) => Err(Problem::malformed("incomplete_body", "The body ended before it was complete.")),
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "request_timeout",
+            "The body took longer than 30 s to arrive.",
+        )),
+    }
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "body_too_large",
+        format!("The body is larger than {limit} bytes."),
+    )
+}
+
+fn is_json(content_type: &HeaderValue) -> bool {
+    let Ok(text) = content_type.to_str() else { return false };
+    let mut parts = text.split(';').map(|part| part.trim().to_ascii_lowercase());
+    let is_json = parts.next().is_some_and(|media| media == "application/json" || is_json_suffixed(&media));
+    is_json
+        && parts.all(|parameter| {
+            !parameter.starts_with("charset=") || matches!(&parameter[8..], "utf-8" | "\"utf-8\"")
+        })
+}
+
+fn is_json_suffixed(media: &str) -> bool {
+    media.starts_with("application/") && media.ends_with("+json")
+}
+
+impl<T: FromFields + JsonSchema> OperationInput for Body<T> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        let schema =
+            SchemaObject { json_schema: ctx.schema.subschema_for::<T>(), example: None, external_docs: None };
+        let media = MediaType { schema: Some(schema), ..MediaType::default() };
+        let body = RequestBody {
+            content: [("application/json".to_owned(), media)].into_iter().collect(),
+            required: !T::EMPTY_BODY,
+            ..RequestBody::default()
+        };
+        aide::operation::set_body(ctx, operation, body);
+        openapi::add_problem(ctx, operation, 400, "The body is not valid JSON, or a key stands twice.");
+        openapi::add_problem(ctx, operation, 408, "The body took too long to arrive.");
+        openapi::add_problem(ctx, operation, 413, "The body is larger than 1 MiB.");
+        openapi::add_problem(ctx, operation, 415, "The body is not declared as JSON.");
+        openapi::add_problem(ctx, operation, 422, "The body has faults; `errors` lists them all.");
+    }
+}

@@ -1,0 +1,165 @@
+//! The OpenAPI 3.1 document, built from the handlers' types.
+
+use aide::axum::ApiRouter;
+use aide::generate::{GenContext, in_context};
+use aide::openapi::{
+    HeaderStyle, Info, License, MediaType, OpenApi, Operation, Parameter, ParameterData,
+    ParameterSchemaOrContent, PathItem, PathStyle, ReferenceOr, Response, SchemaObject, SecurityScheme,
+    StatusCode, Tag,
+};
+use axum::Router;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, json_schema};
+use serde::Serialize;
+
+use crate::problem::ProblemShape;
+
+/// Splits a documented router into the router and its part of the document.
+pub fn finish<S: Clone + Send + Sync + 'static>(
+    tag: &str,
+    build: impl FnOnce() -> ApiRouter<S>,
+) -> (Router<S>, OpenApi) {
+    use_openapi_schemas();
+    let mut document = empty_document();
+    let router = build().finish_api(&mut document);
+    document.tags.push(Tag { name: tag.to_owned(), ..Tag::default() });
+    for (path, item) in document.paths.iter_mut().flat_map(|paths| paths.paths.iter_mut()) {
+        if let ReferenceOr::Item(item) = item {
+            describe_path(path, tag, item);
+        }
+    }
+    (router, document)
+}
+
+/// One document of several services' parts.
+pub fn merge(parts: impl IntoIterator<Item = OpenApi>) -> OpenApi {
+    let mut whole = empty_document();
+    for part in parts {
+        let paths = whole.paths.get_or_insert_with(Default::default);
+        paths.paths.extend(part.paths.unwrap_or_default().paths);
+        let components = whole.components.get_or_insert_with(Default::default);
+        components.schemas.extend(part.components.unwrap_or_default().schemas);
+        whole.tags.extend(part.tags);
+    }
+    whole
+}
+
+fn empty_document() -> OpenApi {
+    let mut document = OpenApi {
+        info: Info {
+            title: "Storehouse".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            summary: Some("Inventory and orders.".to_owned()),
+            license: Some(License {
+                name: "MIT".to_owned(),
+                identifier: Some("MIT".to_owned()),
+                ..License::default()
+            }),
+            ..Info::default()
+        },
+        ..OpenApi::default()
+    };
+    let bearer = SecurityScheme::Http {
+        scheme: "bearer".to_owned(),
+        bearer_format: Some("JWT".to_owned()),
+        description: Some("The `token` of a register or login answer.".to_owned()),
+        extensions: Default::default(),
+    };
+    let components = document.components.get_or_insert_with(Default::default);
+    components.security_schemes.insert("bearer".to_owned(), ReferenceOr::Item(bearer));
+    document
+}
+
+/// OpenAPI 3.1 takes JSON Schema 2020-12, whose definitions stand in the document's components.
+fn use_openapi_schemas() {
+    in_context(|ctx| {
+        ctx.schema = SchemaSettings::draft2020_12()
+            .with(|settings| {
+                settings.definitions_path = "/components/schemas".into();
+                settings.meta_schema = None;
+            })
+            .into_generator();
+    });
+}
+
+fn describe_path(path: &str, tag: &str, item: &mut PathItem) {
+    let names: Vec<&str> =
+        path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
+    let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+    for operation in operations.into_iter().flatten() {
+        operation.tags.push(tag.to_owned());
+        for name in &names {
+            let data = parameter(name, true, "The id.", json_schema!({"type": "string", "format": "uuid"}));
+            operation
+                .parameters
+                .push(ReferenceOr::Item(Parameter::Path { parameter_data: data, style: PathStyle::Simple }));
+        }
+    }
+}
+
+/// Adds a problem answer to an operation, if that status is not described yet.
+pub fn add_problem(ctx: &mut GenContext, operation: &mut Operation, status: u16, text: &str) {
+    let response = problem_response(ctx, text);
+    add_response(operation, status, response);
+}
+
+/// Adds an answer without a body.
+pub fn add_empty_response(_: &mut GenContext, operation: &mut Operation, status: u16, text: &str) {
+    add_response(operation, status, Response { description: text.to_owned(), ..Response::default() });
+}
+
+fn add_response(operation: &mut Operation, status: u16, response: Response) {
+    let responses = operation.responses.get_or_insert_with(Default::default);
+    responses.responses.entry(StatusCode::Code(status)).or_insert(ReferenceOr::Item(response));
+}
+
+/// A problem (RFC 9457) as an answer.
+pub fn problem_response(ctx: &mut GenContext, text: &str) -> Response {
+    response_of::<ProblemShape>(ctx, text, "application/problem+json")
+}
+
+/// A JSON answer.
+pub fn json_response<T: JsonSchema>(ctx: &mut GenContext, text: &str) -> Response {
+    response_of::<T>(ctx, text, "application/json")
+}
+
+fn response_of<T: JsonSchema>(ctx: &mut GenContext, text: &str, media_type: &str) -> Response {
+    let schema =
+        SchemaObject { json_schema: ctx.schema.subschema_for::<T>(), example: None, external_docs: None };
+    let media = MediaType { schema: Some(schema), ..MediaType::default() };
+    Response {
+        description: text.to_owned(),
+        content: [(media_type.to_owned(), media)].into_iter().collect(),
+        ..Response::default()
+    }
+}
+
+/// Adds a header that a client may send.
+pub fn add_header_parameter(ctx: &mut GenContext, operation: &mut Operation, name: &str, text: &str) {
+    let schema = ctx.schema.subschema_for::<String>();
+    let parameter_data = parameter(name, false, text, schema);
+    operation
+        .parameters
+        .push(ReferenceOr::Item(Parameter::Header { parameter_data, style: HeaderStyle::Simple }));
+}
+
+/// Adds a member of our own, whose name begins with `x-`.
+pub fn add_extension(operation: &mut Operation, name: &str, value: impl Serialize) {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    operation.extensions.insert(name.to_owned(), value);
+}
+
+fn parameter(name: &str, required: bool, text: &str, schema: Schema) -> ParameterData {
+    let schema = SchemaObject { json_schema: schema, example: None, external_docs: None };
+    ParameterData {
+        name: name.to_owned(),
+        description: Some(text.to_owned()),
+        required,
+        deprecated: None,
+        format: ParameterSchemaOrContent::Schema(schema),
+        example: None,
+        examples: Default::default(),
+        explode: None,
+        extensions: Default::default(),
+    }
+}
