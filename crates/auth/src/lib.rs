@@ -1,1 +1,42 @@
-//! Placeholder.
+//! The auth service (8083): register, log in, refresh, log out, sessions, changing a password.
+//!
+//! It is not the place where accounts are changed (users), nor where tokens are checked (every service, by `kit`).
+//! It has no table of its own: `accounts` and `sessions` belong to the kernel `accounts`.
+//!
+//! Files in reading order: `api` (request and answer types, handlers), then an operation each: `register`,
+//! `log_in`, `refresh`, `change_password`.
+
+mod api;
+mod change_password;
+mod log_in;
+mod refresh;
+mod register;
+
+use std::sync::Arc;
+
+use accounts::{Accounts, FirstAdmin};
+use axum::extract::FromRef;
+use kit::service::{Service, Surroundings};
+use kit::shared::Shared;
+
+/// The service's state.
+#[derive(Clone)]
+pub struct Auth {
+    /// What every service holds.
+    pub shared: Arc<Shared>,
+    /// What auth and users share.
+    pub accounts: Accounts,
+    /// Whether the first account of all becomes an admin.
+    pub first_admin: FirstAdmin,
+}
+
+impl FromRef<Auth> for Arc<Shared> {
+    fn from_ref(auth: &Auth) -> Self {
+        Self::clone(&auth.shared)
+    }
+}
+
+/// The service, complete.
+pub fn service(auth: Auth, surroundings: &Surroundings) -> Service {
+    kit::service::service("auth", surroundings, auth, api::endpoints)
+}

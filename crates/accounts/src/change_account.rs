@@ -1,0 +1,132 @@
+//! Changing and deleting an account.
+
+use std::sync::Arc;
+
+use db::Tx;
+use kit::clock::Timestamp;
+use kit::identity::Role;
+use kit::text::StoredJson;
+use uuid::Uuid;
+
+use crate::create_account::search_text;
+use crate::error::Error;
+use crate::live_sessions::LiveSessions;
+use crate::model::{Account, Email, Preferences, Username};
+use crate::session::{end_all_sessions, forget_account};
+use crate::store;
+
+/// What to change; the outer `None` leaves a field as it is, an inner one clears it.
+#[derive(Clone, Debug, Default)]
+pub struct AccountChange {
+    /// The address to log in with.
+    pub email: Option<Email>,
+    /// The name that others see.
+    pub username: Option<Username>,
+    /// What the account may do.
+    pub role: Option<Role>,
+    /// Whether logging in is refused.
+    pub disabled: Option<bool>,
+    /// The person's name.
+    pub full_name: Option<Option<String>>,
+    /// The person's telephone number.
+    pub phone: Option<Option<String>>,
+    /// The person's postal address.
+    pub address: Option<Option<String>>,
+    /// The person's own settings.
+    pub preferences: Option<Option<Preferences>>,
+}
+
+/// Changes an account that the transaction has locked. A change of role ends its tokens, disabling it its sessions.
+pub async fn change_account(
+    tx: &Tx,
+    before: &Account,
+    change: &AccountChange,
+    live: &Arc<LiveSessions>,
+    now: Timestamp,
+) -> Result<Account, Error> {
+    let after = changed(before, change, now);
+    guard_last_admin(tx, before.is_active_admin() && !after.is_active_admin()).await?;
+    let keys = keys_of(&after)?;
+    store::update_account(tx, &after, [&keys.0, &keys.1], &search_text(&after)).await?;
+    require_an_admin(tx, before.is_active_admin() && !after.is_active_admin()).await?;
+    if after.disabled && !before.disabled {
+        end_all_sessions(tx, live, after.id, None, now).await?;
+    } else if after.role != before.role {
+        forget_account(tx, live, after.id, now).await?;
+    }
+    Ok(after)
+}
+
+fn changed(before: &Account, change: &AccountChange, now: Timestamp) -> Account {
+    let preferences = match &change.preferences {
+        None => before.preferences.clone(),
+        Some(new) => StoredJson(new.as_ref().map_or("{}", Preferences::as_str).to_owned()),
+    };
+    Account {
+        id: before.id,
+        email: change.email.as_ref().map_or(&*before.email, Email::as_str).to_owned(),
+        username: change.username.as_ref().map_or(&*before.username, Username::as_str).to_owned(),
+        role: change.role.unwrap_or(before.role),
+        full_name: change.full_name.clone().unwrap_or_else(|| before.full_name.clone()),
+        phone: change.phone.clone().unwrap_or_else(|| before.phone.clone()),
+        address: change.address.clone().unwrap_or_else(|| before.address.clone()),
+        preferences,
+        disabled: change.disabled.unwrap_or(before.disabled),
+        created_at: before.created_at,
+        updated_at: now,
+        version: before.version + 1,
+    }
+}
+
+fn keys_of(account: &Account) -> Result<(String, String), Error> {
+    let stored = |_| Error::Database(db::Error::Internal("a stored name is not valid".to_owned()));
+    let email: Email = account.email.parse().map_err(stored)?;
+    let username: Username = account.username.parse().map_err(stored)?;
+    Ok((email.key(), username.key()))
+}
+
+/// Replaces a password whose hash is still `old`, and ends all other sessions.
+pub async fn change_password(
+    tx: &Tx,
+    id: Uuid,
+    hashes: [&str; 2],
+    keep: Uuid,
+    live: &Arc<LiveSessions>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let [old, new] = hashes;
+    if !store::update_password_hash(tx, id, old, new).await? {
+        return Err(Error::NotFound);
+    }
+    end_all_sessions(tx, live, id, Some(keep), now).await
+}
+
+/// Deletes an account that the transaction has locked: its sessions end, its personal data goes, its email and user name are free again.
+pub async fn delete_account(
+    tx: &Tx,
+    account: &Account,
+    live: &Arc<LiveSessions>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    guard_last_admin(tx, account.is_active_admin()).await?;
+    end_all_sessions(tx, live, account.id, None, now).await?;
+    if !store::delete_account(tx, account.id).await? {
+        return Err(Error::NotFound);
+    }
+    require_an_admin(tx, account.is_active_admin()).await
+}
+
+/// Makes all that would take an admin away go one by one.
+async fn guard_last_admin(tx: &Tx, takes_one_away: bool) -> Result<(), Error> {
+    if takes_one_away {
+        tx.guard("admins").await?;
+    }
+    Ok(())
+}
+
+async fn require_an_admin(tx: &Tx, took_one_away: bool) -> Result<(), Error> {
+    if took_one_away && store::count_active_admins(tx).await? == 0 {
+        return Err(Error::LastAdmin);
+    }
+    Ok(())
+}

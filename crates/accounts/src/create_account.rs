@@ -1,0 +1,99 @@
+//! Making an account, by whatever way: registering, an admin's call, the command line.
+
+use db::Tx;
+use kit::clock::{Timestamp, new_id};
+use kit::identity::Role;
+use kit::search;
+use kit::text::StoredJson;
+
+use crate::error::Error;
+use crate::model::{Account, Email, Preferences, Username};
+use crate::store;
+
+/// What a new account starts with.
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    /// The address to log in with.
+    pub email: Email,
+    /// The name that others see.
+    pub username: Username,
+    /// What the account may do.
+    pub role: Role,
+    /// An account without one can't log in.
+    pub password_hash: Option<String>,
+    /// The person's name.
+    pub full_name: Option<String>,
+    /// The person's telephone number.
+    pub phone: Option<String>,
+    /// The person's postal address.
+    pub address: Option<String>,
+    /// The person's own settings.
+    pub preferences: Option<Preferences>,
+}
+
+impl NewAccount {
+    /// A customer with nothing but what registering asks for.
+    pub fn customer(email: Email, username: Username, password_hash: String) -> Self {
+        Self {
+            email,
+            username,
+            role: Role::Customer,
+            password_hash: Some(password_hash),
+            full_name: None,
+            phone: None,
+            address: None,
+            preferences: None,
+        }
+    }
+}
+
+/// Whether the first account of all becomes an admin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstAdmin {
+    /// As in development, where a fresh checkout shall be usable at once.
+    Promoted,
+    /// As in production.
+    NotPromoted,
+}
+
+/// Makes an account.
+pub async fn create_account(
+    tx: &Tx,
+    new: &NewAccount,
+    first_admin: FirstAdmin,
+    now: Timestamp,
+) -> Result<Account, Error> {
+    let promoted = first_admin == FirstAdmin::Promoted && is_first(tx).await?;
+    let preferences = new.preferences.as_ref().map_or("{}", Preferences::as_str);
+    let account = Account {
+        id: new_id(),
+        email: new.email.as_str().to_owned(),
+        username: new.username.as_str().to_owned(),
+        role: if promoted { Role::Admin } else { new.role },
+        full_name: new.full_name.clone(),
+        phone: new.phone.clone(),
+        address: new.address.clone(),
+        preferences: StoredJson(preferences.to_owned()),
+        disabled: false,
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    };
+    let keys = [&*new.email.key(), &*new.username.key()];
+    store::insert_account(tx, &account, keys, &search_text(&account), new.password_hash.as_deref()).await?;
+    Ok(account)
+}
+
+/// The guard makes all that find no account yet go one by one; looking before spares everybody else the wait.
+async fn is_first(tx: &Tx) -> Result<bool, Error> {
+    if store::any_account(tx).await? {
+        return Ok(false);
+    }
+    tx.guard("admins").await?;
+    Ok(!store::any_account(tx).await?)
+}
+
+pub(crate) fn search_text(account: &Account) -> String {
+    let full_name = account.full_name.as_deref().unwrap_or_default();
+    search::fold([account.username.as_str(), account.email.as_str(), full_name])
+}

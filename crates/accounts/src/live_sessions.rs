@@ -1,0 +1,193 @@
+//! Which sessions live, known without a query: a bounded cache, kept true by the feed.
+//!
+//! Every change that ends a session or its tokens writes a feed row in its transaction. The process that wrote it
+//! applies it as an after-commit action, before it answers; others follow the feed. Without a sign of the feed for
+//! five seconds nobody is let in, since a revocation may have been missed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use db::{Db, Listener};
+use futures_util::FutureExt;
+use kit::clock::{Clock, Timestamp};
+use kit::identity::{Check, Role, Sessions};
+use kit::problem::Problem;
+use kit::token::Claims;
+use quick_cache::sync::Cache;
+use tokio::time::Instant;
+use tracing::warn;
+use uuid::Uuid;
+
+use crate::session::{ABSOLUTE_LIFETIME, IDLE_LIFETIME};
+use crate::store;
+
+/// How many sessions are kept in mind; each takes about 100 bytes.
+const CAPACITY: usize = 100_000;
+
+/// Without a sign of the feed for so long, nobody is let in.
+const FEED_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The feed's rows are kept for so long.
+const FEED_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+/// The sessions that this process knows to live.
+pub struct LiveSessions {
+    db: Db,
+    clock: Clock,
+    known: Cache<Uuid, Known>,
+    /// Counts revocations, so that a session read before one isn't remembered after it.
+    revocations: AtomicU64,
+    started: Instant,
+    /// When the feed was last seen, in milliseconds after `started`.
+    feed_seen: AtomicI64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    account_id: Uuid,
+    role: Role,
+    ends_at: Timestamp,
+}
+
+impl LiveSessions {
+    /// Knows nothing yet. Run [`LiveSessions::follow_feed`] beside it.
+    pub fn new(db: Db, clock: Clock) -> Arc<Self> {
+        Arc::new(Self {
+            db,
+            clock,
+            known: Cache::new(CAPACITY),
+            revocations: AtomicU64::new(0),
+            started: Instant::now(),
+            feed_seen: AtomicI64::new(0),
+        })
+    }
+
+    /// Forgets one session: its next request looks it up.
+    pub fn forget_session(&self, id: Uuid) {
+        self.revocations.fetch_add(1, Ordering::SeqCst);
+        self.known.remove(&id);
+    }
+
+    /// Forgets all sessions of an account.
+    pub fn forget_account(&self, account_id: Uuid) {
+        self.revocations.fetch_add(1, Ordering::SeqCst);
+        self.known.retain(|_, known| known.account_id != account_id);
+    }
+
+    fn forget_all(&self) {
+        self.revocations.fetch_add(1, Ordering::SeqCst);
+        self.known.clear();
+    }
+
+    async fn look_up(&self, claims: &Claims) -> Result<(), Problem> {
+        let revocations = self.revocations.load(Ordering::SeqCst);
+        let known = self.read(claims.sid).await?.ok_or_else(Problem::invalid_token)?;
+        self.known.insert(claims.sid, known);
+        if self.revocations.load(Ordering::SeqCst) != revocations {
+            self.known.remove(&claims.sid);
+        }
+        self.judge(claims, known)
+    }
+
+    async fn read(&self, id: Uuid) -> Result<Option<Known>, db::Error> {
+        let found = self.db.lookup(id, |tx, id| store::find_session_and_account(tx, *id).boxed()).await?;
+        let now = self.clock.now();
+        Ok(found.filter(|(session, _, disabled)| !disabled && session.is_alive(now)).map(
+            |(session, role, _)| Known {
+                account_id: session.account_id,
+                role,
+                ends_at: session
+                    .created_at
+                    .plus(ABSOLUTE_LIFETIME)
+                    .min(session.last_used_at.plus(IDLE_LIFETIME)),
+            },
+        ))
+    }
+
+    fn judge(&self, claims: &Claims, known: Known) -> Result<(), Problem> {
+        let is_good =
+            known.account_id == claims.sub && known.role == claims.role && known.ends_at > self.clock.now();
+        if is_good { Ok(()) } else { Err(Problem::invalid_token()) }
+    }
+
+    fn feed_is_silent(&self) -> bool {
+        let silence = self.milliseconds() - self.feed_seen.load(Ordering::Relaxed);
+        u128::try_from(silence).is_ok_and(|silence| silence > FEED_TIMEOUT.as_millis())
+    }
+
+    fn milliseconds(&self) -> i64 {
+        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// Applies what other processes write to the feed, for as long as it is polled.
+    pub async fn follow_feed(self: Arc<Self>) {
+        let mut listener = self.listen().await;
+        let mut last_id = None;
+        loop {
+            match self.catch_up(&mut last_id).await {
+                Ok(()) => self.feed_seen.store(self.milliseconds(), Ordering::Relaxed),
+                Err(error) => warn!(cause = %error, "the session feed can't be read"),
+            }
+            listener.changed().await;
+        }
+    }
+
+    async fn listen(&self) -> Listener {
+        loop {
+            match self.db.listen("session_feed").await {
+                Ok(listener) => return listener,
+                Err(error) => warn!(cause = %error, "the session feed can't be listened to"),
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    async fn catch_up(&self, last_id: &mut Option<i64>) -> Result<(), db::Error> {
+        let Some(mut last) = *last_id else {
+            *last_id = Some(self.db.lookup((), |tx, ()| store::newest_feed_id(tx).boxed()).await?);
+            return Ok(());
+        };
+        let rows = self.db.lookup(last, |tx, last| store::feed_after(tx, *last).boxed()).await?;
+        for (id, account_id, session_id) in rows {
+            match session_id {
+                // Ids have no gaps: one that is missing was removed before this process, long paused, read it.
+                _ if id != last + 1 => self.forget_all(),
+                Some(session_id) => self.forget_session(session_id),
+                None => self.forget_account(account_id),
+            }
+            last = id;
+            *last_id = Some(last);
+        }
+        Ok(())
+    }
+
+    /// Removes sessions and feed rows that are past their time.
+    pub async fn sweep(&self) -> Result<u64, db::Error> {
+        self.db
+            .write(self.clock.now(), |tx, now| {
+                async move {
+                    store::delete_feed_before(tx, now.minus(FEED_LIFETIME)).await?;
+                    store::delete_expired_sessions(tx, now.minus(IDLE_LIFETIME), now.minus(ABSOLUTE_LIFETIME))
+                        .await
+                }
+                .boxed()
+            })
+            .await
+    }
+}
+
+impl Sessions for LiveSessions {
+    fn check<'a>(&'a self, claims: &'a Claims) -> Check<'a> {
+        if self.feed_is_silent() {
+            return Check::Known(Err(Problem::unavailable(
+                1,
+                "Whether you are still logged in can't be told right now.",
+            )));
+        }
+        match self.known.get(&claims.sid) {
+            Some(known) if known.ends_at > self.clock.now() => Check::Known(self.judge(claims, known)),
+            _ => Check::Ask(self.look_up(claims).boxed()),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Hashing passwords, on a bounded pool of its own: cores − 1 at a time, a bounded queue before it, 503 past that.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::available_parallelism;
+
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use kit::fields::Invalid;
+use kit::problem::Problem;
+use kit::secret::Secret;
+use tokio::sync::Semaphore;
+
+use crate::model::Password;
+
+/// Argon2id's cost (OWASP's first choice): 19 MiB, two passes, one lane.
+const ARGON2_KIB: u32 = 19 * 1024;
+const ARGON2_PASSES: u32 = 2;
+
+/// The original system's cost.
+const BCRYPT_COST: u32 = 12;
+
+/// More than this many wait for no turn: the last in the queue waits about two seconds for Argon2id on one core.
+const MAX_WAITING: usize = 64;
+
+/// What new passwords are hashed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordHash {
+    /// RFC 9106.
+    Argon2id,
+    /// What the original system used; at most 72 bytes.
+    Bcrypt,
+}
+
+impl PasswordHash {
+    /// The hash of a password that nobody has, in the cost of every other: verifying against it makes an unknown
+    /// email cost what a wrong password costs.
+    fn dummy(self) -> &'static str {
+        match self {
+            Self::Argon2id => {
+                "$argon2id$v=19$m=19456,t=2,p=1$c3RvcmVob3VzZWR1bW15$ZHVtbXlkdW1teWR1bW15ZHVtbXlkdW1teWR1bW15ZHU"
+            }
+            Self::Bcrypt => "$2b$12$abcdefghijklmnopqrstuuGTWbYSPqEBKVsdvqNeDgDdTl0gcTu0K",
+        }
+    }
+}
+
+/// The pool.
+pub struct Passwords {
+    algorithm: PasswordHash,
+    turns: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+/// What came of comparing a password with a hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is another.
+    Wrong,
+    /// It is the one.
+    Right,
+    /// It is the one, but hashed as it isn't done any more; here is the new hash.
+    Outdated(String),
+}
+
+impl Passwords {
+    /// A pool that hashes on all cores but one, at least one.
+    pub fn new(algorithm: PasswordHash) -> Self {
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        let turns = Arc::new(Semaphore::new(cores.saturating_sub(1).max(1)));
+        Self { algorithm, turns, waiting: AtomicUsize::new(0) }
+    }
+
+    /// Whether the algorithm can take a new password.
+    pub fn check(&self, password: &Password) -> Result<(), Invalid> {
+        let text = password.secret().expose();
+        if self.algorithm == PasswordHash::Bcrypt && (text.len() > 72 || text.contains('\0')) {
+            let message =
+                "must be at most 72 bytes, without NUL characters, since passwords are hashed with bcrypt";
+            return Err(Invalid { code: "invalid_password", message: message.into() });
+        }
+        Ok(())
+    }
+
+    /// The hash of a new password.
+    pub async fn hash(&self, password: &Password) -> Result<String, Problem> {
+        let (algorithm, secret) = (self.algorithm, password.secret().clone());
+        self.in_turn(move || hash(algorithm, &secret)).await?
+    }
+
+    /// Compares a password with a stored hash; without one it takes as long, and is wrong.
+    pub async fn verify(&self, password: Secret, stored: Option<String>) -> Result<Verdict, Problem> {
+        let algorithm = self.algorithm;
+        self.in_turn(move || {
+            let is_right = matches(&password, stored.as_deref().unwrap_or(algorithm.dummy()));
+            match stored {
+                Some(stored) if is_right && is_outdated(algorithm, &stored) => {
+                    hash(algorithm, &password).map(Verdict::Outdated).or(Ok(Verdict::Right))
+                }
+                Some(_) if is_right => Ok(Verdict::Right),
+                _ => Ok(Verdict::Wrong),
+            }
+        })
+        .await?
+    }
+
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let _place = Place::take(&self.waiting)?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(Problem::internal)?;
+        // The turn goes along, so that a client that hangs up doesn't let one more in than there are cores.
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        done.await.map_err(Problem::internal)
+    }
+}
+
+/// A place in the queue, given back when dropped.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicUsize) -> Result<Self, Problem> {
+        let place = Self(waiting);
+        if waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
+            return Err(Problem::unavailable(2, "Too many passwords are being checked; try again shortly."));
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn argon2() -> Argon2<'static> {
+    let params = Params::new(ARGON2_KIB, ARGON2_PASSES, 1, None).unwrap_or_default();
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+}
+
+fn hash(algorithm: PasswordHash, password: &Secret) -> Result<String, Problem> {
+    let bytes = password.expose().as_bytes();
+    match algorithm {
+        PasswordHash::Argon2id => {
+            argon2().hash_password(bytes).map(|hash| hash.to_string()).map_err(Problem::internal)
+        }
+        PasswordHash::Bcrypt => bcrypt::non_truncating_hash(bytes, BCRYPT_COST).map_err(Problem::internal),
+    }
+}
+
+/// A hash says itself how it was made.
+fn matches(password: &Secret, stored: &str) -> bool {
+    let bytes = password.expose().as_bytes();
+    if stored.starts_with("$argon2") {
+        argon2().verify_password(bytes, stored).is_ok()
+    } else {
+        bcrypt::non_truncating_verify(bytes, stored).unwrap_or(false)
+    }
+}
+
+fn is_outdated(algorithm: PasswordHash, stored: &str) -> bool {
+    let current = match algorithm {
+        PasswordHash::Argon2id => "$argon2id$v=19$m=19456,t=2,p=1$",
+        PasswordHash::Bcrypt => "$2b$12$",
+    };
+    !stored.starts_with(current)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn both_algorithms_verify_and_the_other_is_outdated() {
+        for (first, second) in
+            [(PasswordHash::Argon2id, PasswordHash::Bcrypt), (PasswordHash::Bcrypt, PasswordHash::Argon2id)]
+        {
+            let password: Password = "password123".parse().unwrap();
+            let stored = Passwords::new(first).hash(&password).await.unwrap();
+            let verify = |algorithm, text: &str, stored: Option<&str>| {
+                let (secret, stored) = (Secret::new(text), stored.map(str::to_owned));
+                async move { Passwords::new(algorithm).verify(secret, stored).await.unwrap() }
+            };
+            assert_eq!(verify(first, "password123", Some(&stored)).await, Verdict::Right);
+            assert_eq!(verify(first, "password124", Some(&stored)).await, Verdict::Wrong);
+            assert_eq!(verify(first, "password123", None).await, Verdict::Wrong);
+            let Verdict::Outdated(upgraded) = verify(second, "password123", Some(&stored)).await else {
+                panic!()
+            };
+            assert_eq!(verify(second, "password123", Some(&upgraded)).await, Verdict::Right);
+        }
+    }
+
+    #[test]
+    fn the_dummy_hashes_can_be_verified_and_cost_what_others_cost() {
+        for algorithm in [PasswordHash::Argon2id, PasswordHash::Bcrypt] {
+            assert!(!is_outdated(algorithm, algorithm.dummy()));
+            assert!(!matches(&Secret::new("password123"), algorithm.dummy()));
+        }
+        assert!(bcrypt::non_truncating_verify("x", PasswordHash::Bcrypt.dummy()).is_ok());
+        let parsed = argon2::password_hash::phc::PasswordHash::new(PasswordHash::Argon2id.dummy()).unwrap();
+        assert_eq!(parsed.hash.unwrap().len(), 32);
+    }
+}

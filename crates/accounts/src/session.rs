@@ -1,0 +1,140 @@
+//! A session's life: started by a login, kept by refreshing, ended by its owner, an admin, or misuse.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use db::Tx;
+use kit::client::Client;
+use kit::clock::{Timestamp, new_id};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::live_sessions::LiveSessions;
+use crate::model::{Account, Session};
+use crate::store;
+
+/// A session that wasn't refreshed for so long is over.
+pub(crate) const IDLE_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// A session that was started so long ago is over.
+pub(crate) const ABSOLUTE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// For so long the token before the present one gets the same successor: a client whose answer was lost, or whose
+/// windows refresh at once, is no thief.
+const REFRESH_GRACE: Duration = Duration::from_secs(5);
+
+/// From where a session is started.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// What the client calls itself.
+    pub device: Option<String>,
+    /// Its address.
+    pub ip: Option<String>,
+}
+
+impl From<&Client> for NewSession {
+    fn from(client: &Client) -> Self {
+        Self { device: client.device.clone(), ip: client.address.map(|address| address.to_string()) }
+    }
+}
+
+impl Session {
+    /// Whether it is not past its time.
+    pub fn is_alive(&self, now: Timestamp) -> bool {
+        self.last_used_at > now.minus(IDLE_LIFETIME) && self.created_at > now.minus(ABSOLUTE_LIFETIME)
+    }
+}
+
+/// Starts a session.
+pub async fn start_session(
+    tx: &Tx,
+    account_id: Uuid,
+    new: &NewSession,
+    now: Timestamp,
+) -> Result<Session, Error> {
+    let session = Session {
+        id: new_id(),
+        account_id,
+        generation: 1,
+        rotated_at: now,
+        device: new.device.clone(),
+        ip: new.ip.clone(),
+        created_at: now,
+        last_used_at: now,
+    };
+    store::insert_session(tx, &session).await?;
+    Ok(session)
+}
+
+/// What came of presenting a refresh token.
+#[derive(Debug)]
+pub enum Refreshed {
+    /// The session goes on, in this generation.
+    Continued(Account, i64),
+    /// Nothing to go on with. If an old token was presented, somebody stole one: the session has ended.
+    Refused,
+}
+
+/// Moves a session on by one generation.
+pub async fn refresh_session(
+    tx: &Tx,
+    id: Uuid,
+    generation: i64,
+    live: &Arc<LiveSessions>,
+    now: Timestamp,
+) -> Result<Refreshed, Error> {
+    let rotated = store::rotate_session(tx, id, generation, now, now.minus(IDLE_LIFETIME)).await?;
+    let Some(session) = store::find_session(tx, id).await? else { return Ok(Refreshed::Refused) };
+    let account = store::find_account(tx, session.account_id).await?;
+    let Some(account) = account.filter(|account| !account.disabled && session.is_alive(now)) else {
+        return Ok(Refreshed::Refused);
+    };
+    let is_predecessor = session.generation == generation + 1 && session.rotated_at.plus(REFRESH_GRACE) > now;
+    if rotated || is_predecessor {
+        return Ok(Refreshed::Continued(account, session.generation));
+    }
+    end_session(tx, live, id, session.account_id, now).await?;
+    Ok(Refreshed::Refused)
+}
+
+/// Ends one session of an account.
+pub async fn end_session(
+    tx: &Tx,
+    live: &Arc<LiveSessions>,
+    id: Uuid,
+    account_id: Uuid,
+    now: Timestamp,
+) -> Result<(), Error> {
+    if !store::delete_session(tx, id, account_id).await? {
+        return Err(Error::NotFound);
+    }
+    store::insert_feed_row(tx, account_id, Some(id), now).await?;
+    let live = Arc::clone(live);
+    tx.after_commit(move || live.forget_session(id));
+    Ok(())
+}
+
+/// Ends an account's sessions, all but `keep`.
+pub async fn end_all_sessions(
+    tx: &Tx,
+    live: &Arc<LiveSessions>,
+    account_id: Uuid,
+    keep: Option<Uuid>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    store::delete_sessions(tx, account_id, keep).await?;
+    forget_account(tx, live, account_id, now).await
+}
+
+/// Makes every process look again at an account's sessions.
+pub(crate) async fn forget_account(
+    tx: &Tx,
+    live: &Arc<LiveSessions>,
+    account_id: Uuid,
+    now: Timestamp,
+) -> Result<(), Error> {
+    store::insert_feed_row(tx, account_id, None, now).await?;
+    let live = Arc::clone(live);
+    tx.after_commit(move || live.forget_account(account_id));
+    Ok(())
+}

@@ -1,0 +1,320 @@
+//! Every statement on accounts and sessions.
+
+use db::{Error, Row, Tx, Value};
+use kit::clock::Timestamp;
+use kit::identity::Role;
+use kit::page::{Conditions, Key, PageRequest, Position};
+use kit::text::StoredJson;
+use uuid::Uuid;
+
+use crate::model::{Account, Credentials, Session};
+use crate::session::{ABSOLUTE_LIFETIME, IDLE_LIFETIME};
+
+const ACCOUNT: &str = "id, email, username, role, full_name, phone, address, preferences, disabled, created_at, updated_at, version";
+
+fn account(row: &Row<'_>) -> Result<Account, Error> {
+    let role: String = row.get(3)?;
+    Ok(Account {
+        id: row.get(0)?,
+        email: row.get(1)?,
+        username: row.get(2)?,
+        role: Role::parse(&role).ok_or_else(|| Error::Internal(format!("stored role {role:?}")))?,
+        full_name: row.get(4)?,
+        phone: row.get(5)?,
+        address: row.get(6)?,
+        preferences: StoredJson(row.get(7)?),
+        disabled: row.get(8)?,
+        created_at: Timestamp(row.get(9)?),
+        updated_at: Timestamp(row.get(10)?),
+        version: row.get(11)?,
+    })
+}
+
+/// An account by id.
+pub async fn find_account(tx: &Tx, id: Uuid) -> Result<Option<Account>, Error> {
+    tx.optional(&format!("SELECT {ACCOUNT} FROM accounts WHERE id = $1"), &[id.into()], account).await
+}
+
+/// An account by id, locked until the transaction ends: the update that changes nothing takes the row's lock on
+/// an engine where writers run side by side.
+pub async fn lock_account(tx: &Tx, id: Uuid) -> Result<Option<Account>, Error> {
+    let sql = format!("UPDATE accounts SET version = version WHERE id = $1 RETURNING {ACCOUNT}");
+    tx.optional(&sql, &[id.into()], account).await
+}
+
+/// An account and its hash, by id.
+pub async fn find_credentials(tx: &Tx, id: Uuid) -> Result<Option<Credentials>, Error> {
+    let sql = format!("SELECT {ACCOUNT}, password_hash FROM accounts WHERE id = $1");
+    tx.optional(&sql, &[id.into()], credentials).await
+}
+
+/// An account and its hash, by the key of its email.
+pub async fn find_credentials_by_email(tx: &Tx, email_key: &str) -> Result<Option<Credentials>, Error> {
+    let sql = format!("SELECT {ACCOUNT}, password_hash FROM accounts WHERE email_key = $1");
+    tx.optional(&sql, &[email_key.into()], credentials).await
+}
+
+fn credentials(row: &Row<'_>) -> Result<Credentials, Error> {
+    Ok(Credentials { account: account(row)?, password_hash: row.get(12)? })
+}
+
+/// Whether there is any account at all.
+pub async fn any_account(tx: &Tx) -> Result<bool, Error> {
+    Ok(tx.optional("SELECT id FROM accounts LIMIT 1", &[], |row| row.get::<Uuid>(0)).await?.is_some())
+}
+
+/// How many admins can log in.
+pub async fn count_active_admins(tx: &Tx) -> Result<i64, Error> {
+    let sql = "SELECT COUNT(*) FROM accounts WHERE role = 'admin' AND disabled = FALSE";
+    tx.one(sql, &[], |row| row.get(0)).await
+}
+
+/// A page of accounts; `patterns` must all match, `role` if given.
+pub async fn list_accounts(
+    tx: &Tx,
+    patterns: &[String],
+    role: Option<Role>,
+    page: &PageRequest,
+) -> Result<(Vec<Account>, Option<i64>), Error> {
+    let mut conditions = account_conditions(patterns, role);
+    let total = if page.count { Some(count_accounts(tx, &conditions).await?) } else { None };
+    conditions.after(page);
+    let (sort, direction, limit) = (page.sort, page.direction(), conditions.bind(page.fetch()));
+    let sql = format!(
+        "SELECT {ACCOUNT} FROM accounts{} ORDER BY {sort} {direction}, id {direction} LIMIT {limit}",
+        conditions.sql()
+    );
+    Ok((tx.rows(&sql, conditions.args(), account).await?, total))
+}
+
+fn account_conditions<'a>(patterns: &'a [String], role: Option<Role>) -> Conditions<'a> {
+    let mut conditions = Conditions::new();
+    for pattern in patterns {
+        conditions.and("search LIKE {}", pattern);
+    }
+    if let Some(role) = role {
+        conditions.and("role = {}", role.as_str());
+    }
+    conditions
+}
+
+async fn count_accounts(tx: &Tx, conditions: &Conditions<'_>) -> Result<i64, Error> {
+    let sql = format!("SELECT COUNT(*) FROM accounts{}", conditions.sql());
+    tx.one(&sql, conditions.args(), |row| row.get(0)).await
+}
+
+/// Where an account stands in a list sorted by `sort`.
+pub fn account_position(account: &Account, sort: &str) -> Position {
+    let key = match sort {
+        "email" => Key::Text(account.email.clone()),
+        _ => Key::Int(account.created_at.0),
+    };
+    Position { key, id: account.id }
+}
+
+/// Stores a new account with its unique keys, search text and hash.
+pub async fn insert_account(
+    tx: &Tx,
+    account: &Account,
+    keys: [&str; 2],
+    search: &str,
+    password_hash: Option<&str>,
+) -> Result<(), Error> {
+    let sql = "INSERT INTO accounts (id, email, email_key, username, username_key, role, password_hash, full_name, phone,
+                                     address, preferences, disabled, search, created_at, updated_at, version)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+    let args: [Value<'_>; 16] = [
+        account.id.into(),
+        (&account.email).into(),
+        keys[0].into(),
+        (&account.username).into(),
+        keys[1].into(),
+        account.role.as_str().into(),
+        password_hash.into(),
+        account.full_name.as_ref().into(),
+        account.phone.as_ref().into(),
+        account.address.as_ref().into(),
+        (&account.preferences.0).into(),
+        account.disabled.into(),
+        search.into(),
+        account.created_at.0.into(),
+        account.updated_at.0.into(),
+        account.version.into(),
+    ];
+    tx.execute(sql, &args).await.map(drop)
+}
+
+/// Stores a changed account with its unique keys and search text.
+pub async fn update_account(tx: &Tx, account: &Account, keys: [&str; 2], search: &str) -> Result<(), Error> {
+    let sql = "UPDATE accounts SET email = $2, email_key = $3, username = $4, username_key = $5, role = $6, full_name = $7,
+                      phone = $8, address = $9, preferences = $10, disabled = $11, search = $12, updated_at = $13, version = $14
+               WHERE id = $1";
+    let args: [Value<'_>; 14] = [
+        account.id.into(),
+        (&account.email).into(),
+        keys[0].into(),
+        (&account.username).into(),
+        keys[1].into(),
+        account.role.as_str().into(),
+        account.full_name.as_ref().into(),
+        account.phone.as_ref().into(),
+        account.address.as_ref().into(),
+        (&account.preferences.0).into(),
+        account.disabled.into(),
+        search.into(),
+        account.updated_at.0.into(),
+        account.version.into(),
+    ];
+    tx.execute(sql, &args).await.map(drop)
+}
+
+/// Replaces a hash, if `old` is still the stored one; says whether it was.
+pub async fn update_password_hash(tx: &Tx, id: Uuid, old: &str, new: &str) -> Result<bool, Error> {
+    let sql = "UPDATE accounts SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
+    Ok(tx.execute(sql, &[id.into(), old.into(), new.into()]).await? == 1)
+}
+
+/// Removes an account, and the answers that were stored for its idempotency keys.
+pub async fn delete_account(tx: &Tx, id: Uuid) -> Result<bool, Error> {
+    tx.execute("DELETE FROM idempotency_keys WHERE account_id = $1", &[id.into()]).await?;
+    Ok(tx.execute("DELETE FROM accounts WHERE id = $1", &[id.into()]).await? == 1)
+}
+
+const SESSION: &str = "id, account_id, generation, rotated_at, device, ip, created_at, last_used_at";
+
+fn session(row: &Row<'_>) -> Result<Session, Error> {
+    Ok(Session {
+        id: row.get(0)?,
+        account_id: row.get(1)?,
+        generation: row.get(2)?,
+        rotated_at: Timestamp(row.get(3)?),
+        device: row.get(4)?,
+        ip: row.get(5)?,
+        created_at: Timestamp(row.get(6)?),
+        last_used_at: Timestamp(row.get(7)?),
+    })
+}
+
+/// A session by id.
+pub async fn find_session(tx: &Tx, id: Uuid) -> Result<Option<Session>, Error> {
+    tx.optional(&format!("SELECT {SESSION} FROM sessions WHERE id = $1"), &[id.into()], session).await
+}
+
+/// A session with the account that it belongs to, in one statement.
+pub async fn find_session_and_account(tx: &Tx, id: Uuid) -> Result<Option<(Session, Role, bool)>, Error> {
+    let sql = "SELECT s.id, s.account_id, s.generation, s.rotated_at, s.device, s.ip, s.created_at, s.last_used_at, a.role, a.disabled
+               FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.id = $1";
+    tx.optional(sql, &[id.into()], |row| {
+        let role: String = row.get(8)?;
+        Ok((session(row)?, Role::parse(&role).unwrap_or(Role::Customer), row.get(9)?))
+    })
+    .await
+}
+
+/// A page of an account's sessions that are not past their time.
+pub async fn list_live_sessions(
+    tx: &Tx,
+    account_id: Uuid,
+    now: Timestamp,
+    page: &PageRequest,
+) -> Result<(Vec<Session>, Option<i64>), Error> {
+    let mut conditions = Conditions::new();
+    conditions.and("account_id = {}", account_id);
+    conditions.and("last_used_at > {}", now.minus(IDLE_LIFETIME).0);
+    conditions.and("created_at > {}", now.minus(ABSOLUTE_LIFETIME).0);
+    let count = format!("SELECT COUNT(*) FROM sessions{}", conditions.sql());
+    let total =
+        if page.count { Some(tx.one(&count, conditions.args(), |row| row.get(0)).await?) } else { None };
+    conditions.after(page);
+    let (direction, limit) = (page.direction(), conditions.bind(page.fetch()));
+    let sql = format!(
+        "SELECT {SESSION} FROM sessions{} ORDER BY created_at {direction}, id {direction} LIMIT {limit}",
+        conditions.sql()
+    );
+    Ok((tx.rows(&sql, conditions.args(), session).await?, total))
+}
+
+/// Stores a new session.
+pub async fn insert_session(tx: &Tx, session: &Session) -> Result<(), Error> {
+    let sql =
+        "INSERT INTO sessions (id, account_id, generation, rotated_at, device, ip, created_at, last_used_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let args: [Value<'_>; 8] = [
+        session.id.into(),
+        session.account_id.into(),
+        session.generation.into(),
+        session.rotated_at.0.into(),
+        session.device.as_ref().into(),
+        session.ip.as_ref().into(),
+        session.created_at.0.into(),
+        session.last_used_at.0.into(),
+    ];
+    tx.execute(sql, &args).await.map(drop)
+}
+
+/// Moves a session on by one generation, if `generation` is still its own and it was used after `idle_since`; says
+/// whether it was.
+pub async fn rotate_session(
+    tx: &Tx,
+    id: Uuid,
+    generation: i64,
+    now: Timestamp,
+    idle_since: Timestamp,
+) -> Result<bool, Error> {
+    let sql = "UPDATE sessions SET generation = generation + 1, rotated_at = $3, last_used_at = $3
+               WHERE id = $1 AND generation = $2 AND last_used_at > $4";
+    Ok(tx.execute(sql, &[id.into(), generation.into(), now.0.into(), idle_since.0.into()]).await? == 1)
+}
+
+/// Removes one session of an account; says whether there was one.
+pub async fn delete_session(tx: &Tx, id: Uuid, account_id: Uuid) -> Result<bool, Error> {
+    let sql = "DELETE FROM sessions WHERE id = $1 AND account_id = $2";
+    Ok(tx.execute(sql, &[id.into(), account_id.into()]).await? == 1)
+}
+
+/// Removes an account's sessions, all but `keep`.
+pub async fn delete_sessions(tx: &Tx, account_id: Uuid, keep: Option<Uuid>) -> Result<u64, Error> {
+    // No id is nil, so nil keeps none.
+    let sql = "DELETE FROM sessions WHERE account_id = $1 AND id <> $2";
+    tx.execute(sql, &[account_id.into(), keep.unwrap_or(Uuid::nil()).into()]).await
+}
+
+/// Removes sessions that are past their time.
+pub async fn delete_expired_sessions(
+    tx: &Tx,
+    idle_since: Timestamp,
+    started_since: Timestamp,
+) -> Result<u64, Error> {
+    let sql = "DELETE FROM sessions WHERE last_used_at <= $1 OR created_at <= $2";
+    tx.execute(sql, &[idle_since.0.into(), started_since.0.into()]).await
+}
+
+/// Writes to the feed that caches follow: one session of an account ended or changed, or all.
+pub async fn insert_feed_row(
+    tx: &Tx,
+    account_id: Uuid,
+    session_id: Option<Uuid>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    // The guard row gives ids in commit order, so that a follower never skips one.
+    let id = tx.guard("session_feed").await?;
+    let sql = "INSERT INTO session_feed (id, account_id, session_id, created_at) VALUES ($1, $2, $3, $4)";
+    tx.execute(sql, &[id.into(), account_id.into(), session_id.into(), now.0.into()]).await?;
+    tx.notify("session_feed").await
+}
+
+/// The feed's newest id.
+pub async fn newest_feed_id(tx: &Tx) -> Result<i64, Error> {
+    tx.one("SELECT n FROM guards WHERE name = 'session_feed'", &[], |row| row.get(0)).await
+}
+
+/// What the feed says after `id`: each row's id, account and session.
+pub async fn feed_after(tx: &Tx, id: i64) -> Result<Vec<(i64, Uuid, Option<Uuid>)>, Error> {
+    let sql = "SELECT id, account_id, session_id FROM session_feed WHERE id > $1 ORDER BY id LIMIT 1000";
+    tx.rows(sql, &[id.into()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).await
+}
+
+/// Removes what the feed said long ago.
+pub async fn delete_feed_before(tx: &Tx, moment: Timestamp) -> Result<u64, Error> {
+    tx.execute("DELETE FROM session_feed WHERE created_at < $1", &[moment.0.into()]).await
+}

@@ -1,0 +1,60 @@
+//! Logging in. Whatever is wrong, the answer and its cost are the same.
+
+use accounts::{Account, Credentials, Email, NewSession, Session, Verdict, start_session, store};
+use db::Tx;
+use futures_util::FutureExt;
+use kit::client::Client;
+use kit::clock::Timestamp;
+use kit::problem::Problem;
+
+use crate::Auth;
+use crate::api::{LoginAnswer, LoginBody};
+
+pub(crate) async fn log_in(auth: &Auth, body: LoginBody, client: &Client) -> Result<LoginAnswer, Problem> {
+    let found = find(auth, body.email.as_str()).await?;
+    let stored = found.as_ref().and_then(|credentials| credentials.password_hash.clone());
+    let verdict = auth.accounts.passwords.verify(body.password.0, stored.clone()).await?;
+    let account = found.map(|credentials| credentials.account).filter(|account| !account.disabled);
+    let (Some(account), Some(stored)) = (account, stored) else { return Err(refused()) };
+    let upgrade = match verdict {
+        Verdict::Wrong => return Err(refused()),
+        Verdict::Right => None,
+        Verdict::Outdated(new) => Some(new),
+    };
+    let start = Start { account, stored, upgrade, session: client.into(), now: auth.shared.clock.now() };
+    let (account, session) = auth.shared.db.write(start, |tx, start| start.run(tx).boxed()).await?;
+    LoginAnswer::new(auth, account, session.id, session.generation)
+}
+
+async fn find(auth: &Auth, email: &str) -> Result<Option<Credentials>, Problem> {
+    // What is no email belongs to nobody, and costs what an unknown one costs.
+    let key = email.parse::<Email>().map(|email| email.key()).unwrap_or_default();
+    Ok(auth.shared.db.lookup(key, |tx, key| store::find_credentials_by_email(tx, key).boxed()).await?)
+}
+
+struct Start {
+    account: Account,
+    stored: String,
+    upgrade: Option<String>,
+    session: NewSession,
+    now: Timestamp,
+}
+
+impl Start {
+    /// Looks again, since the account may have changed while the password was compared.
+    async fn run(&self, tx: &Tx) -> Result<(Account, Session), Problem> {
+        let found = store::find_credentials(tx, self.account.id).await?.ok_or_else(refused)?;
+        if found.account.disabled || found.password_hash.as_ref() != Some(&self.stored) {
+            return Err(refused());
+        }
+        if let Some(new) = &self.upgrade {
+            store::update_password_hash(tx, self.account.id, &self.stored, new).await?;
+        }
+        let session = start_session(tx, self.account.id, &self.session, self.now).await?;
+        Ok((found.account, session))
+    }
+}
+
+fn refused() -> Problem {
+    Problem::invalid_credentials("The email or the password is wrong.")
+}

@@ -1,0 +1,25 @@
+//! Refreshing: a new pair of tokens for the present one.
+
+use accounts::{Refreshed, refresh_session};
+use futures_util::FutureExt;
+use kit::problem::Problem;
+
+use crate::Auth;
+use crate::api::LoginAnswer;
+
+pub(crate) async fn refresh(auth: &Auth, token: &str) -> Result<LoginAnswer, Problem> {
+    let (session, generation) =
+        auth.accounts.refresh_tokens.verify(token).ok_or_else(Problem::invalid_token)?;
+    let input = (session, generation, auth.accounts.live.clone(), auth.shared.clock.now());
+    let refreshed = auth
+        .shared
+        .db
+        .write(input, |tx, (session, generation, live, now)| {
+            refresh_session(tx, *session, *generation, live, *now).boxed()
+        })
+        .await?;
+    match refreshed {
+        Refreshed::Continued(account, generation) => LoginAnswer::new(auth, account, session, generation),
+        Refreshed::Refused => Err(Problem::invalid_token()),
+    }
+}
