@@ -1,1 +1,40 @@
-//! Placeholder.
+//! The users service (8081): accounts as people and admins see and change them.
+//!
+//! It is not the place for logging in or passwords (auth). It has no table of its own: `accounts` belongs to the
+//! kernel `accounts`.
+//!
+//! Files in reading order: `model` (what a body may say), `api` (handlers), then an operation each: `create_user`,
+//! `change_user`, `delete_user`.
+
+mod api;
+mod change_user;
+mod create_user;
+mod delete_user;
+mod model;
+
+use std::sync::Arc;
+
+use accounts::Accounts;
+use axum::extract::FromRef;
+use kit::service::{Service, Surroundings};
+use kit::shared::Shared;
+
+/// The service's state.
+#[derive(Clone)]
+pub struct Users {
+    /// What every service holds.
+    pub shared: Arc<Shared>,
+    /// What auth and users share.
+    pub accounts: Accounts,
+}
+
+impl FromRef<Users> for Arc<Shared> {
+    fn from_ref(users: &Users) -> Self {
+        Self::clone(&users.shared)
+    }
+}
+
+/// The service, complete.
+pub fn service(users: Users, surroundings: &Surroundings) -> Service {
+    kit::service::service("users", surroundings, users, api::endpoints)
+}

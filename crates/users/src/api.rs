@@ -1,0 +1,175 @@
+//! The handlers.
+
+use accounts::{Account, store};
+use aide::axum::ApiRouter;
+use aide::axum::routing::{delete_with, get_with, patch_with, post_with, put_with};
+use axum::extract::State;
+use futures_util::FutureExt;
+use kit::answer::{Answer, Created, NoContent, Resource};
+use kit::body::Body;
+use kit::etag::{IfMatch, IfNoneMatch};
+use kit::idempotency::IdempotencyKey;
+use kit::identity::{Admin, Anyone, Caller, Role, Staff};
+use kit::page::{List, Listing, Page, Sorts};
+use kit::problem::Problem;
+use kit::query::{FromParams, NoQuery, Params, PathId};
+use kit::search;
+use schemars::JsonSchema;
+use uuid::Uuid;
+
+use crate::Users;
+use crate::change_user::change_user;
+use crate::create_user::create_user;
+use crate::delete_user::delete_user;
+use crate::model::{CreateUser, UserChange};
+
+pub(crate) fn endpoints() -> ApiRouter<Users> {
+    ApiRouter::new()
+        .api_route("/users", get_with(user_list, |op| op.summary("List users")))
+        .api_route("/users", post_with(user_create, |op| op.summary("Make a user")))
+        .api_route("/users/me", get_with(own_user_view, |op| op.summary("See oneself")))
+        .api_route("/users/me", put_with(own_user_change, |op| op.summary("Change oneself")))
+        .api_route("/users/me", patch_with(own_user_change, |op| op.summary("Change oneself")))
+        .api_route("/users/{id}", get_with(user_view, |op| op.summary("See a user")))
+        .api_route("/users/{id}", put_with(user_change, |op| op.summary("Change a user")))
+        .api_route("/users/{id}", patch_with(user_change, |op| op.summary("Change a user")))
+        .api_route("/users/{id}", delete_with(user_delete, |op| op.summary("Delete a user")))
+}
+
+/// What the list of users can be filtered by.
+#[derive(JsonSchema)]
+struct UserFilter {
+    /// Words of the user name, email or full name.
+    q: Option<String>,
+    /// Only this role.
+    role: Option<Role>,
+}
+
+impl FromParams for UserFilter {
+    fn from_params(params: &mut Params) -> Self {
+        Self {
+            q: params.optional_with("q", |text| Ok(text.to_owned())),
+            role: params.word("role", Role::parse, "customer, staff, admin"),
+        }
+    }
+}
+
+impl Listing for UserFilter {
+    const SORTS: Sorts = &[("created_at", "created_at"), ("email", "email")];
+}
+
+async fn user_list(
+    _: Caller<Staff>,
+    State(users): State<Users>,
+    list: List<UserFilter>,
+) -> Result<Page<Account>, Problem> {
+    let page = list.page.clone();
+    let patterns = search::patterns(list.filter.q.as_deref().unwrap_or_default());
+    let input = (patterns, list.filter.role, list.page);
+    let (accounts, total) = users
+        .shared
+        .db
+        .read(input, |tx, (patterns, role, page)| store::list_accounts(tx, patterns, *role, page).boxed())
+        .await?;
+    Ok(page.page(
+        &users.shared,
+        accounts,
+        total,
+        |account| store::account_position(account, page.sort),
+        |account| account,
+    ))
+}
+
+async fn user_create(
+    caller: Caller<Admin>,
+    State(users): State<Users>,
+    key: IdempotencyKey,
+    body: Body<CreateUser>,
+) -> Result<Created<Account>, Problem> {
+    let claim = key.claim(&users.shared, caller.account(), body.bytes());
+    let new = body.parse_after(claim.refuse_reuse(&users.shared.db)).await?;
+    create_user(&users, new, claim).await
+}
+
+async fn own_user_view(
+    caller: Caller<Anyone>,
+    State(users): State<Users>,
+    condition: IfNoneMatch,
+    _: NoQuery,
+) -> Result<Resource<Account>, Problem> {
+    view(&users, caller.account(), &condition).await
+}
+
+async fn user_view(
+    caller: Caller<Anyone>,
+    State(users): State<Users>,
+    PathId(id): PathId,
+    condition: IfNoneMatch,
+    _: NoQuery,
+) -> Result<Resource<Account>, Problem> {
+    check_visible(&caller, id)?;
+    view(&users, id, &condition).await
+}
+
+async fn view(users: &Users, id: Uuid, condition: &IfNoneMatch) -> Result<Resource<Account>, Problem> {
+    let account = find(users, id).await?;
+    Ok(Answer::new(&account)?.version(account.version).unless(condition))
+}
+
+async fn own_user_change(
+    caller: Caller<Anyone>,
+    State(users): State<Users>,
+    condition: IfMatch,
+    body: Body<UserChange>,
+) -> Result<Resource<Account>, Problem> {
+    let change = body.parse()?;
+    change_user(&users, &caller, caller.account(), change, condition).await
+}
+
+async fn user_change(
+    caller: Caller<Anyone>,
+    State(users): State<Users>,
+    PathId(id): PathId,
+    condition: IfMatch,
+    body: Body<UserChange>,
+) -> Result<Resource<Account>, Problem> {
+    let change = body.parse_after(check_changeable(&users, &caller, id)).await?;
+    change_user(&users, &caller, id, change, condition).await
+}
+
+async fn user_delete(
+    caller: Caller<Anyone>,
+    State(users): State<Users>,
+    PathId(id): PathId,
+    condition: IfMatch,
+    _: NoQuery,
+) -> Result<NoContent, Problem> {
+    delete_user(&users, &caller, id, condition).await?;
+    Ok(NoContent)
+}
+
+/// A customer may know of nobody else.
+pub(crate) fn check_visible(caller: &Caller, id: Uuid) -> Result<(), Problem> {
+    if caller.account() == id || caller.is_staff() { Ok(()) } else { Err(Problem::not_found()) }
+}
+
+/// Oneself may, and an admin; staff may only look.
+pub(crate) fn check_may_change(caller: &Caller, id: Uuid) -> Result<(), Problem> {
+    check_visible(caller, id)?;
+    if caller.account() == id || caller.role() == Role::Admin {
+        return Ok(());
+    }
+    Err(Problem::forbidden("Only an admin may change somebody else."))
+}
+
+/// What outranks the faults of a body.
+async fn check_changeable(users: &Users, caller: &Caller, id: Uuid) -> Result<(), Problem> {
+    check_visible(caller, id)?;
+    find(users, id).await?;
+    check_may_change(caller, id)
+}
+
+async fn find(users: &Users, id: Uuid) -> Result<Account, Problem> {
+    let found = users.shared.db.lookup(id, |tx, id| store::find_account(tx, *id).boxed()).await?;
+    found.ok_or_else(Problem::not_found)
+}

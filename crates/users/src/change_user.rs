@@ -1,0 +1,100 @@
+//! Changing a user: oneself, or anybody as an admin.
+
+use std::sync::Arc;
+
+use accounts::{Account, AccountChange, LiveSessions, Verdict, change_account, store};
+use db::Tx;
+use futures_util::FutureExt;
+use kit::answer::{Answer, Resource};
+use kit::clock::Timestamp;
+use kit::etag::IfMatch;
+use kit::identity::Caller;
+use kit::problem::Problem;
+use kit::secret::Secret;
+use uuid::Uuid;
+
+use crate::Users;
+use crate::api::{check_may_change, check_visible};
+use crate::model::UserChange;
+
+pub(crate) async fn change_user(
+    users: &Users,
+    caller: &Caller,
+    id: Uuid,
+    change: UserChange,
+    condition: IfMatch,
+) -> Result<Resource<Account>, Problem> {
+    check_visible(caller, id)?;
+    check_exists(users, id, caller).await?;
+    let confirmed_hash = confirm_own_email(users, caller, id, &change).await?;
+    let step = Change {
+        id,
+        change: change.change,
+        condition,
+        confirmed_hash,
+        live: users.accounts.live.clone(),
+        now: users.shared.clock.now(),
+    };
+    let account = users.shared.db.write(step, |tx, step| step.run(tx).boxed()).await?;
+    Ok(Answer::new(&account)?.version(account.version))
+}
+
+/// For staff, who may see but not change, an unknown id is 404 before a known one is 403.
+async fn check_exists(users: &Users, id: Uuid, caller: &Caller) -> Result<(), Problem> {
+    let may_change = check_may_change(caller, id);
+    if may_change.is_err() {
+        let found = users.shared.db.lookup(id, |tx, id| store::find_account(tx, *id).boxed()).await?;
+        found.ok_or_else(Problem::not_found)?;
+    }
+    may_change
+}
+
+/// The own email decides who can get into the account, so changing it takes the password. Gives the hash that
+/// the password was compared with.
+async fn confirm_own_email(
+    users: &Users,
+    caller: &Caller,
+    id: Uuid,
+    change: &UserChange,
+) -> Result<Option<String>, Problem> {
+    if caller.account() != id || change.change.email.is_none() {
+        return Ok(None);
+    }
+    let found = users.shared.db.lookup(id, |tx, id| store::find_credentials(tx, *id).boxed()).await?;
+    let found = found.ok_or_else(Problem::not_found)?;
+    if change.change.email.as_ref().is_some_and(|email| email.as_str() == found.account.email) {
+        return Ok(None);
+    }
+    let Some(password) = &change.current_password else {
+        return Err(Problem::forbidden("To change your email, send `current_password` too."));
+    };
+    let password = Secret::new(password.expose());
+    let verdict = users.accounts.passwords.verify(password, found.password_hash.clone()).await?;
+    if verdict == Verdict::Wrong {
+        return Err(Problem::invalid_credentials("The current password is wrong."));
+    }
+    Ok(found.password_hash)
+}
+
+struct Change {
+    id: Uuid,
+    change: AccountChange,
+    condition: IfMatch,
+    confirmed_hash: Option<String>,
+    live: Arc<LiveSessions>,
+    now: Timestamp,
+}
+
+impl Change {
+    async fn run(&self, tx: &Tx) -> Result<Account, Problem> {
+        let before = store::lock_account(tx, self.id).await?.ok_or_else(Problem::not_found)?;
+        self.condition.check(before.version)?;
+        if let Some(confirmed) = &self.confirmed_hash {
+            let found = store::find_credentials(tx, self.id).await?.and_then(|found| found.password_hash);
+            if found.as_ref() != Some(confirmed) {
+                return Err(Problem::invalid_credentials("The current password is wrong."));
+            }
+        }
+        Ok(change_account(tx, &before, &self.change, &self.live, self.now).await?)
+    }
+}

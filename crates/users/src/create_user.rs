@@ -1,0 +1,52 @@
+//! Making a user, once for an idempotency key.
+
+use accounts::{Account, FirstAdmin, NewAccount, create_account};
+use futures_util::FutureExt;
+use kit::answer::{Answer, Created};
+use kit::idempotency::{self, Claim};
+use kit::identity::Role;
+use kit::problem::Problem;
+
+use crate::Users;
+use crate::model::CreateUser;
+
+pub(crate) async fn create_user(
+    users: &Users,
+    new: CreateUser,
+    claim: Claim,
+) -> Result<Created<Account>, Problem> {
+    let input = (new_account(users, new).await?, claim, users.shared.clock.now());
+    users
+        .shared
+        .db
+        .write(input, |tx, (new, claim, now)| {
+            let create = async move {
+                let account = create_account(tx, new, FirstAdmin::NotPromoted, *now).await?;
+                let location = format!("/users/{}", account.id);
+                Ok(Answer::new(&account)?.version(account.version).location(location))
+            };
+            idempotency::once(tx, claim, create).boxed()
+        })
+        .await
+}
+
+async fn new_account(users: &Users, new: CreateUser) -> Result<NewAccount, Problem> {
+    let password_hash = match &new.password {
+        None => None,
+        Some(password) => {
+            let check = users.accounts.passwords.check(password);
+            check.map_err(|invalid| Problem::invalid_field("password", invalid.code, invalid.message))?;
+            Some(users.accounts.passwords.hash(password).await?)
+        }
+    };
+    Ok(NewAccount {
+        email: new.email,
+        username: new.username,
+        role: new.role.map_or(Role::Customer, |role| role.0),
+        password_hash,
+        full_name: new.full_name.map(|text| text.as_str().to_owned()),
+        phone: new.phone.map(|text| text.as_str().to_owned()),
+        address: new.address.map(|text| text.as_str().to_owned()),
+        preferences: new.preferences,
+    })
+}

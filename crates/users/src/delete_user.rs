@@ -1,0 +1,47 @@
+//! Deleting a user: sessions end, personal data goes, orders stay.
+
+use std::sync::Arc;
+
+use accounts::{LiveSessions, delete_account, store};
+use db::Tx;
+use futures_util::FutureExt;
+use kit::clock::Timestamp;
+use kit::etag::IfMatch;
+use kit::identity::{Caller, Role};
+use kit::problem::Problem;
+use uuid::Uuid;
+
+use crate::Users;
+use crate::api::check_visible;
+
+pub(crate) async fn delete_user(
+    users: &Users,
+    caller: &Caller,
+    id: Uuid,
+    condition: IfMatch,
+) -> Result<(), Problem> {
+    check_visible(caller, id)?;
+    let may_delete = caller.account() == id || caller.role() == Role::Admin;
+    let live = users.accounts.live.clone();
+    let step = Delete { id, may_delete, condition, live, now: users.shared.clock.now() };
+    users.shared.db.write(step, |tx, step| step.run(tx).boxed()).await
+}
+
+struct Delete {
+    id: Uuid,
+    may_delete: bool,
+    condition: IfMatch,
+    live: Arc<LiveSessions>,
+    now: Timestamp,
+}
+
+impl Delete {
+    async fn run(&self, tx: &Tx) -> Result<(), Problem> {
+        let account = store::lock_account(tx, self.id).await?.ok_or_else(Problem::not_found)?;
+        if !self.may_delete {
+            return Err(Problem::forbidden("Only an admin may delete somebody else."));
+        }
+        self.condition.check(account.version)?;
+        Ok(delete_account(tx, &account, &self.live, self.now).await?)
+    }
+}
