@@ -1,1 +1,48 @@
-//! Placeholder.
+//! The orders service (8082): placing orders, their lifecycle, their history.
+//!
+//! It is not the keeper of stock: lines of stock come with the kernel `stock`; until then a line is free text. An
+//! order outlives its user.
+//!
+//! Tables: `orders`, `order_lines`, `order_history`; the number series `order_numbers`.
+//!
+//! Files in reading order: `lifecycle` (the states and steps, pure), `model` (an order and its lines), `body` (what
+//! requests may say), `schema` (how the OpenAPI document shows that), `view` (what answers show), `store` (every statement), then an operation each: `place_order`,
+//! `change_order`, `take_step`, `delete_order`; last `api` (handlers).
+
+mod api;
+mod body;
+mod change_order;
+mod delete_order;
+mod lifecycle;
+mod model;
+mod place_order;
+mod schema;
+mod store;
+mod take_step;
+mod view;
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use kit::service::{Service, Surroundings};
+use kit::shared::Shared;
+
+/// The service's state.
+#[derive(Clone)]
+pub struct Orders {
+    /// What every service holds.
+    pub shared: Arc<Shared>,
+    /// How many pending orders a customer may have.
+    pub max_pending: i64,
+}
+
+impl FromRef<Orders> for Arc<Shared> {
+    fn from_ref(orders: &Orders) -> Self {
+        Self::clone(&orders.shared)
+    }
+}
+
+/// The service, complete.
+pub fn service(orders: Orders, surroundings: &Surroundings) -> Service {
+    kit::service::service("orders", surroundings, orders, api::endpoints)
+}

@@ -1,0 +1,319 @@
+//! The handlers.
+
+use aide::OperationInput;
+use aide::axum::ApiRouter;
+use aide::axum::routing::{ApiMethodRouter, delete_with, get_with, patch_with, post_with, put_with};
+use aide::generate::GenContext;
+use aide::openapi::Operation;
+use axum::Json;
+use axum::extract::{FromRequestParts, State};
+use futures_util::FutureExt;
+use http::request::Parts;
+use kit::answer::{Answer, Created, NoContent, Resource};
+use kit::body::Body;
+use kit::clock::Timestamp;
+use kit::etag::{IfMatch, IfNoneMatch};
+use kit::fields::{FromFields, Invalid};
+use kit::idempotency::IdempotencyKey;
+use kit::identity::{Anyone, Caller};
+use kit::page::{Key, List, Listing, Page, Position, Sorts};
+use kit::problem::Problem;
+use kit::query::{FromParams, NoQuery, Params, PathId};
+use kit::request_id::RequestId;
+use kit::search;
+use schemars::JsonSchema;
+use uuid::Uuid;
+
+use crate::Orders;
+use crate::body::{ChangeOrder, GoodsStep, PayStep, PlaceOrder, PlainStep, RefundStep, StepDetails};
+use crate::change_order::{Changing, change_order};
+use crate::delete_order::{Deleting, delete_order};
+use crate::lifecycle::{self, OrderStates, Status, Step};
+use crate::place_order::{Actor, place_order};
+use crate::store::{self, HistoryRow, OrderFilter};
+use crate::take_step::{Taking, check_may_take, take_step};
+use crate::view::{HistoryView, OrderView};
+
+pub(crate) fn endpoints() -> ApiRouter<Orders> {
+    ApiRouter::new()
+        .api_route("/orders", get_with(order_list, |op| op.summary("List orders: own ones, for staff all")))
+        .api_route("/orders", post_with(order_create, |op| op.summary("Place an order")))
+        .api_route(
+            "/orders/states",
+            get_with(order_states, |op| op.summary("See the states of an order and the steps between them")),
+        )
+        .api_route(
+            "/orders/user/{user_id}",
+            get_with(order_list_of_user, |op| op.summary("List a user's orders")),
+        )
+        .api_route("/orders/{id}", get_with(order_view, |op| op.summary("See an order")))
+        .api_route("/orders/{id}", put_with(order_change, |op| op.summary("Change an order")))
+        .api_route("/orders/{id}", patch_with(order_change, |op| op.summary("Change an order")))
+        .api_route("/orders/{id}", delete_with(order_delete, |op| op.summary("Cancel an order and hide it")))
+        .api_route(
+            "/orders/{id}/history",
+            get_with(order_history, |op| op.summary("See every change of an order")),
+        )
+        .api_route("/orders/{id}/confirm", order_step::<PlainStep>(Step::Confirm, "Confirm an order"))
+        .api_route("/orders/{id}/hold", order_step::<PlainStep>(Step::Hold, "Halt an order"))
+        .api_route("/orders/{id}/release", order_step::<PlainStep>(Step::Release, "Let a halted order go on"))
+        .api_route("/orders/{id}/cancel", order_step::<PlainStep>(Step::Cancel, "Call an order off"))
+        .api_route("/orders/{id}/ship", order_step::<GoodsStep>(Step::Ship, "Ship an order, or a part"))
+        .api_route(
+            "/orders/{id}/deliver",
+            order_step::<PlainStep>(Step::Deliver, "Say that what was shipped arrived"),
+        )
+        .api_route("/orders/{id}/return", order_step::<GoodsStep>(Step::Return, "Take goods back"))
+        .api_route("/orders/{id}/pay", order_step::<PayStep>(Step::Pay, "Record a payment"))
+        .api_route(
+            "/orders/{id}/refund",
+            order_step::<RefundStep>(Step::Refund, "Record that money was given back"),
+        )
+}
+
+/// What the list of orders can be filtered by.
+#[derive(JsonSchema)]
+struct OrderQuery {
+    /// Only in this status.
+    status: Option<Status>,
+    /// Only of this user.
+    user_id: Option<Uuid>,
+    /// Only with a line of this SKU.
+    sku: Option<String>,
+    /// Only placed after this moment (RFC 3339).
+    created_after: Option<Timestamp>,
+    /// Only placed before this moment (RFC 3339).
+    created_before: Option<Timestamp>,
+    /// Only with this name in another system.
+    external_id: Option<String>,
+    /// Words of the number, the lines' names and SKUs, the note, or the external id.
+    q: Option<String>,
+}
+
+impl FromParams for OrderQuery {
+    fn from_params(params: &mut Params) -> Self {
+        let moment = |text: &str| {
+            Timestamp::parse(text)
+                .ok_or_else(|| Invalid::value("must be a time such as 2026-01-31T09:30:00Z"))
+        };
+        let text = |text: &str| Ok(text.to_owned());
+        Self {
+            status: params.word(
+                "status",
+                Status::parse,
+                "pending, confirmed, on_hold, completed, cancelled, expired",
+            ),
+            user_id: params.id("user_id"),
+            sku: params.optional_with("sku", text),
+            created_after: params.optional_with("created_after", moment),
+            created_before: params.optional_with("created_before", moment),
+            external_id: params.optional_with("external_id", text),
+            q: params.optional_with("q", text),
+        }
+    }
+}
+
+impl Listing for OrderQuery {
+    const SORTS: Sorts =
+        &[("created_at", "created_at"), ("total_price", "total_price"), ("number", "number")];
+}
+
+/// History has no filters.
+#[derive(JsonSchema)]
+struct HistoryQuery {}
+
+impl FromParams for HistoryQuery {
+    fn from_params(_: &mut Params) -> Self {
+        Self {}
+    }
+}
+
+impl Listing for HistoryQuery {
+    const SORTS: Sorts = &[("created_at", "created_at")];
+}
+
+async fn order_list(
+    caller: Caller<Anyone>,
+    State(orders): State<Orders>,
+    list: List<OrderQuery>,
+) -> Result<Page<OrderView>, Problem> {
+    list_orders(&orders, &caller, list).await
+}
+
+async fn order_list_of_user(
+    caller: Caller<Anyone>,
+    State(orders): State<Orders>,
+    PathId(user_id): PathId,
+    mut list: List<OrderQuery>,
+) -> Result<Page<OrderView>, Problem> {
+    if caller.account() != user_id && !caller.is_staff() {
+        return Err(Problem::not_found());
+    }
+    if list.filter.user_id.is_some_and(|asked| asked != user_id) {
+        return Err(Problem::invalid_parameters(vec![
+            Invalid::value("is another user than the path names").at("user_id"),
+        ]));
+    }
+    list.filter.user_id = Some(user_id);
+    list_orders(&orders, &caller, list).await
+}
+
+async fn list_orders(
+    orders: &Orders,
+    caller: &Caller,
+    list: List<OrderQuery>,
+) -> Result<Page<OrderView>, Problem> {
+    let (query, page, is_staff) = (list.filter, list.page.clone(), caller.is_staff());
+    let filter = OrderFilter {
+        status: query.status,
+        user_id: query.user_id,
+        sku: query.sku,
+        created_after: query.created_after,
+        created_before: query.created_before,
+        external_id: query.external_id,
+        patterns: search::patterns(query.q.as_deref().unwrap_or_default()),
+        visible_to: (!is_staff).then(|| caller.account()),
+    };
+    let input = (filter, list.page);
+    let found =
+        orders.shared.db.read(input, |tx, (filter, page)| store::list_orders(tx, filter, page).boxed());
+    let (found, total) = found.await?;
+    let position = |order: &crate::model::Order| store::order_position(order, page.sort);
+    Ok(page.page(&orders.shared, found, total, position, |order| OrderView::new(order, is_staff)))
+}
+
+async fn order_create(
+    caller: Caller<Anyone>,
+    State(orders): State<Orders>,
+    request_id: RequestId,
+    key: IdempotencyKey,
+    body: Body<PlaceOrder>,
+) -> Result<Created<OrderView>, Problem> {
+    let claim = key.claim(&orders.shared, caller.account(), body.bytes());
+    let new = body.parse_after(claim.refuse_reuse(&orders.shared.db)).await?;
+    place_order(&orders, actor(&caller, request_id), new, claim).await
+}
+
+async fn order_states(_: Caller<Anyone>, _: NoQuery) -> Json<OrderStates> {
+    Json(lifecycle::states())
+}
+
+async fn order_view(
+    caller: Caller<Anyone>,
+    State(orders): State<Orders>,
+    PathId(id): PathId,
+    condition: IfNoneMatch,
+    _: NoQuery,
+) -> Result<Resource<OrderView>, Problem> {
+    let found = orders.shared.db.lookup(id, |tx, id| store::find_order(tx, *id).boxed()).await?;
+    let visible = found.filter(|order| order.is_visible_to(caller.account(), caller.is_staff()));
+    let order = visible.ok_or_else(Problem::not_found)?;
+    let version = order.version;
+    Ok(Answer::new(&OrderView::new(order, caller.is_staff()))?.version(version).unless(&condition))
+}
+
+async fn order_change(
+    caller: Caller<Anyone>,
+    State(orders): State<Orders>,
+    PathId(id): PathId,
+    request_id: RequestId,
+    condition: IfMatch,
+    body: Body<ChangeOrder>,
+) -> Result<Resource<OrderView>, Problem> {
+    let change = body.parse_after(check_visible(&orders, &caller, id)).await?;
+    let actor = actor(&caller, request_id);
+    let changing = Changing { order_id: id, change, actor, condition, now: orders.shared.clock.now() };
+    change_order(&orders, changing).await
+}
+
+async fn order_delete(
+    caller: Caller<Anyone>,
+    State(orders): State<Orders>,
+    PathId(id): PathId,
+    request_id: RequestId,
+    condition: IfMatch,
+    _: NoQuery,
+) -> Result<NoContent, Problem> {
+    let actor = actor(&caller, request_id);
+    delete_order(&orders, Deleting { order_id: id, actor, condition, now: orders.shared.clock.now() })
+        .await?;
+    Ok(NoContent)
+}
+
+async fn order_history(
+    caller: Caller<Anyone>,
+    State(orders): State<Orders>,
+    PathId(id): PathId,
+    list: List<HistoryQuery>,
+) -> Result<Page<HistoryView>, Problem> {
+    check_visible(&orders, &caller, id).await?;
+    let page = list.page.clone();
+    let read =
+        orders.shared.db.read((id, list.page), |tx, (id, page)| store::list_history(tx, *id, page).boxed());
+    let (rows, total) = read.await?;
+    let position = |row: &HistoryRow| Position { key: Key::Int(row.created_at.0), id: row.id };
+    Ok(page.page(&orders.shared, rows, total, position, HistoryView::from))
+}
+
+/// The headers of a step's request.
+struct StepRequest {
+    request_id: RequestId,
+    condition: IfMatch,
+    key: IdempotencyKey,
+}
+
+impl FromRequestParts<Orders> for StepRequest {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, orders: &Orders) -> Result<Self, Problem> {
+        let condition = IfMatch::from_request_parts(parts, orders).await?;
+        let key = IdempotencyKey::from_request_parts(parts, orders).await?;
+        Ok(Self { request_id: RequestId::of(&parts.headers), condition, key })
+    }
+}
+
+impl OperationInput for StepRequest {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        IfMatch::operation_input(ctx, operation);
+        IdempotencyKey::operation_input(ctx, operation);
+        kit::openapi::add_problem(ctx, operation, 403, "Staff only.");
+    }
+}
+
+/// `POST /orders/{id}/<step>`: the steps differ only in what their bodies may say.
+fn order_step<B>(step: Step, summary: &'static str) -> ApiMethodRouter<Orders>
+where
+    B: FromFields + Into<StepDetails> + JsonSchema + Send + 'static,
+{
+    let take = move |caller: Caller<Anyone>,
+                     State(orders): State<Orders>,
+                     PathId(id): PathId,
+                     request: StepRequest,
+                     body: Body<B>| async move {
+        let claim = request.key.claim(&orders.shared, caller.account(), body.bytes());
+        let actor = actor(&caller, request.request_id);
+        let earlier = async {
+            check_visible(&orders, &caller, id).await?;
+            check_may_take(step, &actor)?;
+            claim.refuse_reuse(&orders.shared.db).await
+        };
+        let details = body.parse_after(earlier).await?.into();
+        let condition = request.condition;
+        let taking =
+            Taking { order_id: id, step, details, actor, condition, claim, now: orders.shared.clock.now() };
+        take_step(&orders, taking).await
+    };
+    post_with(take, |op| op.summary(summary))
+}
+
+fn actor(caller: &Caller, request_id: RequestId) -> Actor {
+    Actor { account: caller.account(), is_staff: caller.is_staff(), request_id }
+}
+
+/// 404 for an order that the caller may not know of.
+async fn check_visible(orders: &Orders, caller: &Caller, id: Uuid) -> Result<(), Problem> {
+    let owner = orders.shared.db.lookup(id, |tx, id| store::find_owner(tx, *id).boxed()).await?;
+    let is_visible =
+        |(owner, hidden): &(Uuid, bool)| caller.is_staff() || (*owner == caller.account() && !hidden);
+    owner.filter(is_visible).map(drop).ok_or_else(Problem::not_found)
+}

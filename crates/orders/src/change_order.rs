@@ -1,0 +1,157 @@
+//! Changing an order: what it carries, its lines while it is pending, and its status by name.
+
+use db::Tx;
+use futures_util::FutureExt;
+use kit::answer::{Answer, Resource};
+use kit::clock::Timestamp;
+use kit::etag::IfMatch;
+use kit::problem::Problem;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::Orders;
+use crate::body::{ChangeOrder, StepDetails, check_prices};
+use crate::lifecycle::{Status, allowed_transitions};
+use crate::model::Order;
+use crate::place_order::{Actor, apply_details, free_text_line, history, listed_lines, total_of};
+use crate::store;
+use crate::take_step::{advance, check_may_take, lock_visible};
+use crate::view::OrderView;
+
+/// A change to make.
+pub(crate) struct Changing {
+    pub(crate) order_id: Uuid,
+    pub(crate) change: ChangeOrder,
+    pub(crate) actor: Actor,
+    pub(crate) condition: IfMatch,
+    pub(crate) now: Timestamp,
+}
+
+pub(crate) async fn change_order(
+    orders: &Orders,
+    changing: Changing,
+) -> Result<Resource<OrderView>, Problem> {
+    let order = orders.shared.db.write(changing, |tx, changing| changing.run(tx).boxed()).await?;
+    let version = order.0.version;
+    Ok(Answer::new(&OrderView::new(order.0, order.1))?.version(version))
+}
+
+impl Changing {
+    async fn run(&self, tx: &Tx) -> Result<(Order, bool), Problem> {
+        let before = lock_visible(tx, self.order_id, &self.actor).await?;
+        let step = self.change.status.map(|target| target.step(before.status));
+        if let Some(step) = step {
+            check_may_take(step, &self.actor)?;
+        }
+        self.condition.check(before.version)?;
+        let mut after = before.clone();
+        apply_details(&mut after, &self.change.details);
+        let relined = self.change_lines(&mut after)?;
+        let mut said = self.said();
+        if let Some(step) = step {
+            let (stepped, details) = advance(after, step, &StepDetails::default(), self.actor.is_staff)?;
+            after = stepped;
+            said["step"] = json!({ "name": step, "details": details });
+        }
+        after.version += 1;
+        after.updated_at = self.now;
+        self.store(tx, before.status, &after, relined, &said).await?;
+        Ok((after, self.actor.is_staff))
+    }
+
+    async fn store(
+        &self,
+        tx: &Tx,
+        before: Status,
+        after: &Order,
+        relined: bool,
+        said: &Value,
+    ) -> Result<(), Problem> {
+        let action = self.change.status.map_or("change", |target| target.step(before).as_str());
+        let mut row = history(&self.actor, action, Some(before), after);
+        row.details = said.to_string();
+        if relined {
+            store::replace_lines(tx, after).await?;
+        }
+        store::update_order(tx, after, &row).await?;
+        if self.change.status.is_some() {
+            store::update_line_counters(tx, after).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts new lines in place of the old; says whether there are new ones.
+    fn change_lines(&self, order: &mut Order) -> Result<bool, Problem> {
+        let change = &self.change;
+        let names_free_text =
+            change.product_name.is_some() || change.quantity.is_some() || change.total_price.is_some();
+        if change.lines.is_none() && !names_free_text {
+            return Ok(false);
+        }
+        if order.status != Status::Pending {
+            let detail = "The lines of an order can be changed only while it is pending.";
+            return Err(Problem::conflict("order_not_pending", detail)
+                .with_member("allowed_transitions", allowed_transitions(order, self.actor.is_staff)));
+        }
+        match &change.lines {
+            Some(_) if names_free_text => Err(Problem::invalid_field(
+                "lines",
+                "invalid_value",
+                "must not stand beside product_name, quantity or total_price",
+            )),
+            Some(lines) => {
+                let faults = check_prices(lines, order.total.currency());
+                if !faults.is_empty() {
+                    return Err(Problem::invalid(faults));
+                }
+                order.lines = listed_lines(lines, order.total.currency())?;
+                order.is_free_text = false;
+                order.total = total_of(&order.lines, order.total.currency())?;
+                Ok(true)
+            }
+            None => self.change_free_text(order).map(|()| true),
+        }
+    }
+
+    fn change_free_text(&self, order: &mut Order) -> Result<(), Problem> {
+        let change = &self.change;
+        let [line] = order.lines.as_slice() else { return Err(not_free_text()) };
+        if !order.is_free_text {
+            return Err(not_free_text());
+        }
+        let name = change.product_name.as_ref().map_or(&*line.name, |name| name.as_str());
+        let quantity = change.quantity.map_or(line.quantity, |quantity| quantity.get());
+        let total = match &change.total_price {
+            None => order.total,
+            Some(amount) => amount
+                .in_currency(order.total.currency())
+                .map_err(|invalid| Problem::invalid(vec![invalid.at("total_price")]))?,
+        };
+        let changed = free_text_line(name, quantity, total);
+        order.lines = vec![crate::model::Line { id: line.id, ..changed }];
+        order.total = total;
+        Ok(())
+    }
+
+    /// The names of the fields that were changed.
+    fn said(&self) -> Value {
+        let (change, details) = (&self.change, &self.change.details);
+        let named = [
+            ("product_name", change.product_name.is_some()),
+            ("quantity", change.quantity.is_some()),
+            ("total_price", change.total_price.is_some()),
+            ("lines", change.lines.is_some()),
+            ("note", details.note.is_some()),
+            ("ship_to", details.ship_to.is_some()),
+            ("external_id", details.external_id.is_some()),
+            ("metadata", details.metadata.is_some()),
+        ];
+        let fields: Vec<&str> =
+            named.into_iter().filter(|(_, is_named)| *is_named).map(|(field, _)| field).collect();
+        json!({ "fields": fields })
+    }
+}
+
+fn not_free_text() -> Problem {
+    Problem::conflict("order_not_free_text", "This order has listed lines: change `lines` instead.")
+}

@@ -1,0 +1,45 @@
+//! Deleting an order: it is cancelled if that is allowed, and hidden from its owner; history and staff's view stay.
+
+use db::Tx;
+use futures_util::FutureExt;
+use kit::clock::Timestamp;
+use kit::etag::IfMatch;
+use kit::problem::Problem;
+use uuid::Uuid;
+
+use crate::Orders;
+use crate::body::StepDetails;
+use crate::lifecycle::{Status, Step};
+use crate::place_order::{Actor, history};
+use crate::store;
+use crate::take_step::{advance, lock_visible};
+
+/// An order to delete.
+pub(crate) struct Deleting {
+    pub(crate) order_id: Uuid,
+    pub(crate) actor: Actor,
+    pub(crate) condition: IfMatch,
+    pub(crate) now: Timestamp,
+}
+
+pub(crate) async fn delete_order(orders: &Orders, deleting: Deleting) -> Result<(), Problem> {
+    orders.shared.db.write(deleting, |tx, deleting| deleting.run(tx).boxed()).await
+}
+
+impl Deleting {
+    async fn run(&self, tx: &Tx) -> Result<(), Problem> {
+        let order = lock_visible(tx, self.order_id, &self.actor).await?;
+        self.condition.check(order.version)?;
+        let before = order.status;
+        let is_over = matches!(before, Status::Cancelled | Status::Expired);
+        let mut after = if is_over {
+            order
+        } else {
+            advance(order, Step::Cancel, &StepDetails::default(), self.actor.is_staff)?.0
+        };
+        after.hidden = true;
+        after.version += 1;
+        after.updated_at = self.now;
+        Ok(store::update_order(tx, &after, &history(&self.actor, "delete", Some(before), &after)).await?)
+    }
+}

@@ -1,0 +1,305 @@
+//! The states of an order and the steps between them. Everything here is a pure function of an order's status,
+//! its lines' counters and its payments.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::model::Order;
+
+/// The stored state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Status {
+    /// Placed, not confirmed yet.
+    Pending,
+    /// To be fulfilled.
+    Confirmed,
+    /// Confirmed, and halted.
+    OnHold,
+    /// All delivered or returned, and paid.
+    Completed,
+    /// Called off before anything was shipped.
+    Cancelled,
+    /// Pending for too long.
+    Expired,
+}
+
+impl Status {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Pending, Self::Confirmed, Self::OnHold, Self::Completed, Self::Cancelled, Self::Expired];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Confirmed => "confirmed",
+            Self::OnHold => "on_hold",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        }
+    }
+
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
+    }
+}
+
+/// How far the goods are; derived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum FulfilmentStatus {
+    /// Nothing shipped.
+    None,
+    /// Some shipped.
+    Partial,
+    /// All shipped.
+    Fulfilled,
+    /// All arrived.
+    Delivered,
+    /// Some came back.
+    PartiallyReturned,
+    /// All came back.
+    Returned,
+}
+
+/// How far the money is; derived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PaymentStatus {
+    /// Nothing paid.
+    None,
+    /// Less than the total.
+    Partial,
+    /// The total; a total of 0 is paid.
+    Paid,
+    /// More than the total.
+    Overpaid,
+    /// Some was given back.
+    PartiallyRefunded,
+    /// All was given back.
+    Refunded,
+}
+
+/// What moves an order on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Step {
+    Confirm,
+    Hold,
+    Release,
+    Cancel,
+    Ship,
+    Deliver,
+    Return,
+    Pay,
+    Refund,
+}
+
+impl Step {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Confirm,
+        Self::Hold,
+        Self::Release,
+        Self::Cancel,
+        Self::Ship,
+        Self::Deliver,
+        Self::Return,
+        Self::Pay,
+        Self::Refund,
+    ];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Confirm => "confirm",
+            Self::Hold => "hold",
+            Self::Release => "release",
+            Self::Cancel => "cancel",
+            Self::Ship => "ship",
+            Self::Deliver => "deliver",
+            Self::Return => "return",
+            Self::Pay => "pay",
+            Self::Refund => "refund",
+        }
+    }
+
+    /// From which states it leads on.
+    pub(crate) fn from(self) -> &'static [Status] {
+        match self {
+            Self::Confirm => &[Status::Pending],
+            Self::Hold | Self::Ship | Self::Deliver => &[Status::Confirmed],
+            Self::Release => &[Status::OnHold],
+            Self::Cancel => &[Status::Pending, Status::Confirmed, Status::OnHold],
+            Self::Return => &[Status::Confirmed, Status::OnHold, Status::Completed],
+            Self::Pay => &[Status::Pending, Status::Confirmed, Status::OnHold, Status::Completed],
+            Self::Refund => &Status::ALL,
+        }
+    }
+
+    /// The state that it leads to by itself.
+    pub(crate) fn to(self) -> Option<Status> {
+        match self {
+            Self::Confirm | Self::Release => Some(Status::Confirmed),
+            Self::Hold => Some(Status::OnHold),
+            Self::Cancel => Some(Status::Cancelled),
+            Self::Ship | Self::Deliver | Self::Return | Self::Pay | Self::Refund => None,
+        }
+    }
+
+    /// What else must be so.
+    fn needs(self) -> &'static str {
+        match self {
+            Self::Confirm | Self::Hold | Self::Release => "",
+            Self::Cancel => "nothing was shipped",
+            Self::Ship => "something is not shipped yet",
+            Self::Deliver => "something is on its way",
+            Self::Return => "something was shipped and has not come back",
+            Self::Pay => "something is not paid yet",
+            Self::Refund => "something was paid and not given back",
+        }
+    }
+
+    /// Whether an owner who is not staff may take it.
+    pub(crate) fn is_for_owner(self) -> bool {
+        self == Self::Cancel
+    }
+
+    pub(crate) fn is_legal(self, order: &Order) -> bool {
+        self.from().contains(&order.status) && self.is_possible(order)
+    }
+
+    fn is_possible(self, order: &Order) -> bool {
+        match self {
+            Self::Confirm | Self::Hold | Self::Release => true,
+            Self::Cancel => order.lines.iter().all(|line| line.shipped == 0),
+            Self::Ship => order.lines.iter().any(|line| line.shipped < line.quantity),
+            Self::Deliver => order.lines.iter().any(|line| line.delivered < line.shipped),
+            Self::Return => order.lines.iter().any(|line| line.returned < line.shipped),
+            Self::Pay => order.paid_minor < order.total.minor(),
+            Self::Refund => order.refunded_minor < order.paid_minor,
+        }
+    }
+}
+
+/// The names of the steps that may be taken now, by staff or by the owner.
+pub(crate) fn allowed_transitions(order: &Order, is_staff: bool) -> Vec<&'static str> {
+    let is_allowed = |step: &Step| (is_staff || step.is_for_owner()) && step.is_legal(order);
+    Step::ALL.into_iter().filter(is_allowed).map(Step::as_str).collect()
+}
+
+pub(crate) fn fulfilment_status(order: &Order) -> FulfilmentStatus {
+    let sum = |count: fn(&crate::model::Line) -> i64| order.lines.iter().map(count).sum::<i64>();
+    let (quantity, shipped) = (sum(|line| line.quantity), sum(|line| line.shipped));
+    let (delivered, returned) = (sum(|line| line.delivered), sum(|line| line.returned));
+    if shipped == 0 {
+        FulfilmentStatus::None
+    } else if returned == quantity {
+        FulfilmentStatus::Returned
+    } else if returned > 0 {
+        FulfilmentStatus::PartiallyReturned
+    } else if delivered == quantity {
+        FulfilmentStatus::Delivered
+    } else if shipped == quantity {
+        FulfilmentStatus::Fulfilled
+    } else {
+        FulfilmentStatus::Partial
+    }
+}
+
+pub(crate) fn payment_status(order: &Order) -> PaymentStatus {
+    let (total, paid, refunded) = (order.total.minor(), order.paid_minor, order.refunded_minor);
+    if refunded > 0 {
+        if refunded >= paid { PaymentStatus::Refunded } else { PaymentStatus::PartiallyRefunded }
+    } else {
+        match paid.cmp(&total) {
+            std::cmp::Ordering::Equal => PaymentStatus::Paid,
+            std::cmp::Ordering::Greater => PaymentStatus::Overpaid,
+            std::cmp::Ordering::Less if paid == 0 => PaymentStatus::None,
+            std::cmp::Ordering::Less => PaymentStatus::Partial,
+        }
+    }
+}
+
+/// Whether a confirmed order is done: all has arrived, also what came back, and it is paid.
+pub(crate) fn is_complete(order: &Order) -> bool {
+    order.status == Status::Confirmed
+        && order.lines.iter().all(|line| line.delivered == line.quantity)
+        && order.paid_minor >= order.total.minor()
+}
+
+/// The machine, as it is published.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct OrderStates {
+    /// The stored states.
+    statuses: Vec<&'static str>,
+    /// The steps between them.
+    steps: Vec<StepView>,
+    /// What happens by itself.
+    automatic: Vec<AutomaticStep>,
+    /// The derived states of the goods.
+    fulfilment_statuses: [FulfilmentStatus; 6],
+    /// The derived states of the money.
+    payment_statuses: [PaymentStatus; 6],
+}
+
+#[derive(Serialize, JsonSchema)]
+struct StepView {
+    /// The step's name, as in `POST /orders/{id}/<name>`.
+    name: Step,
+    /// From which states it leads on.
+    from: &'static [Status],
+    /// The state that it leads to; null if it leaves the state as it is.
+    to: Option<Status>,
+    /// What else must be so.
+    needs: &'static str,
+    /// Who may take it.
+    by: &'static [&'static str],
+}
+
+#[derive(Serialize, JsonSchema)]
+struct AutomaticStep {
+    from: Status,
+    to: Status,
+    when: &'static str,
+}
+
+pub(crate) fn states() -> OrderStates {
+    let step = |step: Step| StepView {
+        name: step,
+        from: step.from(),
+        to: step.to(),
+        needs: step.needs(),
+        by: if step.is_for_owner() { &["owner", "staff"] } else { &["staff"] },
+    };
+    OrderStates {
+        statuses: Status::ALL.map(Status::as_str).to_vec(),
+        steps: Step::ALL.map(step).into(),
+        automatic: vec![
+            AutomaticStep {
+                from: Status::Confirmed,
+                to: Status::Completed,
+                when: "all is delivered or returned, and paid",
+            },
+            AutomaticStep {
+                from: Status::Pending,
+                to: Status::Expired,
+                when: "it holds stock and was not confirmed in time",
+            },
+        ],
+        fulfilment_statuses: [
+            FulfilmentStatus::None,
+            FulfilmentStatus::Partial,
+            FulfilmentStatus::Fulfilled,
+            FulfilmentStatus::Delivered,
+            FulfilmentStatus::PartiallyReturned,
+            FulfilmentStatus::Returned,
+        ],
+        payment_statuses: [
+            PaymentStatus::None,
+            PaymentStatus::Partial,
+            PaymentStatus::Paid,
+            PaymentStatus::Overpaid,
+            PaymentStatus::PartiallyRefunded,
+            PaymentStatus::Refunded,
+        ],
+    }
+}

@@ -1,0 +1,120 @@
+//! An order and its lines, as they are stored.
+
+use kit::clock::Timestamp;
+use kit::fields::{Faults, FromJson, Invalid};
+use kit::json::Json;
+use kit::money::Money;
+use kit::text::{JsonObject, Text};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use uuid::Uuid;
+
+use crate::lifecycle::Status;
+
+/// The most lines of an order.
+pub(crate) const MAX_LINES: usize = 500;
+
+/// A name of a product or a line.
+pub(crate) type Name = Text<200>;
+
+/// A note to an order.
+pub(crate) type Note = Text<10_000>;
+
+/// The order's name in another system.
+pub(crate) type ExternalId = Text<200>;
+
+/// An integrator's own fields: at most 16 KiB.
+pub(crate) type Metadata = JsonObject<{ 16 * 1024 }>;
+
+/// An order.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) id: Uuid,
+    pub(crate) number: i64,
+    pub(crate) user_id: Uuid,
+    pub(crate) status: Status,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) total: Money,
+    pub(crate) paid_minor: i64,
+    pub(crate) refunded_minor: i64,
+    /// Whether the buyer named product and price, as in the original system's order.
+    pub(crate) is_free_text: bool,
+    pub(crate) note: Option<String>,
+    /// Compact JSON: a string or an object.
+    pub(crate) ship_to: Option<String>,
+    pub(crate) external_id: Option<String>,
+    pub(crate) metadata: String,
+    /// Whether its owner deleted it.
+    pub(crate) hidden: bool,
+    pub(crate) version: i64,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+}
+
+/// A line. `returned ≤ delivered ≤ shipped ≤ quantity`: what came back has arrived before.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) id: Uuid,
+    pub(crate) sku: Option<String>,
+    pub(crate) product_id: Option<Uuid>,
+    pub(crate) name: String,
+    pub(crate) quantity: i64,
+    pub(crate) shipped: i64,
+    pub(crate) delivered: i64,
+    pub(crate) returned: i64,
+    /// Unknown where a total named by the buyer doesn't divide.
+    pub(crate) unit_minor: Option<i64>,
+    pub(crate) total_minor: i64,
+}
+
+impl Order {
+    /// Text to find it by.
+    pub(crate) fn search_text(&self) -> String {
+        let number = self.number.to_string();
+        let names =
+            self.lines.iter().flat_map(|line| [line.name.as_str(), line.sku.as_deref().unwrap_or_default()]);
+        let own = [
+            number.as_str(),
+            self.external_id.as_deref().unwrap_or_default(),
+            self.note.as_deref().unwrap_or_default(),
+        ];
+        kit::search::fold(own.into_iter().chain(names))
+    }
+
+    /// Whether the caller may know of it.
+    pub(crate) fn is_visible_to(&self, account: Uuid, is_staff: bool) -> bool {
+        is_staff || (self.user_id == account && !self.hidden)
+    }
+}
+
+/// Where to send it: a text of at most 1,000 characters, or an object of at most 4 KiB; kept as compact JSON.
+#[derive(Clone, Debug)]
+pub(crate) struct ShipTo(pub(crate) String);
+
+impl FromJson for ShipTo {
+    fn from_json(json: &Json<'_>, faults: &mut Faults) -> Option<Self> {
+        match json {
+            Json::String(_) => Text::<1000>::from_json(json, faults).map(|_| Self(json.to_string())),
+            Json::Object(_) => {
+                JsonObject::<4096>::from_json(json, faults).map(|object| Self(object.as_str().to_owned()))
+            }
+            other => {
+                let message = format!("must be a text or an object, not {}", other.kind());
+                faults.add(Invalid { code: "invalid_type", message: message.into() })
+            }
+        }
+    }
+}
+
+impl JsonSchema for ShipTo {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ShipTo".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["string", "object"], "minLength": 1, "maxLength": 1000, "additionalProperties": true})
+    }
+}

@@ -1,0 +1,193 @@
+//! Placing an order, once for an idempotency key.
+
+use db::Tx;
+use futures_util::FutureExt;
+use http::StatusCode;
+use kit::answer::{Answer, Created};
+use kit::clock::{Timestamp, new_id};
+use kit::idempotency::{self, Claim};
+use kit::money::{Currency, Money};
+use kit::problem::Problem;
+use kit::request_id::RequestId;
+use uuid::Uuid;
+
+use crate::Orders;
+use crate::body::{Details, NewLine, NewLines, PlaceOrder};
+use crate::lifecycle::Status;
+use crate::model::{Line, Metadata, Order};
+use crate::store::{self, HistoryRow};
+use crate::view::OrderView;
+
+/// Who acts, and by which request.
+#[derive(Clone, Debug)]
+pub(crate) struct Actor {
+    pub(crate) account: Uuid,
+    pub(crate) is_staff: bool,
+    pub(crate) request_id: RequestId,
+}
+
+struct Placement {
+    order: Order,
+    actor: Actor,
+    /// How many pending orders there may be before this one; no limit for staff.
+    max_pending: Option<i64>,
+    claim: Claim,
+}
+
+pub(crate) async fn place_order(
+    orders: &Orders,
+    actor: Actor,
+    new: PlaceOrder,
+    claim: Claim,
+) -> Result<Created<OrderView>, Problem> {
+    let max_pending = (!actor.is_staff).then_some(orders.max_pending);
+    let order = new_order(&actor, new, orders.shared.clock.now())?;
+    let placement = Placement { order, actor, max_pending, claim };
+    orders
+        .shared
+        .db
+        .write(placement, |tx, placement| idempotency::once(tx, &placement.claim, placement.run(tx)).boxed())
+        .await
+}
+
+impl Placement {
+    async fn run(&self, tx: &Tx) -> Result<Created<OrderView>, Problem> {
+        if let Some(max) = self.max_pending {
+            check_pending(tx, self.order.user_id, max).await?;
+        }
+        let order = Order { number: tx.next_number("order_numbers").await?, ..self.order.clone() };
+        store::insert_order(tx, &order, &history(&self.actor, "place", None, &order)).await?;
+        let location = format!("/orders/{}", order.id);
+        let version = order.version;
+        Ok(Answer::new(&OrderView::new(order, self.actor.is_staff))?.version(version).location(location))
+    }
+}
+
+async fn check_pending(tx: &Tx, user_id: Uuid, max: i64) -> Result<(), Problem> {
+    // One customer's placements go one by one, so that two of them don't both find the last place.
+    tx.exclude_others(user_id).await?;
+    if store::count_pending(tx, user_id, max).await? >= max {
+        let detail =
+            format!("You have {max} pending orders already: wait until some are confirmed, or cancel some.");
+        return Err(Problem::conflict("too_many_pending_orders", detail));
+    }
+    Ok(())
+}
+
+fn new_order(actor: &Actor, new: PlaceOrder, now: Timestamp) -> Result<Order, Problem> {
+    let is_free_text = matches!(new.lines, NewLines::FreeText { .. });
+    let lines = match new.lines {
+        NewLines::FreeText { product_name, quantity, total } => {
+            vec![free_text_line(product_name.as_str(), quantity.get(), total)]
+        }
+        NewLines::Listed(lines) => listed_lines(&lines, new.currency)?,
+    };
+    let mut order = Order {
+        id: new_id(),
+        number: 0,
+        user_id: new.user_id.unwrap_or(actor.account),
+        status: Status::Pending,
+        total: total_of(&lines, new.currency)?,
+        lines,
+        paid_minor: 0,
+        refunded_minor: 0,
+        is_free_text,
+        note: None,
+        ship_to: None,
+        external_id: None,
+        metadata: "{}".to_owned(),
+        hidden: false,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    apply_details(&mut order, &new.details);
+    Ok(order)
+}
+
+/// The line of an order whose buyer named the total: what one costs is only known where the total divides.
+pub(crate) fn free_text_line(name: &str, quantity: i64, total: Money) -> Line {
+    let unit_minor = (total.minor() % quantity == 0).then(|| total.minor() / quantity);
+    new_line(name, quantity, unit_minor, total.minor())
+}
+
+/// The lines that staff wrote; stock has to wait for its kernel.
+pub(crate) fn listed_lines(lines: &[NewLine], currency: Currency) -> Result<Vec<Line>, Problem> {
+    lines
+        .iter()
+        .map(|line| match line {
+            NewLine::Stock { sku } => Err(stock_not_available_yet(sku.as_str())),
+            NewLine::Free { name, quantity, unit_price } => {
+                let unit = unit_price
+                    .in_currency(currency)
+                    .map_err(|invalid| Problem::invalid(vec![invalid.at("lines")]))?;
+                let total = unit.times(quantity.get()).ok_or_else(out_of_range)?;
+                Ok(new_line(name.as_str(), quantity.get(), Some(unit.minor()), total.minor()))
+            }
+        })
+        .collect()
+}
+
+fn new_line(name: &str, quantity: i64, unit_minor: Option<i64>, total_minor: i64) -> Line {
+    Line {
+        id: new_id(),
+        sku: None,
+        product_id: None,
+        name: name.to_owned(),
+        quantity,
+        shipped: 0,
+        delivered: 0,
+        returned: 0,
+        unit_minor,
+        total_minor,
+    }
+}
+
+/// The total of lines, within the range of money.
+pub(crate) fn total_of(lines: &[Line], currency: Currency) -> Result<Money, Problem> {
+    let total = lines.iter().try_fold(0_i64, |total, line| total.checked_add(line.total_minor));
+    total.and_then(|total| Money::from_minor(total, currency)).ok_or_else(out_of_range)
+}
+
+fn out_of_range() -> Problem {
+    Problem::invalid_field("lines", "invalid_amount", "must have a total of at most 2^53-1 minor units")
+}
+
+fn stock_not_available_yet(sku: &str) -> Problem {
+    let detail = format!(
+        "{sku:?} can't be ordered by its SKU yet; send `product_name`, `quantity` and `total_price`."
+    );
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "stock_not_available_yet", detail)
+}
+
+/// Changes what an order carries besides its lines.
+pub(crate) fn apply_details(order: &mut Order, details: &Details) {
+    if let Some(note) = &details.note {
+        order.note = note.as_ref().map(|note| note.as_str().to_owned());
+    }
+    if let Some(ship_to) = &details.ship_to {
+        order.ship_to = ship_to.as_ref().map(|ship_to| ship_to.0.clone());
+    }
+    if let Some(external_id) = &details.external_id {
+        order.external_id = external_id.as_ref().map(|external_id| external_id.as_str().to_owned());
+    }
+    if let Some(metadata) = &details.metadata {
+        order.metadata = metadata.as_ref().map_or("{}", Metadata::as_str).to_owned();
+    }
+}
+
+/// A row of an order's history, for a change that leads to the order as it is given.
+pub(crate) fn history(actor: &Actor, action: &str, from: Option<Status>, after: &Order) -> HistoryRow {
+    HistoryRow {
+        id: new_id(),
+        order_id: after.id,
+        action: action.to_owned(),
+        from: from.map(|status| status.as_str().to_owned()),
+        to: after.status.as_str().to_owned(),
+        actor_id: Some(actor.account),
+        reason: None,
+        details: "{}".to_owned(),
+        request_id: Some(actor.request_id.to_string()),
+        created_at: after.updated_at,
+    }
+}

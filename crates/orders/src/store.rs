@@ -1,0 +1,366 @@
+//! Every statement on orders.
+
+use std::collections::HashMap;
+
+use db::{Error, Row, Tx, Value};
+use kit::clock::Timestamp;
+use kit::money::Money;
+use kit::page::{Conditions, Key, PageRequest, Position};
+use uuid::Uuid;
+
+use crate::lifecycle::Status;
+use crate::model::{Line, Order};
+
+const ORDER: &str = "id, number, user_id, status, currency, total_price, paid_minor, refunded_minor, is_free_text, note, ship_to,
+                     external_id, metadata, hidden, version, created_at, updated_at";
+
+fn order(row: &Row<'_>) -> Result<Order, Error> {
+    let (status, currency): (String, String) = (row.get(3)?, row.get(4)?);
+    let currency = currency.parse().map_err(|_| Error::Internal(format!("stored currency {currency:?}")))?;
+    let total: i64 = row.get(5)?;
+    Ok(Order {
+        id: row.get(0)?,
+        number: row.get(1)?,
+        user_id: row.get(2)?,
+        status: Status::parse(&status).ok_or_else(|| Error::Internal(format!("stored status {status:?}")))?,
+        lines: Vec::new(),
+        total: Money::from_minor(total, currency)
+            .ok_or_else(|| Error::Internal(format!("stored total {total}")))?,
+        paid_minor: row.get(6)?,
+        refunded_minor: row.get(7)?,
+        is_free_text: row.get(8)?,
+        note: row.get(9)?,
+        ship_to: row.get(10)?,
+        external_id: row.get(11)?,
+        metadata: row.get(12)?,
+        hidden: row.get(13)?,
+        version: row.get(14)?,
+        created_at: Timestamp(row.get(15)?),
+        updated_at: Timestamp(row.get(16)?),
+    })
+}
+
+const LINE: &str =
+    "order_id, id, sku, product_id, name, quantity, shipped, delivered, returned, unit_minor, total_minor";
+
+fn line(row: &Row<'_>) -> Result<(Uuid, Line), Error> {
+    let line = Line {
+        id: row.get(1)?,
+        sku: row.get(2)?,
+        product_id: row.get(3)?,
+        name: row.get(4)?,
+        quantity: row.get(5)?,
+        shipped: row.get(6)?,
+        delivered: row.get(7)?,
+        returned: row.get(8)?,
+        unit_minor: row.get(9)?,
+        total_minor: row.get(10)?,
+    };
+    Ok((row.get(0)?, line))
+}
+
+/// An order with its lines.
+pub(crate) async fn find_order(tx: &Tx, id: Uuid) -> Result<Option<Order>, Error> {
+    let found =
+        tx.optional(&format!("SELECT {ORDER} FROM orders WHERE id = $1"), &[id.into()], order).await?;
+    with_lines(tx, found).await
+}
+
+/// An order with its lines, locked until the transaction ends: the update that changes nothing takes the row's lock
+/// on an engine where writers run side by side.
+pub(crate) async fn lock_order(tx: &Tx, id: Uuid) -> Result<Option<Order>, Error> {
+    let sql = format!("UPDATE orders SET version = version WHERE id = $1 RETURNING {ORDER}");
+    let found = tx.optional(&sql, &[id.into()], order).await?;
+    with_lines(tx, found).await
+}
+
+async fn with_lines(tx: &Tx, found: Option<Order>) -> Result<Option<Order>, Error> {
+    let Some(mut order) = found else { return Ok(None) };
+    let sql = format!("SELECT {LINE} FROM order_lines WHERE order_id = $1 ORDER BY position");
+    order.lines = tx.rows(&sql, &[order.id.into()], |row| line(row).map(|(_, line)| line)).await?;
+    Ok(Some(order))
+}
+
+/// Whose order it is and whether it is hidden, without its lines.
+pub(crate) async fn find_owner(tx: &Tx, id: Uuid) -> Result<Option<(Uuid, bool)>, Error> {
+    let sql = "SELECT user_id, hidden FROM orders WHERE id = $1";
+    tx.optional(sql, &[id.into()], |row| Ok((row.get(0)?, row.get(1)?))).await
+}
+
+/// What the list of orders is filtered by.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OrderFilter {
+    pub(crate) status: Option<Status>,
+    pub(crate) user_id: Option<Uuid>,
+    pub(crate) sku: Option<String>,
+    pub(crate) created_after: Option<Timestamp>,
+    pub(crate) created_before: Option<Timestamp>,
+    pub(crate) external_id: Option<String>,
+    pub(crate) patterns: Vec<String>,
+    /// Whose orders alone may be seen, hidden ones not; all if `None`.
+    pub(crate) visible_to: Option<Uuid>,
+}
+
+impl OrderFilter {
+    fn conditions(&self) -> Conditions<'_> {
+        let mut conditions = Conditions::new();
+        if let Some(owner) = self.visible_to {
+            conditions.and("user_id = {}", owner);
+            conditions.and("hidden = {}", false);
+        }
+        if let Some(user_id) = self.user_id {
+            conditions.and("user_id = {}", user_id);
+        }
+        if let Some(status) = self.status {
+            conditions.and("status = {}", status.as_str());
+        }
+        if let Some(moment) = self.created_after {
+            conditions.and("created_at > {}", moment.0);
+        }
+        if let Some(moment) = self.created_before {
+            conditions.and("created_at < {}", moment.0);
+        }
+        if let Some(external_id) = &self.external_id {
+            conditions.and("external_id = {}", external_id);
+        }
+        if let Some(sku) = &self.sku {
+            conditions.and("EXISTS (SELECT 1 FROM order_lines WHERE order_id = orders.id AND sku = {})", sku);
+        }
+        for pattern in &self.patterns {
+            conditions.and("search LIKE {}", pattern);
+        }
+        conditions
+    }
+}
+
+/// A page of orders with their lines.
+pub(crate) async fn list_orders(
+    tx: &Tx,
+    filter: &OrderFilter,
+    page: &PageRequest,
+) -> Result<(Vec<Order>, Option<i64>), Error> {
+    let mut conditions = filter.conditions();
+    let count = format!("SELECT COUNT(*) FROM orders{}", conditions.sql());
+    let total =
+        if page.count { Some(tx.one(&count, conditions.args(), |row| row.get(0)).await?) } else { None };
+    conditions.after(page);
+    let (sort, direction, limit) = (page.sort, page.direction(), conditions.bind(page.fetch()));
+    let sql = format!(
+        "SELECT {ORDER} FROM orders{} ORDER BY {sort} {direction}, id {direction} LIMIT {limit}",
+        conditions.sql()
+    );
+    let mut orders = tx.rows(&sql, conditions.args(), order).await?;
+    add_lines(tx, &mut orders).await?;
+    Ok((orders, total))
+}
+
+async fn add_lines(tx: &Tx, orders: &mut [Order]) -> Result<(), Error> {
+    if orders.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Value<'_>> = orders.iter().map(|order| order.id.into()).collect();
+    let placeholders: Vec<String> = (1..=ids.len()).map(|number| format!("${number}")).collect();
+    let sql = format!(
+        "SELECT {LINE} FROM order_lines WHERE order_id IN ({}) ORDER BY order_id, position",
+        placeholders.join(", ")
+    );
+    let mut lines: HashMap<Uuid, Vec<Line>> = HashMap::new();
+    for (order_id, line) in tx.rows(&sql, &ids, line).await? {
+        lines.entry(order_id).or_default().push(line);
+    }
+    for order in orders {
+        order.lines = lines.remove(&order.id).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Where an order stands in a list sorted by `sort`.
+pub(crate) fn order_position(order: &Order, sort: &str) -> Position {
+    let key = match sort {
+        "total_price" => order.total.minor(),
+        "number" => order.number,
+        _ => order.created_at.0,
+    };
+    Position { key: Key::Int(key), id: order.id }
+}
+
+/// How many pending orders an account has; only as many are counted as are asked for.
+pub(crate) async fn count_pending(tx: &Tx, user_id: Uuid, at_most: i64) -> Result<i64, Error> {
+    let sql = "SELECT COUNT(*) FROM (SELECT id FROM orders WHERE user_id = $1 AND status = 'pending' LIMIT $2) AS pending";
+    tx.one(sql, &[user_id.into(), at_most.into()], |row| row.get(0)).await
+}
+
+/// Stores a new order with its lines and the first row of its history.
+pub(crate) async fn insert_order(tx: &Tx, order: &Order, history: &HistoryRow) -> Result<(), Error> {
+    let search = order.search_text();
+    let order_args = [
+        order.id.into(),
+        order.number.into(),
+        order.user_id.into(),
+        order.status.as_str().into(),
+        order.total.currency().code().into(),
+        order.total.minor().into(),
+        order.is_free_text.into(),
+        order.note.as_ref().into(),
+        order.ship_to.as_ref().into(),
+        order.external_id.as_ref().into(),
+        (&order.metadata).into(),
+        (&search).into(),
+        order.created_at.0.into(),
+    ];
+    let line_args = all_line_args(order);
+    let history_args = history_args(history);
+    let mut statements: Vec<(&str, &[Value<'_>])> = vec![(INSERT_ORDER, &order_args)];
+    statements.extend(line_args.iter().map(|args| (INSERT_LINE, args.as_slice())));
+    statements.push((INSERT_HISTORY, &history_args));
+    tx.all(&statements).await.map(drop)
+}
+
+const INSERT_ORDER: &str = "INSERT INTO orders (id, number, user_id, status, currency, total_price, paid_minor, refunded_minor, is_free_text,
+                                               note, ship_to, external_id, metadata, hidden, search, version, created_at, updated_at)
+                            VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7, $8, $9, $10, $11, FALSE, $12, 1, $13, $13)";
+
+const INSERT_LINE: &str = "INSERT INTO order_lines (order_id, position, id, sku, product_id, name, quantity, shipped, delivered, returned,
+                                                   unit_minor, total_minor)
+                           VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, 0, $8, $9)";
+
+const INSERT_HISTORY: &str = "INSERT INTO order_history (id, order_id, action, from_status, to_status, actor_id, reason, details, request_id, created_at)
+                              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+
+fn all_line_args(order: &Order) -> Vec<[Value<'_>; 9]> {
+    (0_i64..).zip(&order.lines).map(|(position, line)| line_args(order.id, position, line)).collect()
+}
+
+fn line_args(order_id: Uuid, position: i64, line: &Line) -> [Value<'_>; 9] {
+    [
+        order_id.into(),
+        position.into(),
+        line.id.into(),
+        line.sku.as_ref().into(),
+        line.product_id.into(),
+        (&line.name).into(),
+        line.quantity.into(),
+        line.unit_minor.into(),
+        line.total_minor.into(),
+    ]
+}
+
+/// Replaces an order's lines by new ones, of which nothing was shipped.
+pub(crate) async fn replace_lines(tx: &Tx, order: &Order) -> Result<(), Error> {
+    let id = [order.id.into()];
+    let line_args = all_line_args(order);
+    let mut statements: Vec<(&str, &[Value<'_>])> =
+        vec![("DELETE FROM order_lines WHERE order_id = $1", &id)];
+    statements.extend(line_args.iter().map(|args| (INSERT_LINE, args.as_slice())));
+    tx.all(&statements).await.map(drop)
+}
+
+/// Stores how much of each line was shipped, delivered and returned.
+pub(crate) async fn update_line_counters(tx: &Tx, order: &Order) -> Result<(), Error> {
+    let sql = "UPDATE order_lines SET shipped = $3, delivered = $4, returned = $5 WHERE order_id = $1 AND position = $2";
+    let args: Vec<[Value<'_>; 5]> = (0_i64..)
+        .zip(&order.lines)
+        .map(|(position, line)| {
+            [
+                order.id.into(),
+                position.into(),
+                line.shipped.into(),
+                line.delivered.into(),
+                line.returned.into(),
+            ]
+        })
+        .collect();
+    let statements: Vec<(&str, &[Value<'_>])> = args.iter().map(|args| (sql, args.as_slice())).collect();
+    tx.all(&statements).await.map(drop)
+}
+
+/// Stores a changed order, without its lines, and a row of its history.
+pub(crate) async fn update_order(tx: &Tx, order: &Order, history: &HistoryRow) -> Result<(), Error> {
+    let sql = "UPDATE orders SET status = $2, total_price = $3, paid_minor = $4, refunded_minor = $5, note = $6, ship_to = $7,
+                      external_id = $8, metadata = $9, hidden = $10, search = $11, version = $12, updated_at = $13
+               WHERE id = $1";
+    let search = order.search_text();
+    let order_args = [
+        order.id.into(),
+        order.status.as_str().into(),
+        order.total.minor().into(),
+        order.paid_minor.into(),
+        order.refunded_minor.into(),
+        order.note.as_ref().into(),
+        order.ship_to.as_ref().into(),
+        order.external_id.as_ref().into(),
+        (&order.metadata).into(),
+        order.hidden.into(),
+        (&search).into(),
+        order.version.into(),
+        order.updated_at.0.into(),
+    ];
+    tx.all(&[(sql, &order_args), (INSERT_HISTORY, &history_args(history))]).await.map(drop)
+}
+
+/// One change of an order.
+#[derive(Clone, Debug)]
+pub(crate) struct HistoryRow {
+    pub(crate) id: Uuid,
+    pub(crate) order_id: Uuid,
+    pub(crate) action: String,
+    pub(crate) from: Option<String>,
+    pub(crate) to: String,
+    pub(crate) actor_id: Option<Uuid>,
+    pub(crate) reason: Option<String>,
+    /// Compact JSON.
+    pub(crate) details: String,
+    pub(crate) request_id: Option<String>,
+    pub(crate) created_at: Timestamp,
+}
+
+fn history_args(row: &HistoryRow) -> [Value<'_>; 10] {
+    [
+        row.id.into(),
+        row.order_id.into(),
+        (&row.action).into(),
+        row.from.as_ref().into(),
+        (&row.to).into(),
+        row.actor_id.into(),
+        row.reason.as_ref().into(),
+        (&row.details).into(),
+        row.request_id.as_ref().into(),
+        row.created_at.0.into(),
+    ]
+}
+
+/// A page of an order's history.
+pub(crate) async fn list_history(
+    tx: &Tx,
+    order_id: Uuid,
+    page: &PageRequest,
+) -> Result<(Vec<HistoryRow>, Option<i64>), Error> {
+    let mut conditions = Conditions::new();
+    conditions.and("order_id = {}", order_id);
+    let count = format!("SELECT COUNT(*) FROM order_history{}", conditions.sql());
+    let total =
+        if page.count { Some(tx.one(&count, conditions.args(), |row| row.get(0)).await?) } else { None };
+    conditions.after(page);
+    let (direction, limit) = (page.direction(), conditions.bind(page.fetch()));
+    let sql = format!(
+        "SELECT id, order_id, action, from_status, to_status, actor_id, reason, details, request_id, created_at
+         FROM order_history{} ORDER BY created_at {direction}, id {direction} LIMIT {limit}",
+        conditions.sql()
+    );
+    Ok((tx.rows(&sql, conditions.args(), history_row).await?, total))
+}
+
+fn history_row(row: &Row<'_>) -> Result<HistoryRow, Error> {
+    Ok(HistoryRow {
+        id: row.get(0)?,
+        order_id: row.get(1)?,
+        action: row.get(2)?,
+        from: row.get(3)?,
+        to: row.get(4)?,
+        actor_id: row.get(5)?,
+        reason: row.get(6)?,
+        details: row.get(7)?,
+        request_id: row.get(8)?,
+        created_at: Timestamp(row.get(9)?),
+    })
+}

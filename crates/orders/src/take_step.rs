@@ -1,0 +1,219 @@
+//! Taking a step: confirm, hold, release, cancel, ship, deliver, return, pay, refund.
+
+use db::Tx;
+use futures_util::FutureExt;
+use kit::answer::{Answer, Resource};
+use kit::clock::Timestamp;
+use kit::etag::IfMatch;
+use kit::idempotency::{self, Claim};
+use kit::money::Money;
+use kit::problem::Problem;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::Orders;
+use crate::body::StepDetails;
+use crate::lifecycle::{Status, Step, allowed_transitions, is_complete};
+use crate::model::{Line, Order};
+use crate::place_order::{Actor, history};
+use crate::store;
+use crate::view::OrderView;
+
+/// A step to take.
+pub(crate) struct Taking {
+    pub(crate) order_id: Uuid,
+    pub(crate) step: Step,
+    pub(crate) details: StepDetails,
+    pub(crate) actor: Actor,
+    pub(crate) condition: IfMatch,
+    pub(crate) claim: Claim,
+    pub(crate) now: Timestamp,
+}
+
+pub(crate) async fn take_step(orders: &Orders, taking: Taking) -> Result<Resource<OrderView>, Problem> {
+    orders.shared.db.write(taking, |tx, taking| taking.run(tx).boxed()).await
+}
+
+impl Taking {
+    /// Permission comes first, for a repeated request too.
+    async fn run(&self, tx: &Tx) -> Result<Resource<OrderView>, Problem> {
+        let order = lock_visible(tx, self.order_id, &self.actor).await?;
+        check_may_take(self.step, &self.actor)?;
+        idempotency::once(tx, &self.claim, async {
+            self.condition.check(order.version)?;
+            let before = order.status;
+            let (mut after, said) = advance(order, self.step, &self.details, self.actor.is_staff)?;
+            after.version += 1;
+            after.updated_at = self.now;
+            let mut row = history(&self.actor, self.step.as_str(), Some(before), &after);
+            row.reason = self.details.reason.as_ref().map(|reason| reason.as_str().to_owned());
+            row.details = said.to_string();
+            store::update_order(tx, &after, &row).await?;
+            if matches!(self.step, Step::Ship | Step::Deliver | Step::Return) {
+                store::update_line_counters(tx, &after).await?;
+            }
+            let version = after.version;
+            Ok(Answer::new(&OrderView::new(after, self.actor.is_staff))?.version(version))
+        })
+        .await
+    }
+}
+
+/// An order that the actor may know of, locked.
+pub(crate) async fn lock_visible(tx: &Tx, id: Uuid, actor: &Actor) -> Result<Order, Problem> {
+    let order = store::lock_order(tx, id).await?;
+    order.filter(|order| order.is_visible_to(actor.account, actor.is_staff)).ok_or_else(Problem::not_found)
+}
+
+/// Staff may take any step, the owner only a few.
+pub(crate) fn check_may_take(step: Step, actor: &Actor) -> Result<(), Problem> {
+    if actor.is_staff || step.is_for_owner() {
+        return Ok(());
+    }
+    Err(Problem::forbidden(format!("Only staff may {} an order.", step.as_str())))
+}
+
+/// The order after a step, and what the history shall say of it besides the states.
+pub(crate) fn advance(
+    mut order: Order,
+    step: Step,
+    details: &StepDetails,
+    is_staff: bool,
+) -> Result<(Order, Value), Problem> {
+    if !step.is_legal(&order) {
+        return Err(illegal_transition(step, &order, is_staff));
+    }
+    let said = match step {
+        Step::Ship => move_goods(
+            &mut order,
+            details,
+            |line| line.quantity - line.shipped,
+            |line, count| line.shipped += count,
+        )?,
+        Step::Return => move_goods(
+            &mut order,
+            details,
+            |line| line.shipped - line.returned,
+            |line, count| {
+                line.returned += count;
+                line.delivered = line.delivered.max(line.returned);
+            },
+        )?,
+        Step::Deliver => {
+            order.lines.iter_mut().for_each(|line| line.delivered = line.shipped);
+            json!({})
+        }
+        Step::Pay => pay(&mut order, details)?,
+        Step::Refund => refund(&mut order, details)?,
+        Step::Confirm | Step::Hold | Step::Release | Step::Cancel => json!({}),
+    };
+    order.status = step.to().unwrap_or(order.status);
+    if is_complete(&order) {
+        order.status = Status::Completed;
+    }
+    Ok((order, said))
+}
+
+/// 409, with what the caller may do instead.
+pub(crate) fn illegal_transition(step: Step, order: &Order, is_staff: bool) -> Problem {
+    let detail =
+        format!("An order that is {} can't take the step `{}` now.", order.status.as_str(), step.as_str());
+    Problem::conflict("illegal_transition", detail)
+        .with_member("allowed_transitions", allowed_transitions(order, is_staff))
+}
+
+/// Moves so much of each named line, or all that is open; the same line twice is summed first.
+fn move_goods(
+    order: &mut Order,
+    details: &StepDetails,
+    open: impl Fn(&Line) -> i64,
+    apply: impl Fn(&mut Line, i64),
+) -> Result<Value, Problem> {
+    let counts = match &details.lines {
+        None => order.lines.iter().map(&open).collect(),
+        Some(_) => named_counts(order, details, &open)?,
+    };
+    let mut moved = Vec::new();
+    for (line, count) in order.lines.iter_mut().zip(counts).filter(|(_, count)| *count > 0) {
+        apply(line, count);
+        moved.push(json!({"id": line.id, "name": line.name, "quantity": count}));
+    }
+    let mut said = json!({ "lines": moved });
+    for (name, text) in [("carrier", &details.carrier), ("tracking", &details.tracking)] {
+        if let Some(text) = text {
+            said[name] = text.as_str().into();
+        }
+    }
+    if let Some(restock) = details.restock {
+        said["restock"] = restock.into();
+    }
+    Ok(said)
+}
+
+fn named_counts(
+    order: &Order,
+    details: &StepDetails,
+    open: &impl Fn(&Line) -> i64,
+) -> Result<Vec<i64>, Problem> {
+    let mut counts = vec![0; order.lines.len()];
+    let mut faults = Vec::new();
+    for (index, named) in details.lines.iter().flatten().enumerate() {
+        let Some(position) = order.lines.iter().position(|line| line.id == named.id) else {
+            faults.push(
+                kit::fields::Invalid::value("is not a line of this order").at(&format!("lines[{index}].id")),
+            );
+            continue;
+        };
+        counts[position] += named.quantity.get();
+        let most = open(&order.lines[position]);
+        if counts[position] > most {
+            let invalid = kit::fields::Invalid {
+                code: "invalid_quantity",
+                message: format!("must be at most {most}, which is all that is open").into(),
+            };
+            faults.push(invalid.at(&format!("lines[{index}].quantity")));
+        }
+    }
+    if faults.is_empty() { Ok(counts) } else { Err(Problem::invalid(faults)) }
+}
+
+fn pay(order: &mut Order, details: &StepDetails) -> Result<Value, Problem> {
+    let open = order.total.minor() - order.paid_minor;
+    let amount = amount_of(order, details, open)?;
+    let paid = Money::from_minor(order.paid_minor + amount.minor(), order.total.currency());
+    order.paid_minor =
+        paid.ok_or_else(|| invalid_amount("must keep what was paid within 2^53-1 minor units"))?.minor();
+    let mut said = json!({ "amount": amount });
+    for (name, text) in [("method", &details.method), ("reference", &details.reference)] {
+        if let Some(text) = text {
+            said[name] = text.as_str().into();
+        }
+    }
+    Ok(said)
+}
+
+fn refund(order: &mut Order, details: &StepDetails) -> Result<Value, Problem> {
+    let open = order.paid_minor - order.refunded_minor;
+    let amount = amount_of(order, details, open)?;
+    if amount.minor() > open {
+        return Err(invalid_amount("must be at most what was paid and not given back"));
+    }
+    order.refunded_minor += amount.minor();
+    Ok(json!({ "amount": amount }))
+}
+
+/// The amount that was named, or all that is open.
+fn amount_of(order: &Order, details: &StepDetails, open: i64) -> Result<Money, Problem> {
+    let currency = order.total.currency();
+    let amount = match &details.amount {
+        None => Money::from_minor(open, currency).ok_or_else(|| invalid_amount("must be named"))?,
+        Some(named) => {
+            named.in_currency(currency).map_err(|invalid| Problem::invalid(vec![invalid.at("amount")]))?
+        }
+    };
+    if amount.minor() > 0 { Ok(amount) } else { Err(invalid_amount("must be more than 0")) }
+}
+
+fn invalid_amount(message: &'static str) -> Problem {
+    Problem::invalid_field("amount", "invalid_amount", message)
+}
