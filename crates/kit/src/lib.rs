@@ -1,1 +1,4 @@
 //! Placeholder.
+pub mod docs;
+pub mod secret;
+pub mod telemetry;
