@@ -1,7 +1,9 @@
 //! The API reference: a page that draws `openapi.json` of the same origin, from files in the binary, so it works offline.
 
 use axum::response::IntoResponse;
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+};
 
 /// Where the page is served.
 pub const PAGE_PATH: &str = "/docs";
@@ -45,7 +47,10 @@ mod tests {
 
     #[test]
     fn the_page_asks_for_nothing_from_elsewhere() {
-        assert!(PAGE.contains(&SCRIPT_PATH[1..]), "the page names the script by its path, relative to its own");
+        assert!(
+            PAGE.contains(&SCRIPT_PATH[1..]),
+            "the page names the script by its path, relative to its own"
+        );
         assert!(PAGE.contains(r#"spec-url="openapi.json""#));
         assert!(PAGE.contains(r#"load-fonts="false""#), "the renderer would else fetch fonts");
         assert!(!PAGE.contains("http:") && !PAGE.contains("https:"));

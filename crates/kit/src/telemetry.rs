@@ -30,7 +30,9 @@ impl FromStr for Levels {
         let mut targets = Targets::new().with_default(LevelFilter::INFO);
         for part in text.split(',').map(str::trim) {
             targets = match part.split_once('=') {
-                Some((module, text)) if !module.is_empty() => targets.with_target(module.trim(), level(text)?),
+                Some((module, text)) if !module.is_empty() => {
+                    targets.with_target(module.trim(), level(text)?)
+                }
                 Some(_) => return Err(UnknownLevel),
                 None => targets.with_default(level(part)?),
             };

@@ -67,7 +67,11 @@ where
     W: Write + Send + std::fmt::Debug + 'static,
 {
     let waiting = Waiting { lines: Vec::new(), at_once, closed: false };
-    let shared = Arc::new(Shared { output: Mutex::new(output), waiting: Mutex::new(waiting), changed: Condvar::new() });
+    let shared = Arc::new(Shared {
+        output: Mutex::new(output),
+        waiting: Mutex::new(waiting),
+        changed: Condvar::new(),
+    });
     let for_writer = Arc::clone(&shared);
     let writer = thread::Builder::new().name("log".into()).spawn(move || for_writer.write_batches())?;
     Ok((Guard { shared: shared.clone(), writer: Some(writer) }, Lines(shared)))

@@ -37,7 +37,8 @@ impl<W: Write> Write for Escaped<'_, W> {
 
 /// Control characters, line and paragraph separators, and the marks that turn the reading direction.
 fn is_dangerous(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
