@@ -28,5 +28,6 @@ pub mod search;
 pub mod secret;
 pub mod service;
 pub mod shared;
+pub mod telemetry;
 pub mod text;
 pub mod token;

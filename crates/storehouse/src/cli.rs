@@ -1,0 +1,126 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Inventory and order backend: gateway, auth, users and orders in one program.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// Settings file [default: ./storehouse.toml if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+const EXAMPLES: &str = "Examples:
+  storehouse                             run the whole system, on http://localhost:8000
+  storehouse config                      show the settings in effect
+  storehouse --config store.toml serve   run it with a settings file
+  DATABASE_URL=postgres://localhost/store storehouse
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+/// What to do; without a command, serve.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the gateway and all services until SIGTERM or Ctrl-C
+    #[command(after_help = "Examples:
+  storehouse serve
+  PORT=9000 LOG_LEVEL=debug storehouse serve
+  ENVIRONMENT=production JWT_SECRET=$(openssl rand -hex 32) storehouse serve")]
+    Serve,
+
+    /// Show the settings in effect, as a settings file with secrets left out
+    #[command(after_help = "Examples:
+  storehouse config
+  storehouse config > settings.toml
+  ENVIRONMENT=production storehouse config   would it start in production?")]
+    Config,
+
+    /// Bring the database to this version's tables, and stop
+    #[command(after_help = "`serve` does the same when it starts.
+
+Examples:
+  storehouse migrate
+  DATABASE_URL=postgres://localhost/store storehouse migrate")]
+    Migrate,
+
+    /// Print the OpenAPI 3.1 document of the whole system
+    #[command(after_help = "Examples:
+  storehouse openapi > openapi.json
+  storehouse openapi | jq '.paths | keys'")]
+    Openapi,
+
+    /// Manage administrators
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  storehouse admin create boss@example.com"
+    )]
+    Admin(AdminCommand),
+
+    /// Ask a running gateway whether it is ready; exit code 0 if it is, else 1
+    #[command(after_help = "Examples:
+  storehouse health
+  storehouse health http://10.0.0.5:8000
+  storehouse health http://localhost:8082/health")]
+    Health {
+        /// Whom to ask [default: the gateway of these settings]; without a path, /health/ready
+        url: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminCommand {
+    /// Create an administrator; a password is made and printed once, unless one is given
+    #[command(after_help = "Examples:
+  storehouse admin create boss@example.com
+  storehouse admin create boss@example.com --username boss --password-stdin < password.txt")]
+    Create(NewAdmin),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct NewAdmin {
+    /// Email address, to log in with
+    pub(crate) email: String,
+
+    /// Name shown to others [default: what stands before the @]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) username: Option<String>,
+
+    /// Read the password from the first line of standard input
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_command_shows_examples() {
+        let mut cli = Cli::command();
+        cli.build();
+        let mut commands = vec![&cli];
+        while let Some(command) = commands.pop() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:"), "{} has no examples", command.get_name());
+            commands.extend(command.get_subcommands().filter(|command| command.get_name() != "help"));
+        }
+        cli.debug_assert();
+    }
+
+    #[test]
+    fn no_command_is_serve_and_config_stands_anywhere() {
+        assert!(Cli::parse_from(["storehouse"]).command.is_none());
+        let cli = Cli::parse_from(["storehouse", "config", "--config", "a.toml"]);
+        assert_eq!(cli.config, Some("a.toml".into()));
+        assert!(Cli::try_parse_from(["storehouse", "srve"]).is_err());
+    }
+}

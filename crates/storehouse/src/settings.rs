@@ -1,0 +1,255 @@
+//! Settings, read once at start into one immutable value. This module is the only one that looks at the environment.
+//!
+//! `table.rs` lists the settings, `values.rs` finds their texts, `parse.rs` understands one text, `show.rs` prints the result.
+
+mod jwt_secret;
+mod parse;
+mod show;
+mod table;
+mod values;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use ipnet::IpNet;
+use kit::secret::Secret;
+use kit::telemetry::{Format, Levels};
+
+use values::Values;
+
+/// Everything that can be set, checked.
+pub(crate) struct Settings {
+    pub(crate) environment: Environment,
+    pub(crate) listen: Listen,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) database_url: String,
+    pub(crate) redis_url: Option<String>,
+    pub(crate) passwords: Passwords,
+    pub(crate) gateway: Gateway,
+    pub(crate) orders: Orders,
+    /// Whether `/docs` and `/openapi.json` are served.
+    pub(crate) docs: bool,
+    pub(crate) logs: Logs,
+    jwt_secret: Option<Secret>,
+    values: Values,
+}
+
+/// Where it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Environment {
+    Development,
+    Production,
+}
+
+/// What listens on a port of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    Gateway,
+    Auth,
+    Users,
+    Orders,
+    Inventory,
+}
+
+/// Where each service listens.
+#[derive(Clone, Debug)]
+pub(crate) struct Listen {
+    pub(crate) gateway: SocketAddr,
+    pub(crate) auth: SocketAddr,
+    pub(crate) users: SocketAddr,
+    pub(crate) orders: SocketAddr,
+    pub(crate) inventory: SocketAddr,
+}
+
+/// How passwords are stored and which are taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Passwords {
+    pub(crate) hash: PasswordHash,
+    pub(crate) denylist: bool,
+}
+
+/// How a new password is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PasswordHash {
+    Argon2id,
+    Bcrypt,
+}
+
+/// What only the gateway needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Gateway {
+    /// The built-in routes where there is none.
+    pub(crate) routes_file: Option<PathBuf>,
+    pub(crate) rate_limit: bool,
+    pub(crate) cors_origins: Vec<String>,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+}
+
+/// What only orders need.
+#[derive(Clone, Debug)]
+pub(crate) struct Orders {
+    pub(crate) currency: String,
+    pub(crate) max_pending: u32,
+    pub(crate) pending_expiry: Duration,
+}
+
+/// What is logged, and how; no format means text on a terminal and JSON elsewhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Logs {
+    pub(crate) levels: Levels,
+    pub(crate) format: Option<Format>,
+}
+
+impl Settings {
+    /// Reads the file and the environment. `alone` is the one service that this process runs, if it doesn't run them all.
+    pub(crate) fn load(config: Option<&Path>, alone: Option<Service>) -> Result<Self> {
+        Self::read(config, alone, |name| std::env::var_os(name))
+    }
+
+    fn read(
+        config: Option<&Path>,
+        alone: Option<Service>,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self> {
+        let values = Values::gather(config, environment)?;
+        let settings = Self {
+            environment: values.read("ENVIRONMENT", parse::environment)?,
+            listen: Listen::read(&values, alone)?,
+            data_dir: values.get("DATA_DIR")?.text.clone().into(),
+            database_url: values.read("DATABASE_URL", parse::database_url)?,
+            redis_url: values.read_optional("REDIS_URL", parse::redis_url)?,
+            passwords: Passwords {
+                hash: values.read("PASSWORD_HASH", parse::password_hash)?,
+                denylist: values.read("PASSWORD_DENYLIST", parse::switch)?,
+            },
+            gateway: Gateway::read(&values)?,
+            orders: Orders {
+                currency: values.read("CURRENCY", parse::currency)?,
+                max_pending: values.read("MAX_PENDING_ORDERS", parse::at_least_one)?,
+                pending_expiry: values.read("PENDING_EXPIRY", parse::duration)?,
+            },
+            docs: values.read("DOCS", parse::switch)?,
+            logs: Logs {
+                levels: values.read("LOG_LEVEL", |text| text.parse().ok())?,
+                format: values.read("LOG_FORMAT", parse::log_format)?,
+            },
+            jwt_secret: values.read_optional("JWT_SECRET", |text| Some(Secret::new(text)))?,
+            values,
+        };
+        ensure!(
+            settings.environment == Environment::Development || settings.gateway.rate_limit,
+            "RATE_LIMIT is off, which is refused in production: remove it"
+        );
+        Ok(settings)
+    }
+
+    /// The secret that signs tokens. In development one is made where none is set; in production a poor one is refused.
+    pub(crate) fn signing_secret(&self) -> Result<Secret> {
+        self.check_signing_secret()?;
+        match &self.jwt_secret {
+            Some(secret) => Ok(secret.clone()),
+            None => jwt_secret::kept_in(&self.data_dir),
+        }
+    }
+
+    /// The same check without making anything.
+    pub(crate) fn check_signing_secret(&self) -> Result<()> {
+        match self.environment {
+            Environment::Development => Ok(()),
+            Environment::Production => jwt_secret::check(self.jwt_secret.as_ref()),
+        }
+    }
+
+    /// A settings file with what is in effect; secrets stand in comments.
+    pub(crate) fn to_toml(&self) -> String {
+        show::toml(&self.values)
+    }
+}
+
+impl Gateway {
+    fn read(values: &Values) -> Result<Self> {
+        let default_file = || Some(PathBuf::from("routes.yaml")).filter(|file| file.is_file());
+        Ok(Self {
+            routes_file: values.read_optional("ROUTES_FILE", |text| Some(text.into()))?.or_else(default_file),
+            rate_limit: values.read("RATE_LIMIT", parse::switch)?,
+            cors_origins: values.read("CORS_ORIGINS", parse::origins)?,
+            trusted_proxies: values.read("TRUSTED_PROXIES", parse::networks)?,
+        })
+    }
+}
+
+impl Listen {
+    fn read(values: &Values, alone: Option<Service>) -> Result<Self> {
+        let host = values.read("HOST", parse::address)?;
+        let service_host = values.read("SERVICE_HOST", parse::address)?;
+        let shared = (values.read_optional("PORT", parse::port)?, &values.get("PORT")?.origin);
+        // The service that `HOST` and `PORT` are meant for.
+        let front = alone.unwrap_or(Service::Gateway);
+        let address = |service: Service| -> Result<SocketAddr> {
+            let name = service.port_setting();
+            let own = (values.read(name, parse::port)?, &values.get(name)?.origin);
+            Ok(match shared {
+                (Some(port), origin) if service == front && origin > own.1 => SocketAddr::new(host, port),
+                _ => SocketAddr::new(if service == front { host } else { service_host }, own.0),
+            })
+        };
+        let listen = Self {
+            gateway: address(Service::Gateway)?,
+            auth: address(Service::Auth)?,
+            users: address(Service::Users)?,
+            orders: address(Service::Orders)?,
+            inventory: address(Service::Inventory)?,
+        };
+        if alone.is_none() {
+            listen.check_ports()?;
+        }
+        Ok(listen)
+    }
+
+    /// Where one service listens.
+    pub(crate) fn address(&self, service: Service) -> SocketAddr {
+        match service {
+            Service::Gateway => self.gateway,
+            Service::Auth => self.auth,
+            Service::Users => self.users,
+            Service::Orders => self.orders,
+            Service::Inventory => self.inventory,
+        }
+    }
+
+    /// Two services of one process can't share a port; 0 stands for any free one.
+    fn check_ports(&self) -> Result<()> {
+        for (at, one) in Service::ALL.into_iter().enumerate() {
+            for other in Service::ALL.into_iter().skip(at + 1) {
+                let port = self.address(one).port();
+                ensure!(
+                    port == 0 || port != self.address(other).port(),
+                    "{} and {} are both {port}: each needs a port of its own",
+                    one.port_setting(),
+                    other.port_setting()
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Service {
+    const ALL: [Self; 5] = [Self::Gateway, Self::Auth, Self::Users, Self::Orders, Self::Inventory];
+
+    fn port_setting(self) -> &'static str {
+        match self {
+            Self::Gateway => "GATEWAY_PORT",
+            Self::Auth => "AUTH_PORT",
+            Self::Users => "USERS_PORT",
+            Self::Orders => "ORDERS_PORT",
+            Self::Inventory => "INVENTORY_PORT",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

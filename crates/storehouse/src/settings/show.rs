@@ -1,0 +1,46 @@
+//! The settings in effect, as a file that could be read again.
+
+use super::table::Kind;
+use super::values::{Origin, Value, Values};
+
+/// A default stands in a comment, so that the file, read again, sets the same and no more; so does what can't be shown.
+pub(super) fn toml(values: &Values) -> String {
+    let mut text = String::from(
+        "# The settings in effect, each with where it comes from. This is a valid storehouse.toml:\n\
+         # defaults stand in comments, and so does what is secret.\n",
+    );
+    for value in &values.0 {
+        text += &format!("\n# {}\n{}\n", value.setting.help, line(value));
+    }
+    text
+}
+
+fn line(value: &Value) -> String {
+    let key = value.setting.key();
+    let origin = value.origin.to_string().replace(char::is_control, "?");
+    match value.shown() {
+        _ if value.text.is_empty() => format!("#{key} = {}  # not set", literal(value)),
+        Some(shown) if shown != value.text => {
+            format!("#{key} = {}  # {origin}, password not shown", quoted(&shown))
+        }
+        Some(_) if value.origin == Origin::Default => format!("#{key} = {}  # default", literal(value)),
+        Some(_) => format!("{key} = {}  # {origin}", literal(value)),
+        None => format!("#{key} = \"********\"  # {origin}, not shown"),
+    }
+}
+
+fn literal(value: &Value) -> String {
+    match value.setting.kind {
+        Kind::Number if !value.text.is_empty() => value.text.clone(),
+        Kind::Switch => super::parse::switch(&value.text).unwrap_or_default().to_string(),
+        Kind::List => {
+            let items = value.text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            toml::Value::Array(items.map(|item| item.to_owned().into()).collect()).to_string()
+        }
+        Kind::Text | Kind::Number | Kind::Url | Kind::Secret => quoted(&value.text),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
