@@ -15,6 +15,7 @@ mod register;
 use std::sync::Arc;
 
 use accounts::{Accounts, FirstAdmin};
+use aide::openapi::OpenApi;
 use axum::extract::FromRef;
 use kit::service::{Service, Surroundings};
 use kit::shared::Shared;
@@ -39,4 +40,9 @@ impl FromRef<Auth> for Arc<Shared> {
 /// The service, complete.
 pub fn service(auth: Auth, surroundings: &Surroundings) -> Service {
     kit::service::service("auth", surroundings, auth, api::endpoints)
+}
+
+/// Its part of the OpenAPI document.
+pub fn document() -> OpenApi {
+    kit::service::document("auth", api::endpoints)
 }

@@ -8,12 +8,10 @@ use axum::extract::FromRequestParts;
 use http::header::USER_AGENT;
 use http::request::Parts;
 
+use crate::server::client_address;
+
 /// How much of a `User-Agent` is kept, in characters.
 const MAX_DEVICE: usize = 200;
-
-/// The client's address, as an extension of the request: the peer's, or what a trusted proxy told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ClientAddress(pub IpAddr);
 
 /// The client's address and device.
 #[derive(Clone, Debug)]
@@ -30,7 +28,7 @@ impl<S: Sync> FromRequestParts<S> for Client {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let device = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
         Ok(Self {
-            address: parts.extensions.get::<ClientAddress>().map(|address| address.0),
+            address: client_address(&parts.extensions),
             device: device.map(|text| {
                 text.chars().filter(|character| !character.is_control()).take(MAX_DEVICE).collect()
             }),

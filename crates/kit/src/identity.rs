@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::openapi;
 use crate::problem::Problem;
 use crate::shared::Shared;
-use crate::token::Claims;
+use crate::token::{Claims, Tokens};
 
 /// What an account may do; each role may do all that the one before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -77,9 +77,13 @@ pub enum Check<'a> {
 }
 
 /// Checks the bearer token of a request (RFC 6750) in full.
-pub async fn authenticate(shared: &Shared, headers: &HeaderMap) -> Result<Verified, Problem> {
-    let claims = shared.tokens.verify(bearer_token(headers)?)?;
-    match shared.sessions.check(&claims) {
+pub async fn authenticate(
+    tokens: &Tokens,
+    sessions: &dyn Sessions,
+    headers: &HeaderMap,
+) -> Result<Verified, Problem> {
+    let claims = tokens.verify(bearer_token(headers)?)?;
+    match sessions.check(&claims) {
         Check::Known(known) => known?,
         Check::Ask(question) => question.await?,
     }
@@ -171,7 +175,10 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let claims = match parts.extensions.get::<Verified>() {
             Some(verified) => verified.clone(),
-            None => authenticate(&Arc::<Shared>::from_ref(state), &parts.headers).await?,
+            None => {
+                let shared = Arc::<Shared>::from_ref(state);
+                authenticate(&shared.tokens, &*shared.sessions, &parts.headers).await?
+            }
         };
         if claims.role < P::LEAST {
             let article = if P::LEAST == Role::Admin { "an admin" } else { "staff" };

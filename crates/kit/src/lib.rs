@@ -5,7 +5,7 @@
 //!
 //! Files in reading order: `problem` (the one HTTP error), `identity` (who calls), `token`, `body`, `fields`
 //! and `json` (reading a body), `query`, `page`, `etag`, `idempotency`, `answer` (what a handler answers),
-//! `service` and `openapi` (what surrounds the endpoints), `shared` (what every service holds); then the small
+//! `service` and `openapi` (what surrounds the endpoints), `server` (how a port is served), `shared` (what every service holds); then the small
 //! ones: `client`, `clock`, `docs`, `money`, `request_id`, `search`, `secret`, `telemetry`, `text`.
 
 pub mod answer;
@@ -26,6 +26,7 @@ pub mod query;
 pub mod request_id;
 pub mod search;
 pub mod secret;
+pub mod server;
 pub mod service;
 pub mod shared;
 pub mod telemetry;

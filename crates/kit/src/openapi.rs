@@ -5,7 +5,7 @@ use aide::generate::{GenContext, in_context};
 use aide::openapi::{
     HeaderStyle, Info, License, MediaType, OpenApi, Operation, Parameter, ParameterData,
     ParameterSchemaOrContent, PathItem, PathStyle, ReferenceOr, Response, SchemaObject, SecurityScheme,
-    StatusCode, Tag,
+    Server, StatusCode, Tag,
 };
 use axum::Router;
 use schemars::generate::SchemaSettings;
@@ -41,6 +41,8 @@ pub fn merge(parts: impl IntoIterator<Item = OpenApi>) -> OpenApi {
         components.schemas.extend(part.components.unwrap_or_default().schemas);
         whole.tags.extend(part.tags);
     }
+    whole.tags.sort_by(|one, other| one.name.cmp(&other.name));
+    whole.tags.dedup();
     whole
 }
 
@@ -57,6 +59,8 @@ fn empty_document() -> OpenApi {
             }),
             ..Info::default()
         },
+        // Relative, so that the reference page calls the origin that it came from.
+        servers: vec![Server { url: "/".to_owned(), ..Server::default() }],
         ..OpenApi::default()
     };
     let bearer = SecurityScheme::Http {

@@ -49,14 +49,12 @@ impl Readiness {
     }
 }
 
-/// A service: its router and its part of the OpenAPI document.
+/// A service, complete.
 pub struct Service {
     /// The service's name: `orders`.
     pub name: &'static str,
     /// Answers every request, the unknown ones too.
     pub router: Router,
-    /// Its part of the OpenAPI document.
-    pub document: OpenApi,
 }
 
 /// What [`service`] needs besides the endpoints.
@@ -77,14 +75,22 @@ pub fn service<S: Clone + Send + Sync + 'static>(
     state: S,
     endpoints: impl FnOnce() -> ApiRouter<S>,
 ) -> Service {
-    let (router, document) = openapi::finish(name, endpoints);
+    let (router, own_document) = openapi::finish(name, endpoints);
+    let (health_router, health_document) = openapi::finish("health", health_endpoints);
     let health = Health { name, surroundings: surroundings.clone() };
-    let (health_router, _) = openapi::finish(name, || health_endpoints(health));
-    let mut router = router.with_state(state).merge(health_router);
+    let mut router = router.with_state(state).merge(health_router.with_state(health));
     if surroundings.docs {
-        router = router.merge(docs_router(&document));
+        router = router.merge(docs_router(&openapi::merge([own_document, health_document])));
     }
-    Service { name, router: with_edge(router), document }
+    Service { name, router: with_edge(router) }
+}
+
+/// A service's part of the OpenAPI document.
+pub fn document<S: Clone + Send + Sync + 'static>(
+    name: &str,
+    endpoints: impl FnOnce() -> ApiRouter<S>,
+) -> OpenApi {
+    openapi::merge([openapi::finish(name, endpoints).1, openapi::finish("health", health_endpoints).1])
 }
 
 /// `/openapi.json` and `/docs`, its rendering.
@@ -113,7 +119,7 @@ pub fn method_not_allowed(method: &Method) -> Problem {
 
 /// The last that an answer passes: gives it the request id, writes a problem's body, turns a panic into a
 /// problem, and logs a failure, once.
-async fn edge(mut request: Request, next: Next) -> Response {
+pub async fn edge(mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     request.headers_mut().insert(X_REQUEST_ID, id.header());
     request.extensions_mut().insert(id.clone());
@@ -165,11 +171,10 @@ struct HealthView {
     service: &'static str,
 }
 
-fn health_endpoints(health: Health) -> ApiRouter {
+fn health_endpoints() -> ApiRouter<Health> {
     ApiRouter::new()
         .api_route("/health", get_with(health_view, |op| op.summary("Whether the process answers")))
         .api_route("/health/ready", get_with(health_ready, |op| op.summary("Whether it can do its work")))
-        .with_state(health)
 }
 
 async fn health_view(_: Public, State(health): State<Health>) -> Json<HealthView> {

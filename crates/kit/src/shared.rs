@@ -17,7 +17,7 @@ pub struct Shared {
     /// The time.
     pub clock: Clock,
     /// Makes and checks access tokens.
-    pub tokens: Tokens,
+    pub tokens: Arc<Tokens>,
     /// Knows which sessions live.
     pub sessions: Arc<dyn Sessions>,
     /// Binds a cursor to its list.
@@ -39,7 +39,7 @@ impl Shared {
     ) -> Self {
         Self {
             db,
-            tokens: Tokens::new(secret, clock.clone()),
+            tokens: Arc::new(Tokens::new(secret, clock.clone())),
             clock,
             sessions,
             cursor_key: SigningKey::derive(secret, "cursor"),

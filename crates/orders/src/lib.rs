@@ -23,6 +23,7 @@ mod view;
 
 use std::sync::Arc;
 
+use aide::openapi::OpenApi;
 use axum::extract::FromRef;
 use kit::service::{Service, Surroundings};
 use kit::shared::Shared;
@@ -45,4 +46,9 @@ impl FromRef<Orders> for Arc<Shared> {
 /// The service, complete.
 pub fn service(orders: Orders, surroundings: &Surroundings) -> Service {
     kit::service::service("orders", surroundings, orders, api::endpoints)
+}
+
+/// Its part of the OpenAPI document.
+pub fn document() -> OpenApi {
+    kit::service::document("orders", api::endpoints)
 }

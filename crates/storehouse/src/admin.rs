@@ -2,10 +2,17 @@
 
 use std::io::{self, BufRead as _};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use accounts::{Email, FirstAdmin, NewAccount, Password, Passwords, Username, create_account};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use db::Db;
+use futures_util::FutureExt as _;
+use kit::clock::Clock;
+use kit::fields::Invalid;
+use kit::identity::Role;
 use kit::secret::Secret;
 
 use crate::cli::NewAdmin;
+use crate::migrations::MIGRATIONS;
 use crate::settings::Settings;
 
 /// Longer than any password that is taken.
@@ -37,8 +44,48 @@ fn password_line(input: impl io::BufRead) -> Result<Secret> {
     Ok(Secret::new(password))
 }
 
-fn insert(_settings: &Settings, _email: &str, _username: &str, _password: &Secret) -> Result<()> {
-    bail!("this build has no accounts");
+fn insert(settings: &Settings, email: &str, username: &str, password: &Secret) -> Result<()> {
+    let email: Email = email.parse().map_err(|invalid| refused("the email", &invalid))?;
+    let username: Username = username.parse().map_err(|invalid| refused("the user name", &invalid))?;
+    let password: Password =
+        password.expose().parse().map_err(|invalid| refused("the password", &invalid))?;
+    ensure!(
+        !password.repeats(email.as_str(), username.as_str()),
+        "the password must not be the email or user name"
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(store(settings, email, username, password))
+}
+
+async fn store(settings: &Settings, email: Email, username: Username, password: Password) -> Result<()> {
+    let passwords = Passwords::new(settings.passwords.hash);
+    passwords.check(&password).map_err(|invalid| refused("the password", &invalid))?;
+    let hash = passwords
+        .hash(&password)
+        .await
+        .map_err(|problem| anyhow!("can't hash the password: {}", problem.code()))?;
+    let new = NewAccount { role: Role::Admin, ..NewAccount::customer(email, username, hash) };
+    let db = Db::open(&settings.database_url).await.context("can't open the database")?;
+    db.migrate(MIGRATIONS).await.context("can't bring the database to this version")?;
+    let input = (new, Clock::default().now());
+    let created = db
+        .write(input, |tx, (new, now)| create_account(tx, new, FirstAdmin::NotPromoted, *now).boxed())
+        .await;
+    db.close().await;
+    match created {
+        Ok(_) => Ok(()),
+        Err(accounts::Error::EmailTaken) => {
+            bail!("another account has this email: make it an admin with PUT /users/{{id}}")
+        }
+        Err(accounts::Error::UsernameTaken) => {
+            bail!("another account has this user name: choose one with --username")
+        }
+        Err(error) => bail!("can't store the account: {error:?}"),
+    }
+}
+
+fn refused(what: &str, invalid: &Invalid) -> anyhow::Error {
+    anyhow!("{what} {}", invalid.message)
 }
 
 #[cfg(test)]

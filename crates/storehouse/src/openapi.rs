@@ -1,9 +1,8 @@
 //! `storehouse openapi`: the document of the whole system.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use crate::settings::Settings;
-
-pub(crate) fn document(_settings: &Settings) -> Result<String> {
-    bail!("this build has no services to describe");
+/// The document as JSON.
+pub(crate) fn document() -> Result<String> {
+    Ok(serde_json::to_string_pretty(&crate::system::document())? + "\n")
 }

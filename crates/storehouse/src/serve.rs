@@ -1,12 +1,138 @@
-//! `storehouse serve`: starts what the settings ask for, and ends it in order.
+//! `storehouse serve`: opens the database, puts the system together, serves each part on its port, and ends it in order.
 
-use anyhow::{Result, bail};
+use std::fs;
+use std::net::SocketAddr;
+use std::time::Duration;
 
-use crate::settings::Settings;
+use accounts::FirstAdmin;
+use anyhow::{Context as _, Result};
+use axum::Router;
+use db::Db;
+use gateway::{Cors, Ports, Routes};
+use kit::clock::Clock;
+use kit::server::{self, Limits};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::info;
+
+use crate::banner;
+use crate::migrations::MIGRATIONS;
+use crate::settings::{Environment, Service, Settings};
+use crate::system::{Options, System};
+
+/// The services of this process behind the gateway, in the order of [`System::services`].
+const SERVICES: [Service; 3] = [Service::Auth, Service::Users, Service::Orders];
+
+/// Between failing readiness and refusing connections, so that a balancer that asks has time to look elsewhere.
+const NOTICE: Duration = Duration::from_millis(200);
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(settings: &Settings) -> Result<()> {
     let _logs = kit::telemetry::init(settings.logs.levels.clone(), settings.logs.format)?;
-    let _secret = settings.signing_secret()?;
-    bail!("this build has no services to run");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(serve(settings));
+    // What still runs was given its time already.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn serve(settings: &Settings) -> Result<()> {
+    let secret = settings.signing_secret()?;
+    // The ports come first: a second start must fail before it touches the database.
+    let listeners = bind(settings).await?;
+    let db = Db::open(&settings.database_url).await.context("can't open the database")?;
+    db.migrate(MIGRATIONS).await.context("can't bring the database to this version")?;
+    let system = System::new(db.clone(), Clock::default(), options(settings, secret)?);
+    banner::print(settings, &listeners, &db).await?;
+    let outcome = serve_until_stopped(&system, listeners, &db).await;
+    db.close().await;
+    outcome
+}
+
+fn options(settings: &Settings, secret: kit::secret::Secret) -> Result<Options> {
+    let is_development = settings.environment == Environment::Development;
+    Ok(Options {
+        secret,
+        password_hash: settings.passwords.hash,
+        first_admin: if is_development { FirstAdmin::Promoted } else { FirstAdmin::NotPromoted },
+        currency: settings.orders.currency,
+        max_pending_orders: settings.orders.max_pending,
+        docs: settings.docs,
+        routes: routes(settings)?,
+        cors: Cors { localhost: is_development, origins: settings.gateway.cors_origins.clone() },
+        trusted_proxies: settings.gateway.trusted_proxies.clone(),
+        ports: SERVICES.map(|service| settings.listen.address(service).port()),
+    })
+}
+
+fn routes(settings: &Settings) -> Result<Routes> {
+    let [auth, users, orders] = SERVICES.map(|service| settings.listen.address(service).port());
+    let Some(file) = &settings.gateway.routes_file else {
+        return Ok(Routes::built_in(Ports { auth, users, orders }));
+    };
+    let text =
+        fs::read_to_string(file).with_context(|| format!("can't read the routes file {}", file.display()))?;
+    Ok(Routes::parse(&text, &file.display().to_string())?)
+}
+
+/// The gateway's listener, then the services'.
+async fn bind(settings: &Settings) -> Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for service in [Service::Gateway].into_iter().chain(SERVICES) {
+        let address = settings.listen.address(service);
+        let listener = server::bind(address).await;
+        listeners.push(listener.with_context(|| {
+            format!(
+                "the {} can't start: is Storehouse running already? {} sets another port",
+                service.name(),
+                service.port_setting()
+            )
+        })?);
+    }
+    Ok(listeners)
+}
+
+async fn serve_until_stopped(system: &System, listeners: Vec<TcpListener>, db: &Db) -> Result<()> {
+    let (stop, stopping) = watch::channel(false);
+    let routers = [&system.gateway].into_iter().chain(system.services.iter().map(|service| &service.router));
+    let mut servers = JoinSet::new();
+    for (listener, router) in listeners.into_iter().zip(routers) {
+        servers.spawn(server::serve(listener, Router::clone(router), Limits::default(), stopping.clone()));
+    }
+    system.readiness.set_ready();
+    info!("ready");
+    let reason = tokio::select! {
+        reason = stopped() => reason,
+        failure = db.failed() => Err(anyhow::anyhow!("the database can't be written any more: {failure}")),
+        () = system.work() => Ok(""),
+    };
+    system.readiness.set_stopping();
+    if let Ok(signal) = &reason {
+        info!(signal, "stopping: requests in flight end first, 30 s at most");
+        tokio::time::sleep(NOTICE).await;
+    }
+    // The receivers live in the servers, which may have ended already.
+    let _ = stop.send(true);
+    tokio::select! {
+        () = system.work() => {}
+        _ = servers.join_all() => {}
+    }
+    info!("stopped");
+    reason.map(drop)
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn stopped() -> Result<&'static str> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
+
+/// Where a listener is, as it may be shown.
+pub(crate) fn address_of(listener: &TcpListener) -> Result<SocketAddr> {
+    listener.local_addr().context("a listener has no address")
 }

@@ -13,8 +13,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use accounts::PasswordHash;
 use anyhow::{Result, ensure};
+use db::DatabaseUrl;
 use ipnet::IpNet;
+use kit::money::Currency;
 use kit::secret::Secret;
 use kit::telemetry::{Format, Levels};
 
@@ -25,7 +28,7 @@ pub(crate) struct Settings {
     pub(crate) environment: Environment,
     pub(crate) listen: Listen,
     pub(crate) data_dir: PathBuf,
-    pub(crate) database_url: String,
+    pub(crate) database_url: DatabaseUrl,
     pub(crate) redis_url: Option<String>,
     pub(crate) passwords: Passwords,
     pub(crate) gateway: Gateway,
@@ -71,13 +74,6 @@ pub(crate) struct Passwords {
     pub(crate) denylist: bool,
 }
 
-/// How a new password is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PasswordHash {
-    Argon2id,
-    Bcrypt,
-}
-
 /// What only the gateway needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Gateway {
@@ -91,8 +87,8 @@ pub(crate) struct Gateway {
 /// What only orders need.
 #[derive(Clone, Debug)]
 pub(crate) struct Orders {
-    pub(crate) currency: String,
-    pub(crate) max_pending: u32,
+    pub(crate) currency: Currency,
+    pub(crate) max_pending: i64,
     pub(crate) pending_expiry: Duration,
 }
 
@@ -119,7 +115,7 @@ impl Settings {
             environment: values.read("ENVIRONMENT", parse::environment)?,
             listen: Listen::read(&values, alone)?,
             data_dir: values.get("DATA_DIR")?.text.clone().into(),
-            database_url: values.read("DATABASE_URL", parse::database_url)?,
+            database_url: values.read("DATABASE_URL", |text| parse::database_url(text)?.parse().ok())?,
             redis_url: values.read_optional("REDIS_URL", parse::redis_url)?,
             passwords: Passwords {
                 hash: values.read("PASSWORD_HASH", parse::password_hash)?,
@@ -127,7 +123,7 @@ impl Settings {
             },
             gateway: Gateway::read(&values)?,
             orders: Orders {
-                currency: values.read("CURRENCY", parse::currency)?,
+                currency: values.read("CURRENCY", |text| text.parse().ok())?,
                 max_pending: values.read("MAX_PENDING_ORDERS", parse::at_least_one)?,
                 pending_expiry: values.read("PENDING_EXPIRY", parse::duration)?,
             },
@@ -240,7 +236,19 @@ impl Listen {
 impl Service {
     const ALL: [Self; 5] = [Self::Gateway, Self::Auth, Self::Users, Self::Orders, Self::Inventory];
 
-    fn port_setting(self) -> &'static str {
+    /// Its name, for people.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Auth => "auth service",
+            Self::Users => "users service",
+            Self::Orders => "orders service",
+            Self::Inventory => "inventory service",
+        }
+    }
+
+    /// The setting of its port.
+    pub(crate) fn port_setting(self) -> &'static str {
         match self {
             Self::Gateway => "GATEWAY_PORT",
             Self::Auth => "AUTH_PORT",

@@ -15,6 +15,7 @@ mod model;
 use std::sync::Arc;
 
 use accounts::Accounts;
+use aide::openapi::OpenApi;
 use axum::extract::FromRef;
 use kit::service::{Service, Surroundings};
 use kit::shared::Shared;
@@ -37,4 +38,9 @@ impl FromRef<Users> for Arc<Shared> {
 /// The service, complete.
 pub fn service(users: Users, surroundings: &Surroundings) -> Service {
     kit::service::service("users", surroundings, users, api::endpoints)
+}
+
+/// Its part of the OpenAPI document.
+pub fn document() -> OpenApi {
+    kit::service::document("users", api::endpoints)
 }

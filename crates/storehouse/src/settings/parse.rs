@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use accounts::PasswordHash;
 use ipnet::IpNet;
 use kit::telemetry::Format;
 
-use super::{Environment, PasswordHash};
+use super::Environment;
 
 pub(super) fn environment(text: &str) -> Option<Environment> {
     match text {
@@ -62,11 +63,7 @@ pub(super) fn password_hash(text: &str) -> Option<PasswordHash> {
     }
 }
 
-pub(super) fn currency(text: &str) -> Option<String> {
-    (text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase())).then(|| text.to_owned())
-}
-
-pub(super) fn at_least_one(text: &str) -> Option<u32> {
+pub(super) fn at_least_one(text: &str) -> Option<i64> {
     text.parse().ok().filter(|number| *number >= 1)
 }
 

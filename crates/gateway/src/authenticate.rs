@@ -1,0 +1,25 @@
+//! Who calls: a valid token, on every route that isn't public.
+
+use http::HeaderMap;
+use kit::identity::{self, Verified};
+use kit::problem::Problem;
+
+use crate::forward::Upstream;
+use crate::pipeline::Gateway;
+use crate::routes::Route;
+
+/// What nobody can have a token for yet.
+const ALWAYS_PUBLIC: [&str; 3] = ["/auth/register", "/auth/login", "/auth/refresh"];
+
+/// The caller; `None` where none is asked for.
+pub(crate) async fn caller(
+    gateway: &Gateway,
+    route: &Route<Upstream>,
+    path: &str,
+    headers: &HeaderMap,
+) -> Result<Option<Verified>, Problem> {
+    if route.public || ALWAYS_PUBLIC.contains(&path) {
+        return Ok(None);
+    }
+    identity::authenticate(&gateway.tokens, &*gateway.sessions, headers).await.map(Some)
+}

@@ -1,0 +1,141 @@
+//! Hands a request on to its service: as a call within this process, or over HTTP.
+
+mod http;
+mod local;
+
+use std::pin::pin;
+use std::time::Duration;
+
+use ::http::StatusCode;
+use ::http::uri::Authority;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use kit::identity::Verified;
+use kit::problem::Problem;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::client_address::Client;
+use crate::routes::Route;
+
+/// How long a service may take to say that it is ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Sizes and times on the way to a service.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long a connection to a service may take to come about.
+    pub connect_timeout: Duration,
+    /// How long a client may take to send a body.
+    pub body_timeout: Duration,
+    /// The largest body, in bytes.
+    pub max_body: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(3),
+            body_timeout: kit::body::BODY_DEADLINE,
+            max_body: kit::body::MAX_BODY,
+        }
+    }
+}
+
+/// Where a route leads.
+pub(crate) enum Upstream {
+    /// A service of this process.
+    Local(Router),
+    /// A service elsewhere.
+    Http(Authority),
+}
+
+/// The way to all services.
+pub(crate) struct Forward {
+    limits: Limits,
+    client: http::HttpClient,
+}
+
+impl Forward {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, client: http::client(&limits) }
+    }
+
+    /// The service's answer, or why there is none.
+    pub(crate) async fn send(
+        &self,
+        route: &Route<Upstream>,
+        request: Request,
+        caller: Option<Verified>,
+        client: &Client,
+    ) -> Result<Response, Problem> {
+        let (ended, body_ended) = oneshot::channel();
+        match &route.upstream {
+            Upstream::Local(router) => {
+                let answer = local::call(router, request, caller, client.address, ended);
+                self.await_answer(route.timeout, body_ended, answer).await?
+            }
+            Upstream::Http(authority) => {
+                let answer = http::call(&self.client, &self.limits, authority, request, ended);
+                self.await_answer(route.timeout, body_ended, answer).await?
+            }
+        }
+    }
+
+    /// Whether the service says that it takes work.
+    pub(crate) async fn is_ready(&self, upstream: &Upstream) -> bool {
+        let request = Request::get("/health/ready").body(Body::empty()).unwrap_or_default();
+        let (ended, _) = oneshot::channel();
+        let answer = async {
+            match upstream {
+                Upstream::Local(router) => local::call(router, request, None, None, ended).await,
+                Upstream::Http(authority) => {
+                    http::call(&self.client, &self.limits, authority, request, ended).await
+                }
+            }
+        };
+        matches!(timeout(READY_TIMEOUT, answer).await, Ok(Ok(response)) if response.status().is_success())
+    }
+
+    /// The service's time runs from the last byte of the request; until then the client's own limit holds.
+    async fn await_answer<A>(
+        &self,
+        limit: Duration,
+        body_ended: oneshot::Receiver<()>,
+        answer: impl Future<Output = A>,
+    ) -> Result<A, Problem> {
+        let mut answer = pin!(answer);
+        tokio::select! {
+            biased;
+            answer = answer.as_mut() => return Ok(answer),
+            _ = timeout(self.limits.body_timeout, body_ended) => {}
+        }
+        timeout(limit, answer).await.map_err(|_| timed_out("no answer within the route's time limit"))
+    }
+}
+
+/// 504: the service didn't answer in time.
+fn timed_out(cause: impl std::fmt::Display) -> Problem {
+    let detail = "The service took too long to answer. What you asked for may have been done: look before you repeat it.";
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", detail).with_cause(cause)
+}
+
+/// 502: the service can't be reached, or gave no proper answer.
+fn bad_gateway(cause: impl std::fmt::Display) -> Problem {
+    let detail = "The service behind this address can't be reached or gave no proper answer.";
+    Problem::new(StatusCode::BAD_GATEWAY, "bad_gateway", detail).with_cause(cause)
+}
+
+/// Tells that the last byte of a request has come, also by being dropped.
+struct EndOfBody(Option<oneshot::Sender<()>>);
+
+impl EndOfBody {
+    fn tell(&mut self) {
+        if let Some(sender) = self.0.take() {
+            // Nobody listens any more once the answer is there.
+            let _ = sender.send(());
+        }
+    }
+}

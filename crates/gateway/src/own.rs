@@ -1,0 +1,129 @@
+//! What the gateway answers itself; these paths win over routes.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::Request;
+use axum::response::{Html, IntoResponse, Response};
+use futures_util::future::join_all;
+use http::header::{ACCEPT, ALLOW, CONTENT_SECURITY_POLICY};
+use http::{HeaderMap, HeaderValue, Method};
+use kit::problem::Problem;
+use serde::Serialize;
+use tower::ServiceExt;
+
+use crate::pipeline::Gateway;
+
+const INDEX: &str = include_str!("index.html");
+
+/// What `/` tells a program.
+#[derive(Serialize)]
+struct Index {
+    name: &'static str,
+    version: &'static str,
+    docs: Option<&'static str>,
+    openapi: Option<&'static str>,
+    health: &'static str,
+}
+
+/// How the gateway is.
+#[derive(Serialize)]
+struct Health<'a> {
+    status: &'static str,
+    service: &'static str,
+    /// How the service behind each route is; the gateway is ready without them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    upstreams: BTreeMap<&'a str, &'static str>,
+}
+
+/// Whether the gateway answers this path itself.
+pub(crate) fn serves(gateway: &Gateway, path: &str) -> bool {
+    matches!(path, "/" | "/health" | "/health/ready" | "/.well-known/jwks.json")
+        || (gateway.docs.is_some() && is_docs(path))
+}
+
+fn is_docs(path: &str) -> bool {
+    matches!(path, "/openapi.json" | "/docs") || path.starts_with("/docs/")
+}
+
+/// The gateway's own answer.
+pub(crate) async fn answer(gateway: &Gateway, request: Request) -> Result<Response, Problem> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut response = kit::service::method_not_allowed(request.method()).into_response();
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return Ok(response);
+    }
+    match request.uri().path() {
+        "/" => Ok(index(gateway, request.headers())),
+        "/health" => Ok(health(BTreeMap::new())),
+        "/health/ready" => ready(gateway).await,
+        // Tokens are signed with a shared secret (HS256), so there is no public key to show.
+        "/.well-known/jwks.json" => Ok(Json(BTreeMap::from([("keys", [(); 0])])).into_response()),
+        _ => docs(gateway, request).await,
+    }
+}
+
+fn index(gateway: &Gateway, headers: &HeaderMap) -> Response {
+    let is_for_people = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(prefers_html);
+    if is_for_people {
+        let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'");
+        return ([(CONTENT_SECURITY_POLICY, policy)], Html(INDEX)).into_response();
+    }
+    let if_on = |path| gateway.docs.is_some().then_some(path);
+    Json(Index {
+        name: "storehouse",
+        version: env!("CARGO_PKG_VERSION"),
+        docs: if_on("/docs"),
+        openapi: if_on("/openapi.json"),
+        health: "/health",
+    })
+    .into_response()
+}
+
+/// Browsers name HTML first; programs take anything, or ask for JSON.
+fn prefers_html(accept: &str) -> bool {
+    let place = |media: &str| accept.find(media);
+    match (place("text/html"), place("application/json")) {
+        (Some(html), Some(json)) => html < json,
+        (html, _) => html.is_some(),
+    }
+}
+
+fn health(upstreams: BTreeMap<&str, &'static str>) -> Response {
+    Json(Health { status: "ok", service: "gateway", upstreams }).into_response()
+}
+
+async fn ready(gateway: &Gateway) -> Result<Response, Problem> {
+    if !gateway.readiness.is_ready() {
+        return Err(Problem::unavailable(1, "The gateway is starting or stopping."));
+    }
+    let asked = gateway.table.iter().map(|(path, route)| async move {
+        let is_ready = gateway.forward.is_ready(&route.upstream).await;
+        (path, if is_ready { "ok" } else { "unavailable" })
+    });
+    Ok(health(join_all(asked).await.into_iter().collect()))
+}
+
+async fn docs(gateway: &Gateway, request: Request) -> Result<Response, Problem> {
+    let router = gateway.docs.clone().ok_or_else(Problem::not_found)?;
+    let response = match router.fallback(|| async { Problem::not_found() }).oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_get_a_page_and_programs_json() {
+        assert!(prefers_html("text/html,application/xhtml+xml,*/*;q=0.8"));
+        assert!(
+            !prefers_html("*/*")
+                && !prefers_html("application/json")
+                && !prefers_html("application/json, text/html")
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! A request's way through the gateway, from top to bottom.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, ORIGIN};
+use http::{HeaderValue, Method};
+use ipnet::IpNet;
+use kit::identity::Sessions;
+use kit::problem::Problem;
+use kit::server::AccessNote;
+use kit::service::Readiness;
+use kit::token::Tokens;
+
+use crate::client_address::Client;
+use crate::cors::Cors;
+use crate::forward::{Forward, Upstream};
+use crate::routes::Table;
+use crate::{authenticate, cors, headers, own, path};
+
+/// All that a request meets; never changed once made.
+pub(crate) struct Gateway {
+    pub(crate) table: Table<Upstream>,
+    pub(crate) docs: Option<Router>,
+    pub(crate) readiness: Readiness,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) cors: Cors,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) sessions: Arc<dyn Sessions>,
+    pub(crate) forward: Forward,
+}
+
+/// Every request goes the one way; the edge around it gives the request id and finishes the answer.
+pub(crate) fn router(gateway: Gateway) -> Router {
+    let router = Router::new().fallback(handle).with_state(Arc::new(gateway));
+    router.layer(axum::middleware::from_fn(kit::service::edge))
+}
+
+async fn handle(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
+    let origin = request.headers().get(ORIGIN).cloned();
+    let client = Client::of(&request, &gateway.trusted_proxies);
+    let mut note = AccessNote { client: client.address, ..AccessNote::default() };
+    let answered = answer(&gateway, request, &client, &mut note).await;
+    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+    gateway.cors.decorate(origin.as_ref(), response.headers_mut());
+    response.extensions_mut().insert(note);
+    response
+}
+
+/// The order of the phases stands here, and nowhere else.
+async fn answer(
+    gateway: &Gateway,
+    mut request: Request,
+    client: &Client,
+    note: &mut AccessNote,
+) -> Result<Response, Problem> {
+    if own::serves(gateway, request.uri().path()) {
+        return own::answer(gateway, request).await;
+    }
+    if let Some(normalised) = path::normalise(request.uri().path())? {
+        path::replace(request.uri_mut(), &normalised)?;
+        note.path = Some(normalised);
+    }
+    let route = gateway.table.find(request.uri().path()).ok_or_else(Problem::not_found)?;
+    if cors::is_preflight(&request) {
+        return Ok(gateway.cors.preflight(request.headers(), &route.allow));
+    }
+    if !route.allows(request.method()) {
+        return Ok(not_allowed(request.method(), &route.allow));
+    }
+    let caller = authenticate::caller(gateway, route, request.uri().path(), request.headers()).await?;
+    note.account = caller.as_ref().map(|verified| verified.sub);
+    headers::prepare_request(request.headers_mut(), client);
+    let mut response = gateway.forward.send(route, request, caller, client).await?;
+    headers::clean_response(response.headers_mut());
+    Ok(response)
+}
+
+fn not_allowed(method: &Method, allow: &HeaderValue) -> Response {
+    let mut response = kit::service::method_not_allowed(method).into_response();
+    response.headers_mut().insert(ALLOW, allow.clone());
+    response
+}

@@ -1,0 +1,215 @@
+//! How every port is served: HTTP/1.1 with limits on what a client may send and on how long it may take.
+//!
+//! A head is read whole and judged before the HTTP library sees it (`guard`, `head`), so a limit or a framing
+//! rule is written once, and its refusal is an ordinary answer: a problem with a request id, in the access log.
+//! Files in reading order: this one (listener and connections), `head` (which heads are refused), `guard`
+//! (the stream that applies it, and the time limits), `access` (the log line of each request).
+
+mod access;
+mod guard;
+mod head;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::IntoResponse;
+use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
+use http::{Extensions, HeaderValue, Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tracing::{debug, warn};
+
+pub use access::AccessNote;
+use guard::{Guard, Refused};
+
+use crate::problem::Problem;
+use crate::request_id::RequestId;
+
+/// What a client may send, and how long it may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// From a head's first byte, or from the connection's start, to the head's end.
+    pub header_timeout: Duration,
+    /// Between two requests.
+    pub idle_timeout: Duration,
+    /// How long a write of an answer may stand still.
+    pub write_timeout: Duration,
+    /// How long requests in flight may go on after the signal to stop.
+    pub shutdown_timeout: Duration,
+    /// Headers of a request.
+    pub max_headers: usize,
+    /// All header lines of a request together, in bytes.
+    pub max_header_bytes: usize,
+    /// A request's URL, in bytes.
+    pub max_url: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(30),
+            shutdown_timeout: Duration::from_secs(30),
+            max_headers: 100,
+            max_header_bytes: 16 * 1024,
+            max_url: 8 * 1024,
+        }
+    }
+}
+
+/// The other end of the connection that a request came over; an extension of every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
+/// The client's own address, where a gateway of the same process has worked it out; an extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+/// From which address a request comes, for limits and records: a gateway's word, else the connection's.
+pub fn client_address(extensions: &Extensions) -> Option<IpAddr> {
+    let told = extensions.get::<ClientAddress>().map(|client| client.0);
+    told.or_else(|| extensions.get::<Peer>().map(|peer| peer.0.ip().to_canonical()))
+}
+
+/// Takes a port; fails where another process has it.
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| io::Error::new(error.kind(), format!("can't listen on {address}: {error}")))
+}
+
+/// Serves until `shutdown` turns true or its sender is gone, then lets requests in flight end.
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdown: watch::Receiver<bool>) {
+    let (running, mut all_ended) = mpsc::channel::<Infallible>(1);
+    let mut stop = pin!(signal(shutdown.clone()));
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.as_mut() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let (router, shutdown, running) = (router.clone(), shutdown.clone(), running.clone());
+                tokio::spawn(async move {
+                    serve_connection(stream, Peer(peer), router, limits, shutdown).await;
+                    drop(running);
+                });
+            }
+            Err(error) => after_failed_accept(&error).await,
+        }
+    }
+    drop((listener, running));
+    // Nothing is ever sent: it ends when the last connection has dropped its end.
+    all_ended.recv().await;
+}
+
+/// Ends when the value turns true, or its sender is gone.
+async fn signal(mut shutdown: watch::Receiver<bool>) {
+    // Either way it is time to stop.
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}
+
+/// Out of file descriptors or memory, so accepting at once again would only spin.
+async fn after_failed_accept(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted) {
+        return;
+    }
+    warn!(%error, "can't accept connections; trying again");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    peer: Peer,
+    router: Router,
+    limits: Limits,
+    shutdown: watch::Receiver<bool>,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "can't switch off Nagle's algorithm");
+    }
+    let refused = Arc::new(Refused::default());
+    let io = TokioIo::new(Guard::new(stream, limits, Arc::clone(&refused)));
+    let service = service_fn(move |request| answer(request, peer, router.clone(), Arc::clone(&refused)));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.idle_timeout)
+        .serve_connection(io, service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Ok(ended),
+        () = signal(shutdown) => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(limits.shutdown_timeout, connection).await
+        }
+    };
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(peer = %peer.0, %error, "connection ended early"),
+        Err(_) => warn!(peer = %peer.0, "connection dropped: its request outlasted the shutdown"),
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    peer: Peer,
+    router: Router,
+    refused: Arc<Refused>,
+) -> Result<Response<access::LoggedBody>, Infallible> {
+    let entry = access::Entry::begin(&request, peer);
+    // Where a chunked body ends only the HTTP library knows, so the guard can't find the next head after it.
+    let closes = request.headers().contains_key(TRANSFER_ENCODING) || refused.is(&request);
+    let mut response = match admit(request, peer, &refused) {
+        Ok(request) => match tower::ServiceExt::oneshot(router, request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        },
+        Err(refusal) => {
+            let (problem, method) = *refusal;
+            crate::service::finish(problem.into_response(), &RequestId::new(), &method, "-")
+        }
+    };
+    if closes {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(entry.follow(response))
+}
+
+/// The request as the router takes it, its target in origin form (RFC 9112, section 3.2.1).
+fn admit(
+    request: Request<Incoming>,
+    peer: Peer,
+    refused: &Refused,
+) -> Result<Request<Body>, Box<(Problem, http::Method)>> {
+    if let Some(problem) = refused.problem(&request) {
+        return Err(Box::new((problem, request.method().clone())));
+    }
+    let (mut parts, body) = request.into_parts();
+    if let Some(authority) = parts.uri.authority() {
+        let host = parts.headers.get(HOST).map(HeaderValue::as_bytes);
+        if host.is_some_and(|host| !host.eq_ignore_ascii_case(authority.as_str().as_bytes())) {
+            let problem = Problem::malformed(
+                "malformed_request",
+                "The URL and the `Host` header name different hosts.",
+            );
+            return Err(Box::new((problem, parts.method)));
+        }
+        parts.uri =
+            parts.uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()));
+    }
+    parts.extensions.insert(peer);
+    Ok(Request::from_parts(parts, Body::new(body)))
+}

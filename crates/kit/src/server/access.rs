@@ -1,0 +1,208 @@
+//! The access log: one line for each request, when its answer's last byte is handed over or its client is gone.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, COOKIE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE,
+};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri};
+use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
+use tracing::{Level, debug, enabled, info};
+use uuid::Uuid;
+
+use super::Peer;
+use crate::request_id::X_REQUEST_ID;
+
+/// What an answer tells the access log about its request; an extension of the answer.
+#[derive(Clone, Debug, Default)]
+pub struct AccessNote {
+    /// The client's own address, where a proxy that we trust stands between.
+    pub client: Option<IpAddr>,
+    /// The account that asked.
+    pub account: Option<Uuid>,
+    /// The path that was served, where it was not written as sent.
+    pub path: Option<String>,
+}
+
+/// A request that is under way; logs itself when it ends.
+pub(super) struct Entry {
+    started: Instant,
+    peer: Peer,
+    method: Method,
+    uri: Uri,
+    request_headers: Option<HeaderMap>,
+    request_bytes: Option<u64>,
+    answer: Option<Answer>,
+}
+
+/// What is known of the answer.
+struct Answer {
+    status: StatusCode,
+    headers: Option<HeaderMap>,
+    request_id: String,
+    note: AccessNote,
+    bytes: u64,
+}
+
+impl Entry {
+    /// From now on the request takes time.
+    pub(super) fn begin<B>(request: &Request<B>, peer: Peer) -> Self {
+        let is_detailed = enabled!(target: "access", Level::DEBUG);
+        Self {
+            started: Instant::now(),
+            peer,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            request_headers: is_detailed.then(|| request.headers().clone()),
+            request_bytes: declared_length(request.headers()),
+            answer: None,
+        }
+    }
+
+    /// Takes note of the answer's head, and counts its body.
+    pub(super) fn follow(mut self, response: Response<Body>) -> Response<LoggedBody> {
+        let (mut parts, body) = response.into_parts();
+        let request_id = parts.headers.get(X_REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or("-");
+        self.answer = Some(Answer {
+            status: parts.status,
+            headers: self.request_headers.is_some().then(|| parts.headers.clone()),
+            request_id: request_id.to_owned(),
+            note: parts.extensions.remove().unwrap_or_default(),
+            bytes: 0,
+        });
+        Response::from_parts(parts, LoggedBody { body, entry: self })
+    }
+
+    fn log(&self, answer: &Answer) {
+        let note = &answer.note;
+        info!(
+            target: "access",
+            method = %self.method,
+            path = note.path.as_deref().unwrap_or(self.uri.path()),
+            status = answer.status.as_u16(),
+            duration_ms = self.duration_ms(),
+            request.id = answer.request_id,
+            client.address = %note.client.unwrap_or(self.peer.0.ip()),
+            account.id = note.account.map(tracing::field::display),
+            bytes = answer.bytes,
+            "answered"
+        );
+        if let (Some(request), Some(response)) = (&self.request_headers, &answer.headers) {
+            debug!(
+                target: "access",
+                path = note.path.as_deref().unwrap_or(self.uri.path()),
+                request.id = answer.request_id,
+                request.headers = ?Redacted(request),
+                request.bytes = self.request_bytes,
+                answer.headers = ?Redacted(response),
+                answer.bytes = answer.bytes,
+                "headers"
+            );
+        }
+    }
+
+    fn duration_ms(&self) -> f64 {
+        self.started.elapsed().as_micros() as f64 / 1000.0
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        match self.answer.take() {
+            Some(answer) => self.log(&answer),
+            None => info!(
+                target: "access",
+                method = %self.method,
+                path = self.uri.path(),
+                duration_ms = self.duration_ms(),
+                client.address = %self.peer.0.ip(),
+                "gone before the answer"
+            ),
+        }
+    }
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// An answer's body, whose end is the request's.
+pub(super) struct LoggedBody {
+    body: Body,
+    entry: Entry,
+}
+
+impl http_body::Body for LoggedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let (Poll::Ready(Some(Ok(frame))), Some(answer)) = (&polled, &mut self.entry.answer) {
+            answer.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Headers for the log, without what would let its reader act as the client.
+struct Redacted<'a>(&'a HeaderMap);
+
+impl fmt::Debug for Redacted<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = formatter.debug_map();
+        for (name, value) in self.0 {
+            if is_secret(name) {
+                map.entry(name, &"…")
+            } else {
+                map.entry(name, value)
+            };
+        }
+        map.finish()
+    }
+}
+
+fn is_secret(name: &HeaderName) -> bool {
+    const WORDS: [&str; 5] = ["token", "secret", "api-key", "password", "signature"];
+    [AUTHORIZATION, PROXY_AUTHORIZATION, PROXY_AUTHENTICATE, COOKIE, SET_COOKIE].contains(name)
+        || name == "idempotency-key"
+        || WORDS.iter().any(|word| name.as_str().contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_left_out_of_headers() {
+        let mut headers = HeaderMap::new();
+        for name in
+            ["authorization", "cookie", "set-cookie", "idempotency-key", "x-api-key", "x-access-token"]
+        {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static("hunter2"));
+        }
+        headers.insert("accept", HeaderValue::from_static("text/html"));
+        let shown = format!("{:?}", Redacted(&headers));
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("text/html"), "{shown}");
+    }
+}

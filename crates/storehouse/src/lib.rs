@@ -1,0 +1,60 @@
+//! The binary's own crate: the command line, the settings, and the one place where all the other crates are put
+//! together (`system`).
+//!
+//! It is not a place for behaviour: what a request does stands in the gateway and the services. Its tables are all of
+//! them: `migrations` lists every migration in order.
+//!
+//! Files in reading order: `cli`, `settings`, `migrations`, `system`, then a command each: `serve` (with `banner`),
+//! `migrate`, `openapi`, `admin`, `health`.
+
+mod admin;
+mod banner;
+mod cli;
+mod health;
+mod migrate;
+pub mod migrations;
+mod openapi;
+mod serve;
+mod settings;
+pub mod system;
+
+use std::io::{self, Write as _};
+
+use anyhow::Result;
+use clap::Parser as _;
+
+use cli::{AdminCommand, Cli, Command};
+use settings::Settings;
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// With a sentence for the person at the terminal.
+pub fn run() -> Result<()> {
+    let cli = Cli::parse();
+    let load = || Settings::load(cli.config.as_deref(), None);
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(&load()?),
+        Command::Config => show_config(&load()?),
+        Command::Migrate => print(&migrate::run(&load()?)?),
+        Command::Openapi => print(&openapi::document()?),
+        Command::Admin(AdminCommand::Create(new)) => print(&admin::create(&load()?, &new)?),
+        Command::Health { url: Some(url) } => print(&health::ask(&url)?),
+        Command::Health { url: None } => print(&health::ask(&health::default_url(&load()?))?),
+    }
+}
+
+/// Prints what is in effect, then says whether it would start.
+fn show_config(settings: &Settings) -> Result<()> {
+    print(&settings.to_toml())?;
+    settings.check_signing_secret()
+}
+
+/// A reader that has seen enough (`| head`) is no failure.
+fn print(text: &str) -> Result<()> {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,14 @@
+//! The one ordered list of migrations. A number, once released, never changes.
+
+use db::Migration;
+
+/// All migrations, in order.
+pub const MIGRATIONS: &[Migration] = &[
+    Migration::portable(1, "foundation", include_str!("../migrations/0001_foundation.sql")),
+    Migration {
+        number: 2,
+        name: "order_numbers",
+        sqlite: include_str!("../migrations/0002_order_numbers.sqlite.sql"),
+        postgres: include_str!("../migrations/0002_order_numbers.postgres.sql"),
+    },
+];

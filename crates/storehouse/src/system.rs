@@ -1,0 +1,139 @@
+//! The whole system in one process, put together: the only place that knows every crate. It opens no port.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use accounts::{Accounts, FirstAdmin, LiveSessions, PasswordHash};
+use aide::openapi::OpenApi;
+use auth::Auth;
+use axum::Router;
+use db::Db;
+use gateway::{Cors, GatewayConfig, Local, Routes};
+use ipnet::IpNet;
+use kit::clock::Clock;
+use kit::idempotency;
+use kit::money::Currency;
+use kit::secret::Secret;
+use kit::service::{Readiness, Service, Surroundings};
+use kit::shared::Shared;
+use orders::Orders;
+use tracing::warn;
+use users::Users;
+
+/// What the system is told.
+pub struct Options {
+    /// Signs tokens; every other key is derived from it.
+    pub secret: Secret,
+    /// What new passwords are hashed with.
+    pub password_hash: PasswordHash,
+    /// Whether the first account of all becomes an admin.
+    pub first_admin: FirstAdmin,
+    /// The currency of an amount that names none.
+    pub currency: Currency,
+    /// How many pending orders a customer may have.
+    pub max_pending_orders: i64,
+    /// Whether `/docs` and `/openapi.json` are served.
+    pub docs: bool,
+    /// Which service answers which paths.
+    pub routes: Routes,
+    /// Which pages of other origins may call.
+    pub cors: Cors,
+    /// Proxies whose word on the client's address is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The ports of auth, users and orders, by which the gateway knows them for its own.
+    pub ports: [u16; 3],
+}
+
+/// The system, ready to be served.
+pub struct System {
+    /// The gateway, in front of all.
+    pub gateway: Router,
+    /// Auth, users and orders.
+    pub services: Vec<Service>,
+    /// Whether the process takes work.
+    pub readiness: Readiness,
+    /// The sessions that are known to live.
+    pub live: Arc<LiveSessions>,
+    db: Db,
+    clock: Clock,
+}
+
+impl System {
+    /// Puts the system together on a database that has its tables.
+    pub fn new(db: Db, clock: Clock, options: Options) -> Self {
+        let live = LiveSessions::new(db.clone(), clock.clone());
+        let shared = Shared::new(db.clone(), clock.clone(), &options.secret, live.clone(), options.currency);
+        let readiness = Readiness::default();
+        let surroundings = Surroundings { db: db.clone(), readiness: readiness.clone(), docs: options.docs };
+        let services = services(Arc::new(shared), &live, &options, &surroundings);
+        let gateway = gateway_router(&services, &live, &readiness, options, clock.clone());
+        Self { gateway, services, readiness, live, db, clock }
+    }
+
+    /// Does the work that nobody asks for, until it is dropped: follows the session feed, sweeps what is past its time.
+    pub async fn work(&self) {
+        tokio::join!(self.live.clone().follow_feed(), self.sweep());
+    }
+
+    async fn sweep(&self) {
+        let mut ticks = tokio::time::interval(Duration::from_secs(10 * 60));
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.live.sweep().await {
+                warn!(cause = %error, "sessions past their time can't be removed");
+            }
+            if let Err(problem) = idempotency::sweep(&self.db, self.clock.now(), 10_000).await {
+                warn!(cause = problem.cause(), "idempotency keys past their time can't be removed");
+            }
+        }
+    }
+}
+
+fn services(
+    shared: Arc<Shared>,
+    live: &Arc<LiveSessions>,
+    options: &Options,
+    surroundings: &Surroundings,
+) -> Vec<Service> {
+    let accounts = Accounts::new(&options.secret, options.password_hash, live.clone());
+    let auth = Auth { shared: shared.clone(), accounts: accounts.clone(), first_admin: options.first_admin };
+    let users = Users { shared: shared.clone(), accounts };
+    let orders = Orders { shared, max_pending: options.max_pending_orders };
+    vec![
+        auth::service(auth, surroundings),
+        users::service(users, surroundings),
+        orders::service(orders, surroundings),
+    ]
+}
+
+fn gateway_router(
+    services: &[Service],
+    live: &Arc<LiveSessions>,
+    readiness: &Readiness,
+    options: Options,
+    clock: Clock,
+) -> Router {
+    let locals: Vec<Local> = services
+        .iter()
+        .zip(options.ports)
+        .map(|(service, port)| Local { name: service.name, port, router: service.router.clone() })
+        .collect();
+    let config = GatewayConfig {
+        routes: options.routes,
+        trusted_proxies: options.trusted_proxies,
+        cors: options.cors,
+        limits: gateway::Limits::default(),
+    };
+    let surroundings = gateway::Surroundings {
+        tokens: Arc::new(kit::token::Tokens::new(&options.secret, clock)),
+        sessions: live.clone(),
+        readiness: readiness.clone(),
+        docs: options.docs.then(|| kit::service::docs_router(&document())),
+    };
+    gateway::gateway(config, &locals, surroundings)
+}
+
+/// The whole system's OpenAPI document.
+pub fn document() -> OpenApi {
+    kit::openapi::merge([auth::document(), users::document(), orders::document()])
+}
