@@ -12,6 +12,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
+use http_body::Body as _;
 use kit::identity::Verified;
 use kit::problem::Problem;
 use tokio::sync::oneshot;
@@ -71,7 +72,11 @@ impl Forward {
         caller: Option<Verified>,
         client: &Client,
     ) -> Result<Response, Problem> {
-        let (ended, body_ended) = oneshot::channel();
+        let (sender, body_ended) = oneshot::channel();
+        let mut ended = EndOfBody(Some(sender));
+        if request.body().is_end_stream() {
+            ended.tell();
+        }
         match &route.upstream {
             Upstream::Local(router) => {
                 let answer = local::call(router, request, caller, client.address, ended);
@@ -87,7 +92,7 @@ impl Forward {
     /// Whether the service says that it takes work.
     pub(crate) async fn is_ready(&self, upstream: &Upstream) -> bool {
         let request = Request::get("/health/ready").body(Body::empty()).unwrap_or_default();
-        let (ended, _) = oneshot::channel();
+        let ended = EndOfBody::default();
         let answer = async {
             match upstream {
                 Upstream::Local(router) => local::call(router, request, None, None, ended).await,
@@ -129,6 +134,7 @@ fn bad_gateway(cause: impl std::fmt::Display) -> Problem {
 }
 
 /// Tells that the last byte of a request has come, also by being dropped.
+#[derive(Default)]
 struct EndOfBody(Option<oneshot::Sender<()>>);
 
 impl EndOfBody {

@@ -28,7 +28,7 @@ use kit::token::Tokens;
 pub use cors::Cors;
 pub use forward::Limits;
 pub use routes::file::RoutesError;
-pub use routes::{Backend, Ports, RouteConfig, Routes};
+pub use routes::{Ports, Routes};
 
 /// What a gateway is told.
 pub struct GatewayConfig {
@@ -44,8 +44,6 @@ pub struct GatewayConfig {
 
 /// A service of this very process.
 pub struct Local {
-    /// The service's name: `orders`.
-    pub name: &'static str,
     /// The port that it is served on.
     pub port: u16,
     /// What answers there.

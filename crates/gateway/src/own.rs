@@ -15,6 +15,7 @@ use tower::ServiceExt;
 use crate::pipeline::Gateway;
 
 const INDEX: &str = include_str!("index.html");
+const DOCS_LINKS: [&str; 2] = ["href=\"/docs\"", "href=\"/openapi.json\""];
 
 /// What `/` tells a program.
 #[derive(Serialize)]
@@ -67,7 +68,10 @@ fn index(gateway: &Gateway, headers: &HeaderMap) -> Response {
     let is_for_people = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(prefers_html);
     if is_for_people {
         let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'");
-        return ([(CONTENT_SECURITY_POLICY, policy)], Html(INDEX)).into_response();
+        let has_docs = gateway.docs.is_some();
+        let lines =
+            INDEX.lines().filter(|line| has_docs || !DOCS_LINKS.iter().any(|link| line.contains(link)));
+        return ([(CONTENT_SECURITY_POLICY, policy)], Html(lines.collect::<String>())).into_response();
     }
     let if_on = |path| gateway.docs.is_some().then_some(path);
     Json(Index {

@@ -5,6 +5,7 @@ pub(crate) mod file;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use file::RoutesError;
 use http::uri::Authority;
 use http::{HeaderValue, Method};
 
@@ -16,26 +17,26 @@ pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The configured routes, each checked, no path twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Routes(pub(crate) Vec<RouteConfig>);
+pub struct Routes(Vec<RouteConfig>);
 
 /// One configured route.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RouteConfig {
+struct RouteConfig {
     /// The prefix, by whole segments, without a slash at its end.
-    pub(crate) path: String,
+    path: String,
     /// Where it goes.
-    pub(crate) backend: Backend,
+    backend: Backend,
     /// What may be asked.
-    pub(crate) methods: Vec<Method>,
+    methods: Vec<Method>,
     /// Whether no token is needed.
-    pub(crate) public: bool,
+    public: bool,
     /// How long the service may take.
-    pub(crate) timeout: Duration,
+    timeout: Duration,
 }
 
 /// Where a service is: `http://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backend(pub(crate) Authority);
+struct Backend(Authority);
 
 /// Where the services of the built-in routes listen.
 #[derive(Clone, Copy, Debug)]
@@ -66,8 +67,6 @@ impl Routes {
         file::parse(text, name)
     }
 }
-
-use file::RoutesError;
 
 fn built_in_route(path: &str, port: u16) -> Option<RouteConfig> {
     Some(RouteConfig {

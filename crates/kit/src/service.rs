@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use db::Db;
 use futures_util::FutureExt;
-use http::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -133,11 +133,12 @@ pub async fn edge(mut request: Request, next: Next) -> Response {
 pub fn finish(mut response: Response, id: &RequestId, method: &Method, path: &str) -> Response {
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         log_failure(&problem, id, method, path);
-        let mut rendered = problem.render(id.as_str());
-        if let Some(allow) = response.headers_mut().remove(http::header::ALLOW) {
-            rendered.headers_mut().insert(http::header::ALLOW, allow);
-        }
-        response = rendered;
+        // What was said around the problem stays: `Allow`, whether a page may read it, a note for the log.
+        let (rendered, body) = problem.render(id.as_str()).into_parts();
+        let (mut parts, _) = response.into_parts();
+        parts.headers.remove(CONTENT_LENGTH);
+        parts.headers.extend(rendered.headers);
+        response = Response::from_parts(parts, body);
     }
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, id.header());

@@ -16,6 +16,7 @@ use kit::money::Currency;
 use kit::secret::Secret;
 use kit::service::{Readiness, Service, Surroundings};
 use kit::shared::Shared;
+use kit::token::Tokens;
 use orders::Orders;
 use tracing::warn;
 use users::Users;
@@ -65,8 +66,9 @@ impl System {
         let shared = Shared::new(db.clone(), clock.clone(), &options.secret, live.clone(), options.currency);
         let readiness = Readiness::default();
         let surroundings = Surroundings { db: db.clone(), readiness: readiness.clone(), docs: options.docs };
+        let tokens = shared.tokens.clone();
         let services = services(Arc::new(shared), &live, &options, &surroundings);
-        let gateway = gateway_router(&services, &live, &readiness, options, clock.clone());
+        let gateway = gateway_router(&services, &live, &readiness, options, tokens);
         Self { gateway, services, readiness, live, db, clock }
     }
 
@@ -111,12 +113,12 @@ fn gateway_router(
     live: &Arc<LiveSessions>,
     readiness: &Readiness,
     options: Options,
-    clock: Clock,
+    tokens: Arc<Tokens>,
 ) -> Router {
     let locals: Vec<Local> = services
         .iter()
         .zip(options.ports)
-        .map(|(service, port)| Local { name: service.name, port, router: service.router.clone() })
+        .map(|(service, port)| Local { port, router: service.router.clone() })
         .collect();
     let config = GatewayConfig {
         routes: options.routes,
@@ -125,7 +127,7 @@ fn gateway_router(
         limits: gateway::Limits::default(),
     };
     let surroundings = gateway::Surroundings {
-        tokens: Arc::new(kit::token::Tokens::new(&options.secret, clock)),
+        tokens,
         sessions: live.clone(),
         readiness: readiness.clone(),
         docs: options.docs.then(|| kit::service::docs_router(&document())),

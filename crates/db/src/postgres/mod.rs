@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{Notify, RwLock};
+use tokio::sync::{Notify, Semaphore};
 use tokio_postgres::Config;
 
 use self::failure::{failure, pool_failure};
@@ -23,12 +23,15 @@ use crate::migration::Migration;
 use crate::tx::{Access, Tx};
 use crate::url::place;
 
+/// More writes than could ever run at a time.
+const PERMITS: u32 = 1 << 20;
+
 /// A PostgreSQL database.
 pub(crate) struct Postgres {
     config: Config,
     transactions: Arc<Transactions>,
-    /// Shared by the writes that run, and taken whole by the end.
-    running: Arc<RwLock<()>>,
+    /// Each write that runs holds one permit; the end takes them all.
+    permits: Arc<Semaphore>,
 }
 
 impl Postgres {
@@ -38,7 +41,7 @@ impl Postgres {
         let pool = connection::pool(&config)?;
         connection::check_encoding(&pool).await?;
         let transactions = Arc::new(Transactions { pool, retries: AtomicU64::new(0) });
-        Ok(Self { config, transactions, running: Arc::default() })
+        Ok(Self { config, transactions, permits: Arc::new(Semaphore::new(PERMITS as usize)) })
     }
 
     pub(crate) async fn migrate(&self, migrations: &[Migration]) -> Result<usize, Error> {
@@ -53,11 +56,11 @@ impl Postgres {
         E: From<Error> + Send + 'static,
         W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static,
     {
-        let running = Arc::clone(&self.running).try_read_owned().map_err(|_| stopped())?;
+        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| stopped())?;
         let transactions = Arc::clone(&self.transactions);
         let task = tokio::spawn(async move {
             let result = transactions.run(Access::Write, &input, &work).await;
-            drop(running);
+            drop(permit);
             result
         });
         // A task ends without a result only with the runtime that drives it.
@@ -102,9 +105,9 @@ impl Postgres {
 
     /// Waits for the writes that run, then lets the connections go.
     pub(crate) async fn close(&self) {
-        let last = Arc::clone(&self.running).write_owned().await;
-        // Never given back, so that no write begins after the end.
-        std::mem::forget(last);
+        // An error means that it has been closed before.
+        let _ = self.permits.acquire_many(PERMITS).await;
+        self.permits.close();
         self.transactions.pool.close();
     }
 

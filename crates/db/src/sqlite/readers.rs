@@ -58,13 +58,18 @@ impl Lookups {
 
 /// The life of one reader thread.
 pub(super) fn run(connection: &Shared, queue: &Mutex<mpsc::Receiver<Message>>) {
+    while let Some(job) = next(queue) {
+        read(connection, job);
+    }
+}
+
+/// The next read, or nothing once the queue is closed and empty. Whoever waits here holds the queue, so it is also the one to close it.
+fn next(queue: &Mutex<mpsc::Receiver<Message>>) -> Option<Box<dyn Job>> {
+    let mut queue = lock(queue);
     loop {
-        // A statement of its own, so that the queue is free again before the read begins.
-        let message = lock(queue).blocking_recv();
-        match message {
-            Some(Message::Run(job)) => read(connection, job),
-            Some(Message::Close) => lock(queue).close(),
-            None => return,
+        match queue.blocking_recv()? {
+            Message::Run(job) => return Some(job),
+            Message::Close => queue.close(),
         }
     }
 }

@@ -20,7 +20,6 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kit::problem::Problem;
-use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
 use super::{EndOfBody, Limits, bad_gateway, timed_out};
@@ -49,7 +48,7 @@ pub(super) async fn call(
     limits: &Limits,
     authority: &Authority,
     request: Request,
-    ended: oneshot::Sender<()>,
+    ended: EndOfBody,
 ) -> Result<Response, Problem> {
     let request = address(request, authority)?;
     if declared_length(request.headers()).is_some_and(|length| length > limits.max_body as u64) {
@@ -64,13 +63,13 @@ pub(super) async fn call(
         limits: *limits,
         remaining: limits.max_body,
         fault: Arc::clone(&fault),
-        ended: EndOfBody(Some(ended)),
+        ended,
     };
     let mut sent = client.request(Request::from_parts(parts, body)).await;
-    if let (Err(error), Some(request)) = (&sent, again) {
-        if !error.is_connect() {
-            sent = client.request(request).await;
-        }
+    if let (Err(error), Some(request)) = (&sent, again)
+        && !error.is_connect()
+    {
+        sent = client.request(request).await;
     }
     match sent {
         Ok(response) => accept(response),
@@ -163,7 +162,7 @@ impl UploadBody {
             remaining: 0,
             ends_at: None,
             fault: Arc::default(),
-            ended: EndOfBody(None),
+            ended: EndOfBody::default(),
         }
     }
 

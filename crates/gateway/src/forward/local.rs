@@ -13,7 +13,6 @@ use http_body::{Frame, SizeHint};
 use kit::identity::Verified;
 use kit::problem::Problem;
 use kit::server::ClientAddress;
-use tokio::sync::oneshot;
 use tower::ServiceExt;
 
 use super::EndOfBody;
@@ -24,7 +23,7 @@ pub(super) async fn call(
     request: Request,
     caller: Option<Verified>,
     client: Option<IpAddr>,
-    ended: oneshot::Sender<()>,
+    ended: EndOfBody,
 ) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     parts.extensions.clear();
@@ -35,7 +34,7 @@ pub(super) async fn call(
     if let Some(verified) = caller {
         parts.extensions.insert(verified);
     }
-    let body = WatchedBody { body, ended: EndOfBody(Some(ended)) };
+    let body = WatchedBody { body, ended };
     let request = Request::from_parts(parts, Body::new(body));
     match router.clone().oneshot(request).await {
         Ok(response) => Ok(response),

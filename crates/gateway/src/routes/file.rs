@@ -238,27 +238,27 @@ routes:
             ),
             (
                 fault_of("  - {path: /b, backend: 'https://b', methods: [GET]}\n"),
-                "routes.yaml:5:27: the backend `https://b` must",
+                "routes.yaml:5:25: the backend `https://b` must",
             ),
             (
                 fault_of("  - {path: /b, backend: 'http://b/c', methods: [GET]}\n"),
-                "routes.yaml:5:27: the backend `http://b/c`",
+                "routes.yaml:5:25: the backend `http://b/c`",
             ),
             (
                 fault_of("  - {path: /b, backend: 'http://b:x', methods: [GET]}\n"),
-                "routes.yaml:5:27: the backend `http://b:x`",
+                "routes.yaml:5:25: the backend `http://b:x`",
             ),
             (
                 fault_of("  - {path: /b, backend: 'http://u@b', methods: [GET]}\n"),
-                "routes.yaml:5:27: the backend `http://u@b`",
+                "routes.yaml:5:25: the backend `http://u@b`",
             ),
             (
                 fault_of("  - {path: /b, backend: 'http://b', methods: [GTE]}\n"),
-                "routes.yaml:5:49: `GTE` is not a method",
+                "routes.yaml:5:47: `GTE` is not a method",
             ),
             (
                 fault_of("  - {path: /b, backend: 'http://b', methods: []}\n"),
-                "routes.yaml:5:48: `methods` is empty",
+                "routes.yaml:5:46: `methods` is empty",
             ),
             (fault("routes: []\n"), "routes.yaml:1:9: `routes` is empty"),
         ] {

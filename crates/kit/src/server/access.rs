@@ -88,7 +88,7 @@ impl Entry {
             status = answer.status.as_u16(),
             duration_ms = self.duration_ms(),
             request.id = answer.request_id,
-            client.address = %note.client.unwrap_or(self.peer.0.ip()),
+            client.address = %note.client.unwrap_or(self.peer_address()),
             account.id = note.account.map(tracing::field::display),
             bytes = answer.bytes,
             "answered"
@@ -107,6 +107,10 @@ impl Entry {
         }
     }
 
+    fn peer_address(&self) -> IpAddr {
+        self.peer.0.ip().to_canonical()
+    }
+
     fn duration_ms(&self) -> f64 {
         self.started.elapsed().as_micros() as f64 / 1000.0
     }
@@ -121,7 +125,7 @@ impl Drop for Entry {
                 method = %self.method,
                 path = self.uri.path(),
                 duration_ms = self.duration_ms(),
-                client.address = %self.peer.0.ip(),
+                client.address = %self.peer_address(),
                 "gone before the answer"
             ),
         }

@@ -108,7 +108,7 @@ impl Guard {
         match head::scan(&self.received, from) {
             Scan::Complete(end) => self.clear_head(end),
             Scan::BareLineFeed => {
-                self.refuse(Problem::malformed("malformed_request", "Lines must end in CR LF."))
+                self.refuse(Problem::malformed("malformed_request", "Lines must end in CR LF."));
             }
             Scan::Partial => {
                 if let Err(problem) = head::check_partial(&self.received, &self.limits) {
@@ -169,7 +169,7 @@ impl Guard {
         let _ = self.refused.0.set(problem);
     }
 
-    /// Clears what is there of a body; reads on where nothing is.
+    /// Clears what is there of a body; reads on where nothing is, since a head may follow it.
     fn poll_body(&mut self, cx: &mut Context<'_>, remaining: u64) -> Poll<io::Result<bool>> {
         if self.received.is_empty() && !ready!(self.poll_receive(cx))? {
             return Poll::Ready(Ok(false));
@@ -181,12 +181,27 @@ impl Guard {
         Poll::Ready(Ok(true))
     }
 
-    fn poll_chunks(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        if self.received.is_empty() && !ready!(self.poll_receive(cx))? {
-            return Poll::Ready(Ok(false));
+    /// Whether the socket may fill this much room with nothing but body.
+    fn is_all_body(&self, room: usize) -> bool {
+        match self.stage {
+            _ if !self.received.is_empty() => false,
+            Stage::Body(remaining) => remaining >= room as u64,
+            Stage::Chunks => true,
+            Stage::Head(_) | Stage::Refused => false,
         }
-        self.cleared = self.received.len();
-        Poll::Ready(Ok(true))
+    }
+
+    /// Reads a body on without keeping it.
+    fn poll_through(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        let length = (buffer.filled().len() - before) as u64;
+        self.stage = match self.stage {
+            Stage::Body(remaining) if remaining == length => Stage::Head(0),
+            Stage::Body(remaining) => Stage::Body(remaining - length),
+            other => other,
+        };
+        Poll::Ready(Ok(()))
     }
 
     fn hand_on(&mut self, buffer: &mut ReadBuf<'_>) {
@@ -233,11 +248,17 @@ impl AsyncRead for Guard {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.is_all_body(buffer.remaining()) {
+            return this.poll_through(cx, buffer);
+        }
         while this.cleared == 0 {
             let goes_on = match this.stage {
                 Stage::Head(from) => ready!(this.poll_head(cx, from))?,
                 Stage::Body(remaining) => ready!(this.poll_body(cx, remaining))?,
-                Stage::Chunks => ready!(this.poll_chunks(cx))?,
+                Stage::Chunks => {
+                    this.cleared = this.received.len();
+                    true
+                }
                 // The answer to the refused request ends the connection; an end here would cut it off.
                 Stage::Refused => return Poll::Pending,
             };

@@ -1,0 +1,165 @@
+//! What the tests share: listeners on free ports, a gateway in front of them, and clients that speak bytes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use gateway::{Cors, GatewayConfig, Local, Routes, Surroundings};
+use kit::clock::Clock;
+use kit::identity::{Check, Role, Sessions};
+use kit::secret::Secret;
+use kit::server::{Limits, bind, serve};
+use kit::service::Readiness;
+use kit::token::{Claims, Tokens};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How long a test waits for what must happen: long enough for any machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A time limit that a test reaches on purpose.
+pub(crate) const SHORT: Duration = Duration::from_millis(50);
+
+/// Waits, but not for ever.
+pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, event).await.expect("this should have happened long ago")
+}
+
+/// A served port.
+pub(crate) struct Port {
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) ended: JoinHandle<()>,
+}
+
+pub(crate) async fn start(router: Router) -> Port {
+    start_with(router, Limits::default()).await
+}
+
+pub(crate) async fn start_with(router: Router, limits: Limits) -> Port {
+    let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopping) = watch::channel(false);
+    let ended = tokio::spawn(serve(listener, router, limits, stopping));
+    Port { address, stop, ended }
+}
+
+/// Every session lives.
+struct AllLive;
+
+impl Sessions for AllLive {
+    fn check<'a>(&'a self, _: &'a Claims) -> Check<'a> {
+        Check::Known(Ok(()))
+    }
+}
+
+fn tokens() -> Tokens {
+    Tokens::new(&Secret::new("a secret of the tests, of 32 bytes or more"), Clock::default())
+}
+
+pub(crate) const ACCOUNT: uuid::Uuid = uuid::Uuid::from_u128(7);
+
+pub(crate) fn token() -> String {
+    tokens().sign(ACCOUNT, "a@example.com", Role::Customer, uuid::Uuid::from_u128(8)).unwrap()
+}
+
+/// A gateway over these routes, ready.
+pub(crate) fn gateway(routes: &str, locals: &[Local]) -> Router {
+    gateway_with(routes, locals, |_| {})
+}
+
+pub(crate) fn gateway_with(
+    routes: &str,
+    locals: &[Local],
+    change: impl FnOnce(&mut GatewayConfig),
+) -> Router {
+    let mut config = GatewayConfig {
+        routes: Routes::parse(routes, "routes.yaml").unwrap(),
+        trusted_proxies: Vec::new(),
+        cors: Cors { localhost: true, origins: Vec::new() },
+        limits: gateway::Limits::default(),
+    };
+    change(&mut config);
+    let readiness = Readiness::default();
+    readiness.set_ready();
+    let surroundings =
+        Surroundings { tokens: Arc::new(tokens()), sessions: Arc::new(AllLive), readiness, docs: None };
+    gateway::gateway(config, locals, surroundings)
+}
+
+/// One route, `/x`, to an address.
+pub(crate) fn route_to(address: SocketAddr, more: &str) -> String {
+    format!("routes: [{{path: /x, backend: 'http://{address}', methods: [GET, POST, PUT]{more}}}]")
+}
+
+/// Sends bytes and reads until the other end closes.
+pub(crate) async fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
+    let mut stream = connect(address).await;
+    // A server that refuses early may have closed before all is written.
+    let _ = stream.write_all(bytes.as_ref()).await;
+    read_to_end(&mut stream).await
+}
+
+pub(crate) async fn connect(address: SocketAddr) -> TcpStream {
+    TcpStream::connect(address).await.unwrap()
+}
+
+pub(crate) async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4096];
+    while let Ok(length @ 1..) = soon(stream.read(&mut chunk)).await {
+        bytes.extend_from_slice(&chunk[..length]);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Reads until `text` has come.
+pub(crate) async fn read_until(stream: &mut TcpStream, text: &str) -> String {
+    let mut bytes = Vec::new();
+    while !String::from_utf8_lossy(&bytes).contains(text) {
+        let byte = soon(stream.read_u8()).await.unwrap_or_else(|error| {
+            panic!("{error} after {:?}", String::from_utf8_lossy(&bytes));
+        });
+        bytes.push(byte);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// A request that ends its connection, with a valid token.
+pub(crate) fn get(path: &str, lines: &str) -> String {
+    let token = token();
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: shop\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n{lines}\r\n"
+    )
+}
+
+/// A POST without its body, with a valid token.
+pub(crate) fn post(path: &str, lines: &str) -> String {
+    get(path, lines).replacen("GET", "POST", 1)
+}
+
+pub(crate) fn status(answer: &str) -> u16 {
+    answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or_else(|| panic!("no answer: {answer:?}"))
+}
+
+pub(crate) fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let head = answer.split("\r\n\r\n").next().unwrap();
+    let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+    lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+/// Checks that an answer is a problem with a request id, and gives its code.
+pub(crate) fn problem_code(answer: &str) -> String {
+    assert_eq!(header(answer, "content-type"), Some("application/problem+json"), "{answer}");
+    let body: serde_json::Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!(body["request_id"].as_str(), header(answer, "x-request-id"), "{answer}");
+    assert_eq!(body["status"], status(answer));
+    body["code"].as_str().unwrap().to_owned()
+}

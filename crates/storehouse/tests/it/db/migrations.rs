@@ -1,0 +1,109 @@
+//! Migrations: order, refusals, failures in the middle.
+
+use ::db::{Db, Error, Migration};
+use futures_util::future::join_all;
+
+use crate::harness::{TestDatabase, each_engine};
+
+const ONE: Migration = Migration::portable(1, "one", "CREATE TABLE one (name TEXT, picture BLOB)");
+const TWO: Migration =
+    Migration::portable(2, "two", "CREATE TABLE two (n BIGINT); INSERT INTO two (n) VALUES (2)");
+const THREE: Migration = Migration {
+    number: 5,
+    name: "three",
+    sqlite: "CREATE TABLE three (a INTEGER)",
+    postgres: "CREATE TABLE three (a SERIAL)",
+};
+const BROKEN: Migration = Migration::portable(
+    2,
+    "two",
+    "CREATE TABLE two (n BIGINT); INSERT INTO two (n) VALUES (2); INSERT INTO nowhere VALUES (1)",
+);
+
+async fn count(db: &Db, sql: &'static str) -> Result<i64, Error> {
+    db.read(sql, |tx, sql| Box::pin(tx.one(sql, &[], |row| row.get(0)))).await
+}
+
+async fn refusal(database: &TestDatabase, migrations: &[Migration]) -> String {
+    match database.open().await.migrate(migrations).await {
+        Err(Error::Internal(text)) => text,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn each_migration_is_applied_once() {
+    each_engine(&[], async |database| {
+        let db = database.open().await;
+        assert_eq!(db.migrate(&[]).await, Ok(0));
+        assert_eq!(db.migrate(&[ONE]).await, Ok(1));
+        assert_eq!(db.migrate(&[ONE, TWO, THREE]).await, Ok(2));
+        assert_eq!(db.migrate(&[ONE, TWO, THREE]).await, Ok(0));
+        assert_eq!(count(&db, "SELECT COUNT(*) FROM two").await, Ok(1));
+        assert_eq!(count(&db, "SELECT MAX(number) FROM schema_migrations").await, Ok(5));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failed_migration_leaves_those_before_it_and_nothing_of_itself() {
+    each_engine(&[], async |database| {
+        let refused = refusal(database, &[ONE, BROKEN, THREE]).await;
+        assert!(refused.contains("migration 2 (two) failed") && refused.contains("nowhere"), "{refused}");
+        let db = database.open().await;
+        assert_eq!(count(&db, "SELECT COUNT(*) FROM schema_migrations").await, Ok(1));
+        assert!(count(&db, "SELECT COUNT(*) FROM two").await.is_err());
+        assert_eq!(db.migrate(&[ONE, TWO, THREE]).await, Ok(2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_history_is_refused_in_words() {
+    each_engine(&[], async |database| {
+        database.open().await.migrate(&[ONE, TWO]).await.unwrap();
+        let newer = refusal(database, &[ONE]).await;
+        assert!(newer.contains("newer Storehouse") && newer.contains("migration 2, two"), "{newer}");
+        let renamed = Migration { name: "uno", ..ONE };
+        assert!(refusal(database, &[renamed, TWO]).await.contains("migration 1 (one)"));
+        let inserted = Migration { number: 3, ..THREE };
+        assert!(refusal(database, &[ONE, inserted]).await.contains("migration 2 (two)"));
+        assert!(refusal(database, &[TWO, ONE]).await.contains("out of order"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_may_migrate_at_once() {
+    each_engine(&[], async |database| {
+        let url = database.url().parse().unwrap();
+        let url = &url;
+        let applied = join_all((0..8).map(|_| async move {
+            let db = Db::open(url).await?;
+            db.migrate(&[ONE, TWO, THREE]).await
+        }))
+        .await;
+        let applied: Result<Vec<usize>, Error> = applied.into_iter().collect();
+        assert_eq!(applied.unwrap().iter().sum::<usize>(), 3);
+        assert_eq!(count(&database.open().await, "SELECT COUNT(*) FROM two").await, Ok(1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_migration_that_would_leave_orphans_is_rolled_back() {
+    const TABLES: Migration = Migration::portable(
+        1,
+        "tables",
+        "CREATE TABLE parents (id BIGINT NOT NULL CONSTRAINT parents_id PRIMARY KEY);
+         CREATE TABLE children (parent BIGINT CONSTRAINT children_parent REFERENCES parents (id));
+         INSERT INTO parents (id) VALUES (1);
+         INSERT INTO children (parent) VALUES (1);",
+    );
+    const ORPHANS: Migration = Migration::portable(2, "orphans", "DELETE FROM parents");
+    each_engine(&[], async |database| {
+        refusal(database, &[TABLES, ORPHANS]).await;
+        assert_eq!(count(&database.open().await, "SELECT COUNT(*) FROM parents").await, Ok(1));
+    })
+    .await;
+}

@@ -1,0 +1,330 @@
+//! The system under test: put together as `serve` does, called through its routers, without a socket.
+
+use std::net::SocketAddr;
+
+use ::db::Db;
+use accounts::{FirstAdmin, NewAccount, NewSession, PasswordHash, create_account, start_session};
+use axum::Router;
+use axum::body::Body;
+use futures_util::FutureExt;
+use gateway::{Cors, Ports, Routes};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use kit::clock::Clock;
+use kit::identity::Role;
+use kit::secret::Secret;
+use kit::server::Peer;
+use kit::token::Tokens;
+use serde_json::Value;
+use storehouse::system::{Options, System};
+use tokio::task::JoinHandle;
+use tower::ServiceExt;
+use uuid::Uuid;
+
+use super::TestDatabase;
+
+/// Stands in every place where a secret of ours could leak from, so that an answer that holds it is a failure.
+pub(crate) const SECRET: &str = "canary-4f1c-the-signing-secret-of-the-tests-0123456789";
+
+/// What no answer may ever hold: secrets, hashes, and words of the database or the machine.
+const NEVER: &[&str] = &[
+    "canary-4f1c",
+    "$argon2",
+    "$2b$",
+    "SELECT ",
+    "UPDATE ",
+    "INSERT ",
+    "rusqlite",
+    "sqlite",
+    "postgres",
+    "panicked",
+    ".rs:",
+];
+
+/// A running system on a test's own database.
+pub(crate) struct App {
+    pub(crate) db: Db,
+    pub(crate) clock: Clock,
+    pub(crate) system: std::sync::Arc<System>,
+    pub(crate) tokens: Tokens,
+    worker: JoinHandle<()>,
+}
+
+impl App {
+    /// With the settings of development.
+    pub(crate) async fn new(database: &TestDatabase) -> Self {
+        Self::with(database, |_| {}).await
+    }
+
+    /// With other settings.
+    pub(crate) async fn with(database: &TestDatabase, change: impl FnOnce(&mut Options)) -> Self {
+        let db = database.open().await;
+        let clock = Clock::default();
+        let mut options = options();
+        change(&mut options);
+        let system = std::sync::Arc::new(System::new(db.clone(), clock.clone(), options));
+        system.readiness.set_ready();
+        let working = system.clone();
+        let worker = tokio::spawn(async move { working.work().await });
+        let tokens = Tokens::new(&Secret::new(SECRET), clock.clone());
+        Self { db, clock, system, tokens, worker }
+    }
+
+    /// Somebody without a token.
+    pub(crate) fn nobody(&self) -> Client<'_> {
+        Client { app: self, token: None, id: Uuid::nil(), email: String::new() }
+    }
+
+    /// A logged-in customer, staff or admin, made without the cost of a password. The name makes the email.
+    pub(crate) async fn user(&self, name: &str, role: Role) -> Client<'_> {
+        let email = format!("{name}@example.com");
+        let new = NewAccount {
+            role,
+            password_hash: None,
+            ..NewAccount::customer(email.parse().unwrap(), name.parse().unwrap(), String::new())
+        };
+        let (account, session) = self
+            .db
+            .write((new, self.clock.now()), |tx, (new, now)| {
+                async move {
+                    let account = create_account(tx, new, FirstAdmin::NotPromoted, *now).await?;
+                    let session = NewSession { device: None, ip: None };
+                    let session = start_session(tx, account.id, &session, *now).await?;
+                    Ok::<_, accounts::Error>((account, session))
+                }
+                .boxed()
+            })
+            .await
+            .unwrap();
+        let token = self.tokens.sign(account.id, &account.email, role, session.id).unwrap();
+        Client { app: self, token: Some(token), id: account.id, email }
+    }
+
+    pub(crate) async fn customer(&self, name: &str) -> Client<'_> {
+        self.user(name, Role::Customer).await
+    }
+
+    pub(crate) async fn staff(&self, name: &str) -> Client<'_> {
+        self.user(name, Role::Staff).await
+    }
+
+    pub(crate) async fn admin(&self, name: &str) -> Client<'_> {
+        self.user(name, Role::Admin).await
+    }
+
+    /// The router of the gateway, or of a service by name.
+    pub(crate) fn router(&self, name: &str) -> Router {
+        let service = self.system.services.iter().find(|service| service.name == name);
+        service.map_or(&self.system.gateway, |service| &service.router).clone()
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.worker.abort();
+    }
+}
+
+/// The settings of development, with the tests' secret.
+pub(crate) fn options() -> Options {
+    Options {
+        secret: Secret::new(SECRET),
+        password_hash: PasswordHash::Argon2id,
+        first_admin: FirstAdmin::Promoted,
+        currency: "USD".parse().unwrap(),
+        max_pending_orders: 100,
+        docs: true,
+        routes: Routes::built_in(Ports::default()),
+        cors: Cors { localhost: true, origins: Vec::new() },
+        trusted_proxies: Vec::new(),
+        ports: [8083, 8081, 8082],
+    }
+}
+
+/// Somebody who sends requests, through the gateway unless said otherwise.
+#[derive(Clone)]
+pub(crate) struct Client<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) token: Option<String>,
+    pub(crate) id: Uuid,
+    pub(crate) email: String,
+}
+
+impl<'a> Client<'a> {
+    /// The same person with another token.
+    pub(crate) fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.request(Method::GET, path).send().await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.request(Method::POST, path).json(&body).send().await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.request(Method::PUT, path).json(&body).send().await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.request(Method::DELETE, path).send().await
+    }
+
+    /// A request to be completed, then sent.
+    pub(crate) fn request(&self, method: Method, path: &str) -> Call<'a> {
+        let mut request = Request::builder().method(method).uri(path).header("host", "localhost:8000");
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        Call { app: self.app, service: "gateway", request, body: Body::empty() }
+    }
+}
+
+/// A request being made.
+pub(crate) struct Call<'a> {
+    app: &'a App,
+    service: &'static str,
+    request: http::request::Builder,
+    body: Body,
+}
+
+impl Call<'_> {
+    /// Straight to a service, past the gateway.
+    pub(crate) fn to(mut self, service: &'static str) -> Self {
+        self.service = service;
+        self
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    pub(crate) fn json(self, body: &Value) -> Self {
+        self.raw("application/json", body.to_string())
+    }
+
+    pub(crate) fn raw(mut self, content_type: &str, body: impl Into<Body>) -> Self {
+        self.request = self.request.header("content-type", content_type);
+        self.body = body.into();
+        self
+    }
+
+    /// Sends it, and checks what must hold for every answer.
+    pub(crate) async fn send(self) -> Answer {
+        let mut request = self.request.body(self.body).unwrap();
+        request.extensions_mut().insert(Peer(SocketAddr::from(([127, 0, 0, 1], 50_000))));
+        let what = format!("{} {}", request.method(), request.uri());
+        let response = self.app.router(self.service).oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let answer = Answer { what, status: head.status, headers: head.headers, body: body.to_vec() };
+        answer.check();
+        answer
+    }
+}
+
+/// An answer that has passed the checks.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) what: String,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| panic!("{}: no JSON: {}", self.what, self.text()))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// A header's value, empty if it is not there.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// A problem's code, empty for any other answer.
+    pub(crate) fn code(&self) -> String {
+        if self.header("content-type") == "application/problem+json" {
+            self.json()["code"].as_str().unwrap_or_default().to_owned()
+        } else {
+            String::new()
+        }
+    }
+
+    /// Fails unless the status is this one.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}: {}", self.what, self.text());
+        self
+    }
+
+    /// Fails unless it is this problem.
+    #[track_caller]
+    pub(crate) fn problem(self, status: u16, code: &str) -> Self {
+        let answer = self.expect(status);
+        assert_eq!(answer.code(), code, "{}: {}", answer.what, answer.text());
+        answer
+    }
+
+    /// The fields that a problem names, in order.
+    pub(crate) fn faulty_fields(&self) -> Vec<String> {
+        let errors = self.json()["errors"].as_array().cloned().unwrap_or_default();
+        errors.iter().map(|fault| fault["field"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// What must hold for every answer.
+    fn check(&self) {
+        let (what, text) = (&self.what, self.text());
+        assert!(!self.header("x-request-id").is_empty(), "{what}: no request id");
+        assert!(!self.status.is_server_error() || self.status == 503, "{what}: {} {text}", self.status);
+        for word in NEVER {
+            assert!(
+                !text.contains(word) && !format!("{:?}", self.headers).contains(word),
+                "{what}: leaks {word:?}: {text}"
+            );
+        }
+        if self.status.is_client_error() || self.status.is_server_error() {
+            self.check_problem();
+        } else if !self.body.is_empty() {
+            assert!(self.headers.contains_key("content-type"), "{what}: no content type");
+        }
+        if self.status == 204 || self.status == 304 {
+            assert!(self.body.is_empty(), "{what}: a body where none may be: {text}");
+        }
+    }
+
+    fn check_problem(&self) {
+        let what = &self.what;
+        assert_eq!(self.header("content-type"), "application/problem+json", "{what}");
+        if what.starts_with("HEAD ") {
+            return;
+        }
+        let body = self.json();
+        for member in ["type", "title", "detail", "code", "request_id"] {
+            assert!(
+                body[member].as_str().is_some_and(|text| !text.is_empty()),
+                "{what}: no {member}: {body}"
+            );
+        }
+        assert_eq!(body["status"], self.status.as_u16(), "{what}");
+        assert_eq!(body["request_id"], self.header("x-request-id"), "{what}");
+        match self.status.as_u16() {
+            401 => assert!(
+                self.header("www-authenticate").starts_with("Bearer"),
+                "{what}: 401 without WWW-Authenticate"
+            ),
+            405 => assert!(!self.header("allow").is_empty(), "{what}: 405 without Allow"),
+            503 => assert!(!self.header("retry-after").is_empty(), "{what}: 503 without Retry-After"),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! What a test may ask for.
+//!
+//! - `each_engine(MIGRATIONS, async |database| …)`: the same test on SQLite, then on PostgreSQL, each time in a fresh database.
+//! - `TestDatabase`: a fresh database: `open()` for a `Db`, `url()` for a configuration.
+//! - `postgres_server()`: the server that all tests share, or nothing where there is none; `Server::start()`: one of the test's own, to stop, kill and start again.
+//! - `each_app(async |app| …)`: the same test against the whole system on each engine; `App::with` for other settings.
+//! - `eventually(…)`: polls a condition with a deadline, in place of a sleep.
+
+mod app;
+mod children;
+mod database;
+mod server;
+mod time;
+
+pub(crate) use self::app::{Answer, App, Client, SECRET, options};
+pub(crate) use self::children::{child_address, start_child};
+pub(crate) use self::database::{Engine, TestDatabase, each_engine};
+pub(crate) use self::server::{Server, postgres_server};
+pub(crate) use self::time::{eventually, say};
+
+/// Runs a test against the whole system, on SQLite, then on PostgreSQL.
+pub(crate) async fn each_app(test: impl AsyncFn(&App)) {
+    each_engine(storehouse::migrations::MIGRATIONS, async |database| test(&App::new(database).await).await)
+        .await;
+}

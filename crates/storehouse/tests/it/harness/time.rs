@@ -1,0 +1,20 @@
+//! Waiting without guessing, and speaking up.
+
+use std::io::{Write, stderr};
+use std::time::{Duration, Instant};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Polls until the condition holds; fails after a deadline that only a broken program reaches.
+pub(crate) async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
+    let start = Instant::now();
+    while !condition().await {
+        assert!(start.elapsed() < DEADLINE, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A line that the test runner does not capture.
+pub(crate) fn say(line: &str) {
+    writeln!(stderr(), "\n*** {line}\n").unwrap();
+}

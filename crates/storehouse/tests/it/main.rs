@@ -1,0 +1,15 @@
+//! The integration tests: one binary, read from top to bottom as a table of contents.
+//!
+//! Every test has a database of its own and runs on both engines where that makes sense. See `harness` for what a test may ask for.
+
+/// Databases, servers and time limits for the tests.
+#[cfg(test)]
+mod harness;
+
+/// The database layer: statements, failures, disks, processes, servers.
+#[cfg(test)]
+mod db;
+
+/// A day of the business, through the gateway.
+#[cfg(test)]
+mod story;
