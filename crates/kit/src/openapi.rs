@@ -53,7 +53,6 @@ fn empty_document() -> OpenApi {
         info: Info {
             title: "Storehouse".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            summary: Some("Inventory and orders.".to_owned()),
             license: Some(License {
                 name: "MIT".to_owned(),
                 identifier: Some("MIT".to_owned()),

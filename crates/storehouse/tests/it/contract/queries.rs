@@ -123,7 +123,8 @@ async fn a_cursor_is_good_only_where_it_came_from() {
         let mut wrong = vec![
             format!("cursor={cursor}x"),
             format!("cursor={}", &cursor[..cursor.len() - 2]),
-            format!("cursor=A{}", &cursor[1..]),
+            format!("cursor={}", &cursor[1..]),
+            format!("cursor={}", cursor.chars().rev().collect::<String>()),
             format!("cursor={cursor}&sort=created_at"),
         ];
         let filters =
