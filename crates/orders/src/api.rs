@@ -332,7 +332,8 @@ where
             Taking { order_id: id, step, details, actor, condition, claim, now: orders.shared.clock.now() };
         take_step(&orders, taking).await
     };
-    post_with(take, |op| op.id("take").summary(summary))
+    let id = format!("order_{}", step.as_str());
+    post_with(take, move |op| op.id(&id).summary(summary))
 }
 
 fn actor(caller: &Caller, request_id: RequestId) -> Actor {

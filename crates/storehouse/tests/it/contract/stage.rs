@@ -2,7 +2,6 @@
 
 use accounts::{NewSession, start_session};
 use futures_util::FutureExt;
-use http::Method;
 use serde_json::{Value, json};
 
 use super::document::Operation;
@@ -91,11 +90,10 @@ impl<'a> Stage<'a> {
         dump(&self.app.db).await
     }
 
-    /// The ETag of the owner's thing.
-    pub(crate) async fn etag(&self, operation: &Operation) -> String {
-        let answer =
-            self.client(Who::Admin).request(Method::GET, &self.address(&operation.path_of_resource()));
-        answer.send().await.expect(200).header("etag").to_owned()
+    /// The ETag of the thing that an operation of this caller is about.
+    pub(crate) async fn etag(&self, who: Who, operation: &Operation) -> String {
+        let address = self.address(&operation.path_of_resource());
+        self.client(who).get(&address).await.expect(200).header("etag").to_owned()
     }
 }
 
