@@ -1,5 +1,6 @@
 //! Who may do what: every operation, by every kind of caller, on what is theirs, another's and nobody's.
 
+use futures_util::{StreamExt, stream};
 use http::Method;
 use uuid::Uuid;
 
@@ -80,47 +81,65 @@ fn every_operation_has_a_row() {
     assert_eq!(known, served, "each operation needs its row in MATRIX");
 }
 
+/// One request of the matrix.
+struct Cell<'a> {
+    operation: &'a Operation,
+    who: Who,
+    expected: Outcome,
+    door: &'static str,
+}
+
+fn cells(operations: &[Operation]) -> Vec<Cell<'_>> {
+    let mut cells = Vec::new();
+    for operation in operations {
+        let (_, row) = MATRIX.iter().find(|(key, _)| *key == operation.key()).expect("a row");
+        for (who, expected) in Who::ALL.into_iter().zip(*row) {
+            let doors = ["gateway", operation.service()];
+            cells.extend(doors.map(|door| Cell { operation, who, expected, door }));
+        }
+    }
+    cells
+}
+
 #[tokio::test]
 async fn each_caller_may_do_what_the_matrix_says() {
     each_app(async |app| {
+        let operations = Document::new().operations();
+        let changes = |cell: &Cell<'_>| cell.expected == May && cell.operation.method != Method::GET;
+        let (changing, still): (Vec<_>, Vec<_>) = cells(&operations).into_iter().partition(changes);
         let (shared, mut findings) = (Stage::new(app, "shared").await, Findings::default());
-        for operation in &Document::new().operations() {
-            let (_, row) = MATRIX.iter().find(|(key, _)| *key == operation.key()).expect("a row");
-            for (who, expected) in Who::ALL.into_iter().zip(*row) {
-                for door in ["gateway", operation.service()] {
-                    // What is allowed is done, so it needs a stage of its own.
-                    let changes = expected == May && operation.method != Method::GET;
-                    let own = if changes { Some(Stage::new(app, &short_name()).await) } else { None };
-                    let stage = own.as_ref().unwrap_or(&shared);
-                    check(stage, operation, (who, expected), door, &mut findings).await;
-                }
-            }
+        for cell in &still {
+            cell.check(&shared, &mut findings).await;
         }
+        // What is allowed is done, so each of these has people of its own, and need not wait for the others.
+        let checks = changing.iter().map(|cell| async move {
+            let (stage, mut findings) = (Stage::new(app, &short_name()).await, Findings::default());
+            cell.check(&stage, &mut findings).await;
+            findings
+        });
+        let found: Vec<Findings> = stream::iter(checks).buffer_unordered(8).collect().await;
+        found.into_iter().for_each(|more| findings.add(more));
         findings.finish();
     })
     .await;
 }
 
-async fn check(
-    stage: &Stage<'_>,
-    operation: &Operation,
-    (who, expected): (Who, Outcome),
-    door: &'static str,
-    findings: &mut Findings,
-) {
-    let before = stage.dump().await;
-    let address = stage.address(&operation.path);
-    let answer = call(stage, operation, who, &address).to(door).send().await;
-    let outcome = outcome(&answer);
-    let what = format!("{} {who:?} at {door}", operation.key());
-    findings.check(outcome == expected, || format!("{what}: {}, not {expected:?}", answer.status));
-    if expected != May {
-        findings.unchanged(&before, &stage.dump().await, &what);
-    }
-    if outcome == May {
-        let is_documented = operation.statuses().contains(&answer.status.as_u16());
-        findings.check(is_documented, || format!("{what}: {} is not documented", answer.status));
-        findings.check(!is_fault(&answer), || format!("{what}: {} {}", answer.status, answer.text()));
+impl Cell<'_> {
+    async fn check(&self, stage: &Stage<'_>, findings: &mut Findings) {
+        let Self { operation, who, expected, door } = *self;
+        let before = if expected == May { Vec::new() } else { stage.dump().await };
+        let address = stage.address(&operation.path);
+        let answer = call(stage, operation, who, &address).to(door).send().await;
+        let outcome = outcome(&answer);
+        let what = format!("{} {who:?} at {door}", operation.key());
+        findings.check(outcome == expected, || format!("{what}: {}, not {expected:?}", answer.status));
+        if expected == May {
+            let is_documented = operation.statuses().contains(&answer.status.as_u16());
+            findings.check(is_documented, || format!("{what}: {} is not documented", answer.status));
+            findings.check(!is_fault(&answer), || format!("{what}: {} {}", answer.status, answer.text()));
+        } else {
+            findings.unchanged(&before, &stage.dump().await, &what);
+        }
     }
 }
 

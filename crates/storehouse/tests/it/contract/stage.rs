@@ -145,8 +145,14 @@ impl Findings {
 
     /// Checks that a dump is as it was.
     pub(crate) fn unchanged(&mut self, before: &[String], after: &[String], what: &str) {
-        let changed: Vec<&String> = after.iter().filter(|row| !before.contains(row)).collect();
-        self.check(before == after, || format!("{what}: something has changed: {changed:?}"));
+        self.check(before == after, || {
+            let changed: Vec<&String> = after.iter().filter(|row| !before.contains(row)).collect();
+            format!("{what}: something has changed: {changed:?}")
+        });
+    }
+
+    pub(crate) fn add(&mut self, more: Self) {
+        self.0.extend(more.0);
     }
 
     /// Fails with all findings.
