@@ -83,6 +83,11 @@ pub(crate) fn endpoints() -> ApiRouter<Orders> {
             "/orders/{id}/history",
             get_with(order_history, |op| op.id("order_history").summary("See every change of an order")),
         )
+        .merge(step_endpoints())
+}
+
+fn step_endpoints() -> ApiRouter<Orders> {
+    ApiRouter::new()
         .api_route("/orders/{id}/confirm", order_step::<PlainStep>(Step::Confirm, "Confirm an order"))
         .api_route("/orders/{id}/hold", order_step::<PlainStep>(Step::Hold, "Halt an order"))
         .api_route("/orders/{id}/release", order_step::<PlainStep>(Step::Release, "Let a halted order go on"))
