@@ -104,7 +104,7 @@ fn is_free_text(document: &Document, schema: &Value) -> bool {
         ["format", "const", "enum", "pattern"].iter().any(|word| !shape[word].is_null())
             || shape["type"] == "boolean"
     };
-    !document.alternatives(schema).iter().any(|shape| is_bound(shape))
+    !document.alternatives(schema).iter().any(is_bound)
 }
 
 #[tokio::test]
