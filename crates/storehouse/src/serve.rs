@@ -56,15 +56,27 @@ fn options(settings: &Settings, secret: kit::secret::Secret) -> Result<Options> 
     Ok(Options {
         secret,
         password_hash: settings.passwords.hash,
+        password_denylist: settings.passwords.denylist,
         first_admin: if is_development { FirstAdmin::Promoted } else { FirstAdmin::NotPromoted },
         currency: settings.orders.currency,
         max_pending_orders: settings.orders.max_pending,
         docs: settings.docs,
         routes: routes(settings)?,
-        cors: Cors { localhost: is_development, origins: settings.gateway.cors_origins.clone() },
+        cors: cors(settings),
         trusted_proxies: settings.gateway.trusted_proxies.clone(),
         ports: SERVICES.map(|service| settings.listen.address(service).port()),
     })
+}
+
+/// One entry stands for any port of this machine; every other is an origin as browsers write it.
+fn cors(settings: &Settings) -> Cors {
+    let (any_port, origins) = settings
+        .gateway
+        .cors_origins
+        .iter()
+        .cloned()
+        .partition::<Vec<_>, _>(|origin| origin == "http://localhost:*");
+    Cors { localhost: !any_port.is_empty(), origins }
 }
 
 fn routes(settings: &Settings) -> Result<Routes> {

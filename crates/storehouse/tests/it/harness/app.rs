@@ -130,6 +130,7 @@ pub(crate) fn options() -> Options {
     Options {
         secret: Secret::new(SECRET),
         password_hash: PasswordHash::Argon2id,
+        password_denylist: false,
         first_admin: FirstAdmin::Promoted,
         currency: "USD".parse().unwrap(),
         max_pending_orders: 100,
