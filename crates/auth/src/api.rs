@@ -12,6 +12,7 @@ use kit::client::Client;
 use kit::clock::Timestamp;
 use kit::fields::{Fields, FromFields, Invalid};
 use kit::identity::{Anyone, Caller, Public};
+use kit::openapi::Describe;
 use kit::page::{Key, List, Listing, Page, Position, Sorts};
 use kit::problem::Problem;
 use kit::query::{FromParams, NoQuery, Params, PathId};
@@ -29,18 +30,49 @@ pub(crate) fn endpoints() -> ApiRouter<Auth> {
     ApiRouter::new()
         .api_route(
             "/auth/register",
-            post_with(auth_register, |op| op.summary("Register an account and log it in")),
+            post_with(auth_register, |op| {
+                op.id("auth_register")
+                    .summary("Register an account and log it in")
+                    .problem(409, "The email or the user name is taken.")
+            }),
         )
-        .api_route("/auth/login", post_with(auth_login, |op| op.summary("Log in")))
-        .api_route("/auth/refresh", post_with(auth_refresh, |op| op.summary("Get a new pair of tokens")))
-        .api_route("/auth/logout", post_with(auth_logout, |op| op.summary("End this session")))
-        .api_route("/auth/logout-all", post_with(auth_logout_all, |op| op.summary("End all own sessions")))
-        .api_route("/auth/sessions", get_with(session_list, |op| op.summary("List own sessions")))
-        .api_route("/auth/sessions/{id}", delete_with(session_delete, |op| op.summary("End one own session")))
-        .api_route("/auth/password", post_with(password_change, |op| op.summary("Change the own password")))
+        .api_route(
+            "/auth/login",
+            post_with(auth_login, |op| {
+                op.id("auth_login").summary("Log in").problem(401, "The email or the password is wrong.")
+            }),
+        )
+        .api_route(
+            "/auth/refresh",
+            post_with(auth_refresh, |op| {
+                op.id("auth_refresh")
+                    .summary("Get a new pair of tokens")
+                    .problem(401, "The refresh token is not valid, or no longer.")
+            }),
+        )
+        .api_route(
+            "/auth/logout",
+            post_with(auth_logout, |op| op.id("auth_logout").summary("End this session")),
+        )
+        .api_route(
+            "/auth/logout-all",
+            post_with(auth_logout_all, |op| op.id("auth_logout_all").summary("End all own sessions")),
+        )
+        .api_route(
+            "/auth/sessions",
+            get_with(session_list, |op| op.id("session_list").summary("List own sessions")),
+        )
+        .api_route(
+            "/auth/sessions/{id}",
+            delete_with(session_delete, |op| op.id("session_delete").summary("End one own session")),
+        )
+        .api_route(
+            "/auth/password",
+            post_with(password_change, |op| op.id("password_change").summary("Change the own password")),
+        )
         .api_route(
             "/auth/validate",
-            get_with(auth_validate, |op| op.summary("Check a token and read its claims")),
+            get_with(auth_validate, |op| op.id("auth_validate").summary("Check a token and read its claims")),
         )
 }
 

@@ -20,6 +20,7 @@ use crate::identity::{Role, Verified};
 use crate::json::Json;
 use crate::openapi;
 use crate::problem::Problem;
+use crate::query::Params;
 use crate::shared::Shared;
 
 /// The largest body, in bytes.
@@ -32,6 +33,7 @@ pub const BODY_DEADLINE: Duration = Duration::from_secs(30);
 pub struct Body<T> {
     bytes: Bytes,
     content_type: Option<HeaderValue>,
+    query: Option<String>,
     context: ReadContext,
     target: PhantomData<fn() -> T>,
 }
@@ -42,8 +44,9 @@ impl<T: FromFields> Body<T> {
         &self.bytes
     }
 
-    /// The body as `T`: 415, 400 and 422 come from here, with all faults at once.
+    /// The body as `T`: 415, 400 and 422 come from here, with all faults at once. What takes a body takes no query.
     pub fn parse(&self) -> Result<T, Problem> {
+        Params::new(self.query.as_deref()).finish(())?;
         if self.bytes.is_empty() && T::EMPTY_BODY {
             return self.read(b"{}");
         }
@@ -94,8 +97,9 @@ where
         let role = request.extensions().get::<Verified>().map_or(Role::Customer, |verified| verified.role);
         let context = ReadContext { currency: Arc::<Shared>::from_ref(state).currency, role };
         let content_type = request.headers().get(CONTENT_TYPE).cloned();
+        let query = request.uri().query().map(str::to_owned);
         let bytes = receive(request, MAX_BODY).await?;
-        Ok(Self { bytes, content_type, context, target: PhantomData })
+        Ok(Self { bytes, content_type, query, context, target: PhantomData })
     }
 }
 
@@ -154,7 +158,12 @@ impl<T: FromFields + JsonSchema> OperationInput for Body<T> {
             ..RequestBody::default()
         };
         aide::operation::set_body(ctx, operation, body);
-        openapi::add_problem(ctx, operation, 400, "The body is not valid JSON, or a key stands twice.");
+        openapi::add_problem(
+            ctx,
+            operation,
+            400,
+            "The body is not valid JSON, a key stands twice, or a parameter is unknown.",
+        );
         openapi::add_problem(ctx, operation, 408, "The body took too long to arrive.");
         openapi::add_problem(ctx, operation, 413, "The body is larger than 1 MiB.");
         openapi::add_problem(ctx, operation, 415, "The body is not declared as JSON.");

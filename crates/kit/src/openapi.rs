@@ -7,10 +7,12 @@ use aide::openapi::{
     ParameterSchemaOrContent, PathItem, PathStyle, ReferenceOr, Response, SchemaObject, SecurityScheme,
     Server, StatusCode, Tag,
 };
+use aide::transform::TransformOperation;
 use axum::Router;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::problem::ProblemShape;
 
@@ -51,7 +53,6 @@ fn empty_document() -> OpenApi {
         info: Info {
             title: "Storehouse".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            summary: Some("Inventory and orders.".to_owned()),
             license: Some(License {
                 name: "MIT".to_owned(),
                 identifier: Some("MIT".to_owned()),
@@ -110,6 +111,45 @@ pub fn add_problem(ctx: &mut GenContext, operation: &mut Operation, status: u16,
 /// Adds an answer without a body.
 pub fn add_empty_response(_: &mut GenContext, operation: &mut Operation, status: u16, text: &str) {
     add_response(operation, status, Response { description: text.to_owned(), ..Response::default() });
+}
+
+/// Says in the table of endpoints what a handler's types can't.
+pub trait Describe {
+    /// A problem that the handler itself may answer with.
+    fn problem(self, status: u16, text: &str) -> Self;
+}
+
+impl Describe for TransformOperation<'_> {
+    fn problem(mut self, status: u16, text: &str) -> Self {
+        in_context(|ctx| add_problem(ctx, self.inner_mut(), status, text));
+        self
+    }
+}
+
+/// Takes `null` off properties that may be left out but not cleared, for which an `Option` says too much.
+pub fn refuse_null(names: &'static [&'static str]) -> impl FnMut(&mut Schema) {
+    move |schema| {
+        let Some(properties) = schema.ensure_object().get_mut("properties") else { return };
+        for name in names {
+            if let Some(property) = properties.get_mut(name).and_then(Value::as_object_mut) {
+                take_null_off(property);
+            }
+        }
+    }
+}
+
+fn take_null_off(property: &mut Map<String, Value>) {
+    if let Some(Value::Array(types)) = property.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            property.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(mut choices)) = property.remove("anyOf") {
+        choices.retain(|choice| choice["type"] != "null");
+        property.extend(choices.into_iter().filter_map(|choice| choice.as_object().cloned()).flatten());
+    }
 }
 
 fn add_response(operation: &mut Operation, status: u16, response: Response) {

@@ -174,8 +174,14 @@ struct HealthView {
 
 fn health_endpoints() -> ApiRouter<Health> {
     ApiRouter::new()
-        .api_route("/health", get_with(health_view, |op| op.summary("Whether the process answers")))
-        .api_route("/health/ready", get_with(health_ready, |op| op.summary("Whether it can do its work")))
+        .api_route(
+            "/health",
+            get_with(health_view, |op| op.id("health_view").summary("Whether the process answers")),
+        )
+        .api_route(
+            "/health/ready",
+            get_with(health_ready, |op| op.id("health_ready").summary("Whether it can do its work")),
+        )
 }
 
 async fn health_view(_: Public, State(health): State<Health>) -> Json<HealthView> {

@@ -16,6 +16,7 @@ use kit::etag::{IfMatch, IfNoneMatch};
 use kit::fields::{FromFields, Invalid};
 use kit::idempotency::IdempotencyKey;
 use kit::identity::{Anyone, Caller};
+use kit::openapi::Describe;
 use kit::page::{Key, List, Listing, Page, Position, Sorts};
 use kit::problem::Problem;
 use kit::query::{FromParams, NoQuery, Params, PathId};
@@ -36,23 +37,51 @@ use crate::view::{HistoryView, OrderView};
 
 pub(crate) fn endpoints() -> ApiRouter<Orders> {
     ApiRouter::new()
-        .api_route("/orders", get_with(order_list, |op| op.summary("List orders: own ones, for staff all")))
-        .api_route("/orders", post_with(order_create, |op| op.summary("Place an order")))
+        .api_route(
+            "/orders",
+            get_with(order_list, |op| op.id("order_list").summary("List orders: own ones, for staff all")),
+        )
+        .api_route("/orders", post_with(order_create, |op| op.id("order_create").summary("Place an order")))
         .api_route(
             "/orders/states",
-            get_with(order_states, |op| op.summary("See the states of an order and the steps between them")),
+            get_with(order_states, |op| {
+                op.id("order_states").summary("See the states of an order and the steps between them")
+            }),
         )
         .api_route(
             "/orders/user/{user_id}",
-            get_with(order_list_of_user, |op| op.summary("List a user's orders")),
+            get_with(order_list_of_user, |op| op.id("order_list_of_user").summary("List a user's orders")),
         )
-        .api_route("/orders/{id}", get_with(order_view, |op| op.summary("See an order")))
-        .api_route("/orders/{id}", put_with(order_change, |op| op.summary("Change an order")))
-        .api_route("/orders/{id}", patch_with(order_change, |op| op.summary("Change an order")))
-        .api_route("/orders/{id}", delete_with(order_delete, |op| op.summary("Cancel an order and hide it")))
+        .api_route("/orders/{id}", get_with(order_view, |op| op.id("order_view").summary("See an order")))
+        .api_route(
+            "/orders/{id}",
+            put_with(order_change, |op| {
+                op.id("order_change")
+                    .summary("Change an order")
+                    .problem(403, "Only staff may take this step.")
+                    .problem(409, "At odds with the order's state.")
+            }),
+        )
+        .api_route(
+            "/orders/{id}",
+            patch_with(order_change, |op| {
+                op.id("order_patch")
+                    .summary("Change an order")
+                    .problem(403, "Only staff may take this step.")
+                    .problem(409, "At odds with the order's state.")
+            }),
+        )
+        .api_route(
+            "/orders/{id}",
+            delete_with(order_delete, |op| {
+                op.id("order_delete")
+                    .summary("Cancel an order and hide it")
+                    .problem(409, "It is shipped or completed.")
+            }),
+        )
         .api_route(
             "/orders/{id}/history",
-            get_with(order_history, |op| op.summary("See every change of an order")),
+            get_with(order_history, |op| op.id("order_history").summary("See every change of an order")),
         )
         .api_route("/orders/{id}/confirm", order_step::<PlainStep>(Step::Confirm, "Confirm an order"))
         .api_route("/orders/{id}/hold", order_step::<PlainStep>(Step::Hold, "Halt an order"))
@@ -303,7 +332,7 @@ where
             Taking { order_id: id, step, details, actor, condition, claim, now: orders.shared.clock.now() };
         take_step(&orders, taking).await
     };
-    post_with(take, |op| op.summary(summary))
+    post_with(take, |op| op.id("take").summary(summary))
 }
 
 fn actor(caller: &Caller, request_id: RequestId) -> Actor {

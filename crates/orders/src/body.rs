@@ -138,6 +138,13 @@ pub(crate) struct ChangeOrder {
     pub(crate) status: Option<Target>,
 }
 
+impl ChangeOrder {
+    /// Whether it changes the one line of a free-text order.
+    pub(crate) fn names_free_text(&self) -> bool {
+        self.product_name.is_some() || self.quantity.is_some() || self.total_price.is_some()
+    }
+}
+
 impl FromFields for ChangeOrder {
     fn from_fields(fields: &mut Fields<'_, '_>) -> Option<Self> {
         let (product_name, quantity) = (fields.change("product_name"), fields.change("quantity"));

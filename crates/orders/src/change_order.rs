@@ -5,6 +5,8 @@ use futures_util::FutureExt;
 use kit::answer::{Answer, Resource};
 use kit::clock::Timestamp;
 use kit::etag::IfMatch;
+use kit::fields::Invalid;
+use kit::money::Currency;
 use kit::problem::Problem;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -43,6 +45,7 @@ impl Changing {
         if let Some(step) = step {
             check_may_take(step, &self.actor)?;
         }
+        self.check_amounts(before.total.currency())?;
         self.condition.check(before.version)?;
         let mut after = before.clone();
         apply_details(&mut after, &self.change.details);
@@ -80,12 +83,25 @@ impl Changing {
         Ok(())
     }
 
+    /// The faults that only show in the order's currency; as those of a body they outrank its version and state.
+    fn check_amounts(&self, currency: Currency) -> Result<(), Problem> {
+        let change = &self.change;
+        let mut faults = check_prices(change.lines.as_deref().unwrap_or_default(), currency);
+        let total = change.total_price.as_ref().map(|amount| amount.in_currency(currency));
+        if let Some(Err(invalid)) = total {
+            faults.push(invalid.at("total_price"));
+        }
+        if change.lines.is_some() && change.names_free_text() {
+            let message = "must not stand beside product_name, quantity or total_price";
+            faults.push(Invalid::value(message).at("lines"));
+        }
+        if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
+    }
+
     /// Puts new lines in place of the old; says whether there are new ones.
     fn change_lines(&self, order: &mut Order) -> Result<bool, Problem> {
         let change = &self.change;
-        let names_free_text =
-            change.product_name.is_some() || change.quantity.is_some() || change.total_price.is_some();
-        if change.lines.is_none() && !names_free_text {
+        if change.lines.is_none() && !change.names_free_text() {
             return Ok(false);
         }
         if order.status != Status::Pending {
@@ -94,23 +110,14 @@ impl Changing {
                 .with_member("allowed_transitions", allowed_transitions(order, self.actor.is_staff)));
         }
         match &change.lines {
-            Some(_) if names_free_text => Err(Problem::invalid_field(
-                "lines",
-                "invalid_value",
-                "must not stand beside product_name, quantity or total_price",
-            )),
             Some(lines) => {
-                let faults = check_prices(lines, order.total.currency());
-                if !faults.is_empty() {
-                    return Err(Problem::invalid(faults));
-                }
                 order.lines = listed_lines(lines, order.total.currency())?;
                 order.is_free_text = false;
                 order.total = total_of(&order.lines, order.total.currency())?;
-                Ok(true)
             }
-            None => self.change_free_text(order).map(|()| true),
+            None => self.change_free_text(order)?,
         }
+        Ok(true)
     }
 
     fn change_free_text(&self, order: &mut Order) -> Result<(), Problem> {

@@ -2,6 +2,7 @@
 #![expect(dead_code, reason = "these types describe what `body` reads; none is ever made")]
 
 use kit::money::{Amount, Currency};
+use kit::openapi::refuse_null;
 use kit::text::{Quantity, Text};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use uuid::Uuid;
@@ -71,6 +72,7 @@ struct FreeLine {
 
 /// Only what is named changes; `null` clears.
 #[derive(JsonSchema)]
+#[schemars(transform = refuse_null(&["product_name", "quantity", "total_price", "lines", "status"]))]
 struct ChangeOrder {
     /// While pending, of a free-text order.
     product_name: Option<Name>,
@@ -95,6 +97,7 @@ struct PlainStep {
 }
 
 #[derive(JsonSchema)]
+#[schemars(transform = refuse_null(&["lines", "restock"]))]
 struct GoodsStep {
     /// All that is open, if left out.
     #[schemars(length(min = 1, max = 500))]
@@ -107,6 +110,7 @@ struct GoodsStep {
 }
 
 #[derive(JsonSchema)]
+#[schemars(transform = refuse_null(&["amount"]))]
 struct PayStep {
     /// All that is open, if left out.
     amount: Option<Amount>,
@@ -116,6 +120,7 @@ struct PayStep {
 }
 
 #[derive(JsonSchema)]
+#[schemars(transform = refuse_null(&["amount"]))]
 struct RefundStep {
     /// All that can be given back, if left out.
     amount: Option<Amount>,

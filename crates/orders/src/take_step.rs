@@ -40,6 +40,7 @@ impl Taking {
         let order = lock_visible(tx, self.order_id, &self.actor).await?;
         check_may_take(self.step, &self.actor)?;
         idempotency::once(tx, &self.claim, async {
+            named_amount(&order, &self.details)?;
             self.condition.check(order.version)?;
             let before = order.status;
             let (mut after, said) = advance(order, self.step, &self.details, self.actor.is_staff)?;
@@ -204,14 +205,16 @@ fn refund(order: &mut Order, details: &StepDetails) -> Result<Value, Problem> {
 
 /// The amount that was named, or all that is open.
 fn amount_of(order: &Order, details: &StepDetails, open: i64) -> Result<Money, Problem> {
-    let currency = order.total.currency();
-    let amount = match &details.amount {
-        None => Money::from_minor(open, currency).ok_or_else(|| invalid_amount("must be named"))?,
-        Some(named) => {
-            named.in_currency(currency).map_err(|invalid| Problem::invalid(vec![invalid.at("amount")]))?
-        }
-    };
-    if amount.minor() > 0 { Ok(amount) } else { Err(invalid_amount("must be more than 0")) }
+    let open = Money::from_minor(open, order.total.currency());
+    named_amount(order, details)?.or(open).ok_or_else(|| invalid_amount("must be named"))
+}
+
+/// The amount that was named; one that the order's currency doesn't know is a fault of the body, whatever the order's state.
+fn named_amount(order: &Order, details: &StepDetails) -> Result<Option<Money>, Problem> {
+    let Some(named) = &details.amount else { return Ok(None) };
+    let amount = named.in_currency(order.total.currency());
+    let amount = amount.map_err(|invalid| Problem::invalid(vec![invalid.at("amount")]))?;
+    if amount.minor() > 0 { Ok(Some(amount)) } else { Err(invalid_amount("must be more than 0")) }
 }
 
 fn invalid_amount(message: &'static str) -> Problem {

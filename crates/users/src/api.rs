@@ -10,6 +10,7 @@ use kit::body::Body;
 use kit::etag::{IfMatch, IfNoneMatch};
 use kit::idempotency::IdempotencyKey;
 use kit::identity::{Admin, Anyone, Caller, Role, Staff};
+use kit::openapi::Describe;
 use kit::page::{List, Listing, Page, Sorts};
 use kit::problem::Problem;
 use kit::query::{FromParams, NoQuery, Params, PathId};
@@ -25,15 +26,55 @@ use crate::model::{CreateUser, UserChange};
 
 pub(crate) fn endpoints() -> ApiRouter<Users> {
     ApiRouter::new()
-        .api_route("/users", get_with(user_list, |op| op.summary("List users")))
-        .api_route("/users", post_with(user_create, |op| op.summary("Make a user")))
-        .api_route("/users/me", get_with(own_user_view, |op| op.summary("See oneself")))
-        .api_route("/users/me", put_with(own_user_change, |op| op.summary("Change oneself")))
-        .api_route("/users/me", patch_with(own_user_change, |op| op.summary("Change oneself")))
-        .api_route("/users/{id}", get_with(user_view, |op| op.summary("See a user")))
-        .api_route("/users/{id}", put_with(user_change, |op| op.summary("Change a user")))
-        .api_route("/users/{id}", patch_with(user_change, |op| op.summary("Change a user")))
-        .api_route("/users/{id}", delete_with(user_delete, |op| op.summary("Delete a user")))
+        .api_route("/users", get_with(user_list, |op| op.id("user_list").summary("List users")))
+        .api_route("/users", post_with(user_create, |op| op.id("user_create").summary("Make a user")))
+        .api_route("/users/me", get_with(own_user_view, |op| op.id("own_user_view").summary("See oneself")))
+        .api_route(
+            "/users/me",
+            put_with(own_user_change, |op| {
+                op.id("own_user_change")
+                    .summary("Change oneself")
+                    .problem(403, "A new email needs `current_password`.")
+                    .problem(409, "Taken, or the last admin.")
+            }),
+        )
+        .api_route(
+            "/users/me",
+            patch_with(own_user_change, |op| {
+                op.id("own_user_patch")
+                    .summary("Change oneself")
+                    .problem(403, "A new email needs `current_password`.")
+                    .problem(409, "Taken, or the last admin.")
+            }),
+        )
+        .api_route("/users/{id}", get_with(user_view, |op| op.id("user_view").summary("See a user")))
+        .api_route(
+            "/users/{id}",
+            put_with(user_change, |op| {
+                op.id("user_change")
+                    .summary("Change a user")
+                    .problem(403, "Only an admin may change somebody else.")
+                    .problem(409, "Taken, or the last admin.")
+            }),
+        )
+        .api_route(
+            "/users/{id}",
+            patch_with(user_change, |op| {
+                op.id("user_patch")
+                    .summary("Change a user")
+                    .problem(403, "Only an admin may change somebody else.")
+                    .problem(409, "Taken, or the last admin.")
+            }),
+        )
+        .api_route(
+            "/users/{id}",
+            delete_with(user_delete, |op| {
+                op.id("user_delete")
+                    .summary("Delete a user")
+                    .problem(403, "Only an admin may delete somebody else.")
+                    .problem(409, "The last admin.")
+            }),
+        )
 }
 
 /// What the list of users can be filtered by.

@@ -4,6 +4,7 @@ use accounts::{AccountChange, Email, Password, Preferences, Username, parse_role
 use kit::fields::{Faults, Fields, FromFields, FromJson, Invalid, read_text};
 use kit::identity::Role;
 use kit::json::Json;
+use kit::openapi::refuse_null;
 use kit::secret::Secret;
 use kit::text::Text;
 use schemars::JsonSchema;
@@ -31,6 +32,10 @@ impl JsonSchema for RoleName {
         Role::schema_name()
     }
 
+    fn schema_id() -> std::borrow::Cow<'static, str> {
+        Role::schema_id()
+    }
+
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         Role::json_schema(generator)
     }
@@ -38,6 +43,7 @@ impl JsonSchema for RoleName {
 
 /// A new user, as an admin makes one.
 #[derive(JsonSchema)]
+#[schemars(transform = refuse_null(&["role"]))]
 pub(crate) struct CreateUser {
     pub(crate) email: Email,
     pub(crate) username: Username,
@@ -79,6 +85,7 @@ impl FromFields for CreateUser {
 
 /// A change of a user, as the OpenAPI document shows it: only what is named changes.
 #[derive(JsonSchema)]
+#[schemars(transform = refuse_null(&["email", "username", "role", "disabled", "current_password"]))]
 #[expect(dead_code, reason = "describes what `UserChange` reads")]
 pub(crate) struct ChangeUser {
     email: Option<Email>,

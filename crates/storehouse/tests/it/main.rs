@@ -13,3 +13,19 @@ mod db;
 /// A day of the business, through the gateway.
 #[cfg(test)]
 mod story;
+
+/// Every wrong request, derived from the served OpenAPI document.
+#[cfg(test)]
+mod contract;
+
+/// Who may do what.
+#[cfg(test)]
+mod authorization;
+
+/// The served OpenAPI document, as a snapshot.
+#[cfg(test)]
+mod openapi;
+
+/// What must be absent from the source.
+#[cfg(test)]
+mod tidy;

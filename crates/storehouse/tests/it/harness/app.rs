@@ -207,6 +207,12 @@ impl Call<'_> {
         self.raw("application/json", body.to_string())
     }
 
+    /// A body that nothing says the type of.
+    pub(crate) fn body(mut self, body: impl Into<Body>) -> Self {
+        self.body = body.into();
+        self
+    }
+
     pub(crate) fn raw(mut self, content_type: &str, body: impl Into<Body>) -> Self {
         self.request = self.request.header("content-type", content_type);
         self.body = body.into();

@@ -12,7 +12,7 @@ mod database;
 mod server;
 mod time;
 
-pub(crate) use self::app::{Answer, App, Client, SECRET, options};
+pub(crate) use self::app::{Answer, App, Call, Client, SECRET, options};
 pub(crate) use self::children::{child_address, start_child};
 pub(crate) use self::database::{Engine, TestDatabase, each_engine};
 pub(crate) use self::server::{Server, postgres_server};

@@ -1,0 +1,80 @@
+//! What the document must say of every operation.
+
+use http::Method;
+use kit::identity::Role;
+
+use super::document::{Document, Operation};
+use super::examples::strangers;
+use super::stage::Findings;
+
+/// What anybody may call.
+const PUBLIC: &[&str] =
+    &["GET /health", "GET /health/ready", "POST /auth/login", "POST /auth/refresh", "POST /auth/register"];
+
+#[test]
+fn every_operation_says_what_it_may_answer() {
+    let mut findings = Findings::default();
+    for operation in Document::new().operations() {
+        let statuses = operation.statuses();
+        for status in expected(&operation) {
+            findings.check(statuses.contains(&status), || format!("{} lacks {status}", operation.key()));
+        }
+        let successes = statuses.iter().filter(|status| (200..300).contains(*status)).count();
+        findings.check(successes == 1, || format!("{} has {successes} successes", operation.key()));
+        let is_described = operation.json["summary"].is_string();
+        findings.check(is_described, || format!("{} has no summary", operation.key()));
+    }
+    findings.finish();
+}
+
+/// The statuses that an operation must document, by what it takes.
+fn expected(operation: &Operation) -> Vec<u16> {
+    let rules: [(bool, &[u16]); 9] = [
+        (operation.least.is_some(), &[401]),
+        (operation.least > Some(Role::Customer), &[403]),
+        (operation.has_id(), &[404]),
+        (operation.body_schema().is_some(), &[400, 408, 413, 415, 422]),
+        (operation.takes("header", "If-Match"), &[400, 412]),
+        (operation.takes("header", "If-None-Match"), &[304, 400]),
+        (operation.takes("header", "Idempotency-Key"), &[400, 409, 422]),
+        (operation.method == Method::DELETE, &[204]),
+        (!operation.is_health(), &[400]),
+    ];
+    rules.iter().filter(|(holds, _)| *holds).flat_map(|(_, statuses)| statuses.iter().copied()).collect()
+}
+
+#[test]
+fn what_anybody_may_call_is_known() {
+    let operations = Document::new().operations();
+    let mut public: Vec<String> =
+        operations.iter().filter(|operation| operation.least.is_none()).map(Operation::key).collect();
+    public.sort();
+    assert_eq!(public, PUBLIC);
+    for operation in operations {
+        let asks = operation.json["security"].is_array();
+        assert_eq!(asks, operation.least.is_some(), "{}", operation.key());
+    }
+}
+
+#[test]
+fn what_changes_one_thing_can_be_guarded_by_its_version() {
+    // A session has no version, and only ever ends.
+    let exceptions = ["DELETE /auth/sessions/{id}"];
+    for operation in Document::new().operations().iter().filter(|operation| operation.has_id()) {
+        let changes = operation.method != Method::GET && !exceptions.contains(&operation.key().as_str());
+        assert_eq!(operation.takes("header", "If-Match"), changes, "{}", operation.key());
+    }
+}
+
+#[test]
+fn what_creates_or_moves_something_can_be_repeated_safely() {
+    for operation in Document::new().operations() {
+        let moves = operation.method == Method::POST && !operation.path.starts_with("/auth/");
+        assert_eq!(operation.takes("header", "Idempotency-Key"), moves, "{}", operation.key());
+    }
+}
+
+#[test]
+fn the_examples_are_of_operations_that_there_are() {
+    assert_eq!(strangers(&Document::new().operations()), Vec::<&str>::new());
+}

@@ -1,0 +1,77 @@
+//! A valid body for every operation that takes one: each wrong request of these tests is one of them, made wrong.
+
+use super::document::Operation;
+use super::stage::Who;
+
+/// The operation, who sends it, and the body; `$line` stands for the id of the order's line.
+const EXAMPLES: &[(&str, Who, &str)] = &[
+    (
+        "POST /auth/register",
+        Who::Nobody,
+        r#"{"email": "new@example.com", "password": "correct horse", "username": "newcomer"}"#,
+    ),
+    ("POST /auth/login", Who::Nobody, r#"{"email": "new@example.com", "password": "correct horse"}"#),
+    ("POST /auth/refresh", Who::Nobody, r#"{"refresh_token": "no-such-token"}"#),
+    ("POST /auth/logout", Who::Owner, "{}"),
+    ("POST /auth/logout-all", Who::Owner, "{}"),
+    (
+        "POST /auth/password",
+        Who::Owner,
+        r#"{"current_password": "correct horse", "new_password": "battery staple"}"#,
+    ),
+    (
+        "POST /users",
+        Who::Admin,
+        r#"{"email": "made@example.com", "username": "made", "role": "staff", "preferences": {"dark": true}}"#,
+    ),
+    ("PUT /users/me", Who::Owner, r#"{"full_name": "Ann Owner"}"#),
+    ("PATCH /users/me", Who::Admin, r#"{"full_name": "Ann Admin", "preferences": {}}"#),
+    ("PUT /users/{id}", Who::Admin, r#"{"phone": "555", "disabled": false}"#),
+    ("PATCH /users/{id}", Who::Owner, r#"{"address": "Main Street 1"}"#),
+    (
+        "POST /orders",
+        Who::Owner,
+        r#"{"product_name": "Laptop", "quantity": 1, "total_price": 999.99, "ship_to": "Main Street 1"}"#,
+    ),
+    ("POST /orders", Who::Owner, r#"{"lines": [{"sku": "LAP-1", "quantity": 2}]}"#),
+    (
+        "POST /orders",
+        Who::Admin,
+        r#"{"lines": [{"name": "Shipping", "quantity": 1, "unit_price": "4.90"}], "metadata": {"a": 1}}"#,
+    ),
+    ("PUT /orders/{id}", Who::Owner, r#"{"product_name": "Laptop", "quantity": 3, "total_price": 9}"#),
+    ("PATCH /orders/{id}", Who::Admin, r#"{"lines": [{"name": "Gift", "quantity": 1, "unit_price": 1.5}]}"#),
+    ("POST /orders/{id}/confirm", Who::Staff, r#"{"reason": "paid by wire"}"#),
+    ("POST /orders/{id}/hold", Who::Staff, "{}"),
+    ("POST /orders/{id}/release", Who::Staff, "{}"),
+    ("POST /orders/{id}/cancel", Who::Owner, r#"{"reason": "too dear"}"#),
+    (
+        "POST /orders/{id}/ship",
+        Who::Staff,
+        r#"{"lines": [{"id": "$line", "quantity": 1}], "carrier": "Post", "tracking": "1Z"}"#,
+    ),
+    ("POST /orders/{id}/deliver", Who::Staff, "{}"),
+    (
+        "POST /orders/{id}/return",
+        Who::Staff,
+        r#"{"lines": [{"id": "$line", "quantity": 1}], "restock": false}"#,
+    ),
+    ("POST /orders/{id}/pay", Who::Staff, r#"{"amount": 1, "method": "cash", "reference": "7"}"#),
+    ("POST /orders/{id}/refund", Who::Staff, r#"{"amount": "0.50", "reason": "broken"}"#),
+];
+
+/// The examples of an operation; one that takes a body and has none is a failure.
+pub(crate) fn examples(operation: &Operation) -> Vec<(Who, &'static str)> {
+    let key = operation.key();
+    let found: Vec<(Who, &'static str)> =
+        EXAMPLES.iter().filter(|(known, _, _)| *known == key).map(|(_, who, body)| (*who, *body)).collect();
+    let needs_one = operation.body_schema().is_some();
+    assert_eq!(needs_one, !found.is_empty(), "{key}: add a valid body to EXAMPLES, or take it out");
+    found
+}
+
+/// Examples of operations that are no more.
+pub(crate) fn strangers(operations: &[Operation]) -> Vec<&'static str> {
+    let keys: Vec<String> = operations.iter().map(Operation::key).collect();
+    EXAMPLES.iter().map(|(key, _, _)| *key).filter(|key| !keys.iter().any(|known| known == key)).collect()
+}

@@ -1,0 +1,168 @@
+//! The people and things that the requests of these tests are about.
+
+use accounts::{NewSession, start_session};
+use futures_util::FutureExt;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::document::Operation;
+use super::dump::dump;
+use crate::harness::{Answer, App, Call, Client};
+
+/// Who sends a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Nobody,
+    /// Whose order, session and account the paths name.
+    Owner,
+    /// Another customer.
+    Other,
+    Staff,
+    Admin,
+}
+
+impl Who {
+    pub(crate) const ALL: [Self; 5] = [Self::Nobody, Self::Owner, Self::Other, Self::Staff, Self::Admin];
+}
+
+/// A system with some people, two orders and a spare session of the owner.
+pub(crate) struct Stage<'a> {
+    app: &'a App,
+    people: [Client<'a>; 5],
+    order: String,
+    line: String,
+    session: String,
+}
+
+impl<'a> Stage<'a> {
+    /// `name` tells its people from those of other stages on the same system.
+    pub(crate) async fn new(app: &'a App, name: &str) -> Self {
+        let owner = app.customer(&format!("{name}-owner")).await;
+        let people = [
+            app.nobody(),
+            owner.clone(),
+            app.customer(&format!("{name}-other")).await,
+            app.staff(&format!("{name}-staff")).await,
+            app.admin(&format!("{name}-admin")).await,
+        ];
+        let body = json!({"product_name": "Laptop", "quantity": 2, "total_price": 10.00});
+        owner.post("/orders", body.clone()).await.expect(201);
+        let order = owner.post("/orders", body).await.expect(201).json();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let (order, line) = (text(&order["id"]), text(&order["lines"][0]["id"]));
+        owner.put(&format!("/orders/{order}"), json!({"note": "by the door"})).await.expect(200);
+        let session = spare_session(app, &owner).await;
+        Self { app, people, order, line, session }
+    }
+
+    pub(crate) fn client(&self, who: Who) -> &Client<'a> {
+        &self.people[Who::ALL.iter().position(|known| *known == who).unwrap()]
+    }
+
+    /// A path of the document with the ids of the owner's things.
+    pub(crate) fn address(&self, path: &str) -> String {
+        let owner = self.client(Who::Owner).id.to_string();
+        let id = match path.split('/').nth(1) {
+            Some("auth") => &self.session,
+            Some("users") => &owner,
+            _ => &self.order,
+        };
+        path.replace("{id}", id).replace("{user_id}", &owner)
+    }
+
+    /// An example's body with the ids of the owner's things.
+    pub(crate) fn body(&self, example: &str) -> Value {
+        let text = example.replace("$line", &self.line).replace("$order", &self.order);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Somebody who may call an operation without a body on the owner's things.
+    pub(crate) fn caller(&self, operation: &Operation) -> &Client<'a> {
+        let is_own_only = operation.path.starts_with("/auth");
+        self.client(if is_own_only { Who::Owner } else { Who::Admin })
+    }
+
+    /// A request to an operation, at the gateway or at the service's own door.
+    pub(crate) fn call(&self, client: &Client<'a>, operation: &Operation, door: &'static str) -> Call<'a> {
+        client.request(operation.method.clone(), &self.address(&operation.path)).to(door)
+    }
+
+    pub(crate) async fn dump(&self) -> Vec<String> {
+        dump(&self.app.db).await
+    }
+
+    /// The ETag of the owner's thing.
+    pub(crate) async fn etag(&self, operation: &Operation) -> String {
+        let answer =
+            self.client(Who::Admin).request(Method::GET, &self.address(&operation.path_of_resource()));
+        answer.send().await.expect(200).header("etag").to_owned()
+    }
+}
+
+impl Operation {
+    /// Where the thing that this changes can be read: a step stands one segment below it.
+    fn path_of_resource(&self) -> String {
+        self.path.split_inclusive("{id}").next().unwrap().to_owned()
+    }
+}
+
+async fn spare_session(app: &App, owner: &Client<'_>) -> String {
+    let input = (owner.id, app.clock.now());
+    let start = app.db.write(input, |tx, (account, now)| {
+        async move {
+            let session = NewSession { device: None, ip: None };
+            Ok::<_, accounts::Error>(start_session(tx, *account, &session, *now).await?.id)
+        }
+        .boxed()
+    });
+    start.await.unwrap().to_string()
+}
+
+/// What was found wrong, all of it, so that one run shows everything.
+#[derive(Default)]
+pub(crate) struct Findings(Vec<String>);
+
+impl Findings {
+    pub(crate) fn check(&mut self, holds: bool, finding: impl FnOnce() -> String) {
+        if !holds {
+            self.0.push(finding());
+        }
+    }
+
+    /// Checks that an answer is this problem, and one that its operation documents.
+    pub(crate) fn problem(
+        &mut self,
+        answer: &Answer,
+        operation: &Operation,
+        status: u16,
+        code: &str,
+        what: &str,
+    ) {
+        let is_it = answer.status == status && answer.code() == code;
+        self.check(is_it, || format!("{}: {what}: not {status} {code} but {}", at(answer), shown(answer)));
+        // The methods of a path are documented by their presence.
+        let is_documented = status == 405 || operation.statuses().contains(&answer.status.as_u16());
+        self.check(is_documented, || format!("{}: {what}: {} is not documented", at(answer), answer.status));
+    }
+
+    /// Checks that a dump is as it was.
+    pub(crate) fn unchanged(&mut self, before: &[String], after: &[String], what: &str) {
+        let changed: Vec<&String> = after.iter().filter(|row| !before.contains(row)).collect();
+        self.check(before == after, || format!("{what}: something has changed: {changed:?}"));
+    }
+
+    /// Fails with all findings.
+    pub(crate) fn finish(self) {
+        let shown: Vec<&String> = self.0.iter().take(60).collect();
+        assert!(self.0.is_empty(), "{} findings:\n{shown:#?}", self.0.len());
+    }
+}
+
+fn at(answer: &Answer) -> String {
+    answer.what.replace("http://localhost:8000", "")
+}
+
+fn shown(answer: &Answer) -> String {
+    let text: String = answer.text().chars().take(300).collect();
+    format!("{} {text}", answer.status)
+}
