@@ -13,3 +13,19 @@ mod db;
 /// A day of the business, through the gateway.
 #[cfg(test)]
 mod story;
+
+/// Many at once, and clients that go away.
+#[cfg(test)]
+mod races;
+
+/// Writers over real connections, and what must be found of what they were told.
+#[cfg(test)]
+mod load;
+
+/// Processes and servers that are killed, disks that fail.
+#[cfg(test)]
+mod crash;
+
+/// The program as its operator meets it.
+#[cfg(test)]
+mod process;
