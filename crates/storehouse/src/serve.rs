@@ -10,6 +10,7 @@ use axum::Router;
 use db::Db;
 use gateway::{Cors, Ports, Routes};
 use kit::clock::Clock;
+use kit::secret::Secret;
 use kit::server::{self, Limits};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -44,14 +45,15 @@ async fn serve(settings: &Settings) -> Result<()> {
     let listeners = bind(settings).await?;
     let db = Db::open(&settings.database_url).await.context("can't open the database")?;
     db.migrate(MIGRATIONS).await.context("can't bring the database to this version")?;
-    let system = System::new(db.clone(), Clock::default(), options(settings, secret)?);
+    let options = options(settings, secret, service_ports(&listeners)?)?;
+    let system = System::new(db.clone(), Clock::default(), options);
     banner::print(settings, &listeners, &db).await?;
     let outcome = serve_until_stopped(&system, listeners, &db).await;
     db.close().await;
     outcome
 }
 
-fn options(settings: &Settings, secret: kit::secret::Secret) -> Result<Options> {
+fn options(settings: &Settings, secret: Secret, ports: [u16; 3]) -> Result<Options> {
     let is_development = settings.environment == Environment::Development;
     Ok(Options {
         secret,
@@ -61,10 +63,10 @@ fn options(settings: &Settings, secret: kit::secret::Secret) -> Result<Options> 
         currency: settings.orders.currency,
         max_pending_orders: settings.orders.max_pending,
         docs: settings.docs,
-        routes: routes(settings)?,
+        routes: routes(settings, ports)?,
         cors: cors(settings),
         trusted_proxies: settings.gateway.trusted_proxies.clone(),
-        ports: SERVICES.map(|service| settings.listen.address(service).port()),
+        ports,
     })
 }
 
@@ -79,8 +81,16 @@ fn cors(settings: &Settings) -> Cors {
     Cors { localhost: !any_port.is_empty(), origins }
 }
 
-fn routes(settings: &Settings) -> Result<Routes> {
-    let [auth, users, orders] = SERVICES.map(|service| settings.listen.address(service).port());
+/// The ports that the services really have: a setting of 0 took any free one.
+fn service_ports(listeners: &[TcpListener]) -> Result<[u16; 3]> {
+    let mut ports = [0; 3];
+    for (port, listener) in ports.iter_mut().zip(listeners.iter().skip(1)) {
+        *port = address_of(listener)?.port();
+    }
+    Ok(ports)
+}
+
+fn routes(settings: &Settings, [auth, users, orders]: [u16; 3]) -> Result<Routes> {
     let Some(file) = &settings.gateway.routes_file else {
         return Ok(Routes::built_in(Ports { auth, users, orders }));
     };
