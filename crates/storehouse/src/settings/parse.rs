@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn times_networks_and_currencies() {
+    fn times_and_networks() {
         assert_eq!(duration("24h"), Some(Duration::from_secs(86_400)));
         assert_eq!(
             [duration("24"), duration("0h"), duration("h"), duration("-1s"), duration("1é")],
@@ -167,6 +167,5 @@ mod tests {
         );
         assert_eq!(networks("10.0.0.1,10.0.0.0/8, ::1").unwrap().len(), 3);
         assert_eq!(networks("10.0.0.0/33"), None);
-        assert_eq!([currency("usd"), currency("EURO"), currency("É")], [None, None, None]);
     }
 }
