@@ -45,11 +45,7 @@ pub struct Accounts {
 
 impl Accounts {
     /// With keys derived from the shared secret.
-    pub fn new(secret: &Secret, password_hash: PasswordHash, live: Arc<LiveSessions>) -> Self {
-        Self {
-            passwords: Arc::new(Passwords::new(password_hash)),
-            live,
-            refresh_tokens: Arc::new(RefreshTokens::new(secret)),
-        }
+    pub fn new(secret: &Secret, passwords: Passwords, live: Arc<LiveSessions>) -> Self {
+        Self { passwords: Arc::new(passwords), live, refresh_tokens: Arc::new(RefreshTokens::new(secret)) }
     }
 }

@@ -45,9 +45,14 @@ impl PasswordHash {
     }
 }
 
+/// Passwords that everybody tries first, in lower case, sorted.
+const COMMON: &str = include_str!("../assets/common-passwords.txt");
+
 /// The pool.
 pub struct Passwords {
     algorithm: PasswordHash,
+    /// Whether common passwords are refused.
+    denylist: bool,
     turns: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
@@ -65,14 +70,18 @@ pub enum Verdict {
 
 impl Passwords {
     /// A pool that hashes on all cores but one, at least one.
-    pub fn new(algorithm: PasswordHash) -> Self {
+    pub fn new(algorithm: PasswordHash, denylist: bool) -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
         let turns = Arc::new(Semaphore::new(cores.saturating_sub(1).max(1)));
-        Self { algorithm, turns, waiting: AtomicUsize::new(0) }
+        Self { algorithm, denylist, turns, waiting: AtomicUsize::new(0) }
     }
 
-    /// Whether the algorithm can take a new password.
+    /// Whether a new password may be taken: the algorithm can hash it, and it is not too common.
     pub fn check(&self, password: &Password) -> Result<(), Invalid> {
+        if self.denylist && password.is_common(COMMON) {
+            let message = "is one of the most common passwords, which are tried first";
+            return Err(Invalid { code: "common_password", message: message.into() });
+        }
         let text = password.secret().expose();
         if self.algorithm == PasswordHash::Bcrypt && (text.len() > 72 || text.contains('\0')) {
             let message =
@@ -181,10 +190,10 @@ mod tests {
             [(PasswordHash::Argon2id, PasswordHash::Bcrypt), (PasswordHash::Bcrypt, PasswordHash::Argon2id)]
         {
             let password: Password = "password123".parse().unwrap();
-            let stored = Passwords::new(first).hash(&password).await.unwrap();
+            let stored = Passwords::new(first, false).hash(&password).await.unwrap();
             let verify = |algorithm, text: &str, stored: Option<&str>| {
                 let (secret, stored) = (Secret::new(text), stored.map(str::to_owned));
-                async move { Passwords::new(algorithm).verify(secret, stored).await.unwrap() }
+                async move { Passwords::new(algorithm, false).verify(secret, stored).await.unwrap() }
             };
             assert_eq!(verify(first, "password123", Some(&stored)).await, Verdict::Right);
             assert_eq!(verify(first, "password124", Some(&stored)).await, Verdict::Wrong);
@@ -194,6 +203,17 @@ mod tests {
             };
             assert_eq!(verify(second, "password123", Some(&upgraded)).await, Verdict::Right);
         }
+    }
+
+    #[test]
+    fn common_passwords_are_refused_where_that_is_on() {
+        let check = |text: &str| Passwords::new(PasswordHash::Argon2id, true).check(&text.parse().unwrap());
+        for common in ["password123", "PassWord123", "storehouse", "StoreHouse1"] {
+            assert!(check(common).is_err(), "{common}");
+        }
+        assert!(check("correct horse battery staple").is_ok());
+        assert!(Passwords::new(PasswordHash::Argon2id, false).check(&"password123".parse().unwrap()).is_ok());
+        assert!(COMMON.lines().is_sorted(), "it is searched by halving");
     }
 
     #[test]

@@ -241,13 +241,18 @@ async fn auth_logout(
 ) -> Result<NoContent, Problem> {
     body.parse()?;
     let input = (caller.session(), caller.account(), auth.accounts.live.clone(), auth.shared.clock.now());
-    auth.shared
+    let ended = auth
+        .shared
         .db
         .write(input, |tx, (session, account, live, now)| {
             end_session(tx, live, *session, *account, *now).boxed()
         })
-        .await?;
-    Ok(NoContent)
+        .await;
+    match ended {
+        // Another request has logged it out meanwhile, which is what was asked for.
+        Ok(()) | Err(accounts::Error::NotFound) => Ok(NoContent),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn auth_logout_all(

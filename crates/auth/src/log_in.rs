@@ -41,8 +41,10 @@ struct Start {
 }
 
 impl Start {
-    /// Looks again, since the account may have changed while the password was compared.
+    /// Looks again, since the account may have changed while the password was compared; the lock keeps a change of
+    /// the password from missing the session that is started here.
     async fn run(&self, tx: &Tx) -> Result<(Account, Session), Problem> {
+        store::lock_account(tx, self.account.id).await?;
         let found = store::find_credentials(tx, self.account.id).await?.ok_or_else(refused)?;
         if found.account.disabled || found.password_hash.as_ref() != Some(&self.stored) {
             return Err(refused());

@@ -59,23 +59,32 @@ fn line(row: &Row<'_>) -> Result<(Uuid, Line), Error> {
     Ok((row.get(0)?, line))
 }
 
-/// An order with its lines.
+/// An order with its lines, both of one version: a change between the two statements is noticed and read again.
 pub(crate) async fn find_order(tx: &Tx, id: Uuid) -> Result<Option<Order>, Error> {
-    let found =
-        tx.optional(&format!("SELECT {ORDER} FROM orders WHERE id = $1"), &[id.into()], order).await?;
-    with_lines(tx, found).await
+    for _ in 0..MAX_READS {
+        let found =
+            tx.optional(&format!("SELECT {ORDER} FROM orders WHERE id = $1"), &[id.into()], order).await?;
+        let Some(order) = found else { return Ok(None) };
+        let sql = format!(
+            "SELECT {LINE}, (SELECT version FROM orders WHERE id = $1) FROM order_lines WHERE order_id = $1 ORDER BY position"
+        );
+        let lines =
+            tx.rows(&sql, &[id.into()], |row| Ok((line(row)?.1, row.get::<Option<i64>>(11)?))).await?;
+        if lines.iter().all(|(_, version)| *version == Some(order.version)) {
+            return Ok(Some(Order { lines: lines.into_iter().map(|(line, _)| line).collect(), ..order }));
+        }
+    }
+    Err(Error::Busy)
 }
+
+/// An order that changes more often than this between two statements is busy.
+const MAX_READS: usize = 10;
 
 /// An order with its lines, locked until the transaction ends: the update that changes nothing takes the row's lock
 /// on an engine where writers run side by side.
 pub(crate) async fn lock_order(tx: &Tx, id: Uuid) -> Result<Option<Order>, Error> {
     let sql = format!("UPDATE orders SET version = version WHERE id = $1 RETURNING {ORDER}");
-    let found = tx.optional(&sql, &[id.into()], order).await?;
-    with_lines(tx, found).await
-}
-
-async fn with_lines(tx: &Tx, found: Option<Order>) -> Result<Option<Order>, Error> {
-    let Some(mut order) = found else { return Ok(None) };
+    let Some(mut order) = tx.optional(&sql, &[id.into()], order).await? else { return Ok(None) };
     let sql = format!("SELECT {LINE} FROM order_lines WHERE order_id = $1 ORDER BY position");
     order.lines = tx.rows(&sql, &[order.id.into()], |row| line(row).map(|(_, line)| line)).await?;
     Ok(Some(order))

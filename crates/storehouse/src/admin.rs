@@ -58,7 +58,7 @@ fn insert(settings: &Settings, email: &str, username: &str, password: &Secret) -
 }
 
 async fn store(settings: &Settings, email: Email, username: Username, password: Password) -> Result<()> {
-    let passwords = Passwords::new(settings.passwords.hash);
+    let passwords = Passwords::new(settings.passwords.hash, settings.passwords.denylist);
     passwords.check(&password).map_err(|invalid| refused("the password", &invalid))?;
     let hash = passwords
         .hash(&password)

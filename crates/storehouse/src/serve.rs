@@ -10,6 +10,7 @@ use axum::Router;
 use db::Db;
 use gateway::{Cors, Ports, Routes};
 use kit::clock::Clock;
+use kit::secret::Secret;
 use kit::server::{self, Limits};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -44,31 +45,52 @@ async fn serve(settings: &Settings) -> Result<()> {
     let listeners = bind(settings).await?;
     let db = Db::open(&settings.database_url).await.context("can't open the database")?;
     db.migrate(MIGRATIONS).await.context("can't bring the database to this version")?;
-    let system = System::new(db.clone(), Clock::default(), options(settings, secret)?);
+    let options = options(settings, secret, service_ports(&listeners)?)?;
+    let system = System::new(db.clone(), Clock::default(), options);
     banner::print(settings, &listeners, &db).await?;
     let outcome = serve_until_stopped(&system, listeners, &db).await;
     db.close().await;
     outcome
 }
 
-fn options(settings: &Settings, secret: kit::secret::Secret) -> Result<Options> {
+fn options(settings: &Settings, secret: Secret, ports: [u16; 3]) -> Result<Options> {
     let is_development = settings.environment == Environment::Development;
     Ok(Options {
         secret,
         password_hash: settings.passwords.hash,
+        password_denylist: settings.passwords.denylist,
         first_admin: if is_development { FirstAdmin::Promoted } else { FirstAdmin::NotPromoted },
         currency: settings.orders.currency,
         max_pending_orders: settings.orders.max_pending,
         docs: settings.docs,
-        routes: routes(settings)?,
-        cors: Cors { localhost: is_development, origins: settings.gateway.cors_origins.clone() },
+        routes: routes(settings, ports)?,
+        cors: cors(settings),
         trusted_proxies: settings.gateway.trusted_proxies.clone(),
-        ports: SERVICES.map(|service| settings.listen.address(service).port()),
+        ports,
     })
 }
 
-fn routes(settings: &Settings) -> Result<Routes> {
-    let [auth, users, orders] = SERVICES.map(|service| settings.listen.address(service).port());
+/// One entry stands for any port of this machine; every other is an origin as browsers write it.
+fn cors(settings: &Settings) -> Cors {
+    let (any_port, origins) = settings
+        .gateway
+        .cors_origins
+        .iter()
+        .cloned()
+        .partition::<Vec<_>, _>(|origin| origin == "http://localhost:*");
+    Cors { localhost: !any_port.is_empty(), origins }
+}
+
+/// The ports that the services really have: a setting of 0 took any free one.
+fn service_ports(listeners: &[TcpListener]) -> Result<[u16; 3]> {
+    let mut ports = [0; 3];
+    for (port, listener) in ports.iter_mut().zip(listeners.iter().skip(1)) {
+        *port = address_of(listener)?.port();
+    }
+    Ok(ports)
+}
+
+fn routes(settings: &Settings, [auth, users, orders]: [u16; 3]) -> Result<Routes> {
     let Some(file) = &settings.gateway.routes_file else {
         return Ok(Routes::built_in(Ports { auth, users, orders }));
     };

@@ -11,7 +11,6 @@ mod values;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use accounts::PasswordHash;
 use anyhow::{Result, ensure};
@@ -29,7 +28,6 @@ pub(crate) struct Settings {
     pub(crate) listen: Listen,
     pub(crate) data_dir: PathBuf,
     pub(crate) database_url: DatabaseUrl,
-    pub(crate) redis_url: Option<String>,
     pub(crate) passwords: Passwords,
     pub(crate) gateway: Gateway,
     pub(crate) orders: Orders,
@@ -89,7 +87,6 @@ pub(crate) struct Gateway {
 pub(crate) struct Orders {
     pub(crate) currency: Currency,
     pub(crate) max_pending: i64,
-    pub(crate) pending_expiry: Duration,
 }
 
 /// What is logged, and how; no format means text on a terminal and JSON elsewhere.
@@ -111,12 +108,14 @@ impl Settings {
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self> {
         let values = Values::gather(config, environment)?;
+        // Nothing uses these yet; a malformed value is refused all the same, before the day when something does.
+        values.read_optional("REDIS_URL", parse::redis_url)?;
+        values.read("PENDING_EXPIRY", parse::duration)?;
         let settings = Self {
             environment: values.read("ENVIRONMENT", parse::environment)?,
             listen: Listen::read(&values, alone)?,
             data_dir: values.get("DATA_DIR")?.text.clone().into(),
             database_url: values.read("DATABASE_URL", |text| parse::database_url(text)?.parse().ok())?,
-            redis_url: values.read_optional("REDIS_URL", parse::redis_url)?,
             passwords: Passwords {
                 hash: values.read("PASSWORD_HASH", parse::password_hash)?,
                 denylist: values.read("PASSWORD_DENYLIST", parse::switch)?,
@@ -125,7 +124,6 @@ impl Settings {
             orders: Orders {
                 currency: values.read("CURRENCY", |text| text.parse().ok())?,
                 max_pending: values.read("MAX_PENDING_ORDERS", parse::at_least_one)?,
-                pending_expiry: values.read("PENDING_EXPIRY", parse::duration)?,
             },
             docs: values.read("DOCS", parse::switch)?,
             logs: Logs {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::{Accounts, FirstAdmin, LiveSessions, PasswordHash};
+use accounts::{Accounts, FirstAdmin, LiveSessions, PasswordHash, Passwords};
 use aide::openapi::OpenApi;
 use auth::Auth;
 use axum::Router;
@@ -27,6 +27,8 @@ pub struct Options {
     pub secret: Secret,
     /// What new passwords are hashed with.
     pub password_hash: PasswordHash,
+    /// Whether common passwords are refused.
+    pub password_denylist: bool,
     /// Whether the first account of all becomes an admin.
     pub first_admin: FirstAdmin,
     /// The currency of an amount that names none.
@@ -97,7 +99,8 @@ fn services(
     options: &Options,
     surroundings: &Surroundings,
 ) -> Vec<Service> {
-    let accounts = Accounts::new(&options.secret, options.password_hash, live.clone());
+    let passwords = Passwords::new(options.password_hash, options.password_denylist);
+    let accounts = Accounts::new(&options.secret, passwords, live.clone());
     let auth = Auth { shared: shared.clone(), accounts: accounts.clone(), first_admin: options.first_admin };
     let users = Users { shared: shared.clone(), accounts };
     let orders = Orders { shared, max_pending: options.max_pending_orders };

@@ -29,3 +29,19 @@ mod openapi;
 /// What must be absent from the source.
 #[cfg(test)]
 mod tidy;
+
+/// Many at once, and clients that go away.
+#[cfg(test)]
+mod races;
+
+/// Writers over real connections, and what must be found of what they were told.
+#[cfg(test)]
+mod load;
+
+/// Processes and servers that are killed, disks that fail.
+#[cfg(test)]
+mod crash;
+
+/// The program as its operator meets it.
+#[cfg(test)]
+mod process;

@@ -2,16 +2,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ::db::{Db, Error};
 use futures_util::future::join_all;
 use rusqlite::Connection;
-use tempfile::TempDir;
 
 use super::{SCHEMA, add, has, id, numbers};
-use crate::harness::{Engine, TestDatabase, child_address, say, start_child};
+use crate::harness::{Engine, SmallDisk, TestDatabase, child_address, refusing_sync, start_child};
 
 /// Adds an item with a picture of a hundred kilobytes.
 async fn add_large(db: &Db, number: i64) -> Result<(), Error> {
@@ -94,52 +92,13 @@ async fn a_database_that_may_not_grow_is_full() {
     check_integrity(Path::new(database.url().strip_prefix("sqlite:").unwrap()));
 }
 
-/// A small file system in memory; unmounted at the end.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    fn mount() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mount = ["mount", "-t", "tmpfs", "-o", "size=48m,mode=0777", "none"];
-        let tried = [&mount[..], &[&["sudo", "-n"], &mount[..]].concat()].into_iter().any(|command| {
-            let (program, arguments) = command.split_first().unwrap();
-            let status = Command::new(program)
-                .args(arguments)
-                .arg(folder.path())
-                .stderr(std::process::Stdio::null())
-                .status();
-            status.is_ok_and(|status| status.success())
-        });
-        tried.then(|| Self(folder))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let unmount = |program: &[&str]| {
-            let (program, arguments) = program.split_first().unwrap();
-            Command::new(program)
-                .args(arguments)
-                .arg(self.0.path())
-                .status()
-                .is_ok_and(|status| status.success())
-        };
-        let _ = unmount(&["umount", "-l"]) || unmount(&["sudo", "-n", "umount", "-l"]);
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_loses_nothing_and_recovers() {
-    let Some(disk) = SmallDisk::mount() else {
-        say(
-            "A FULL DISK WAS NOT TESTED: no file system may be mounted here (root, or sudo without a password, is needed)",
-        );
-        return;
-    };
-    let path = disk.0.path().join("storehouse.db");
+    let Some(disk) = SmallDisk::mount() else { return };
+    let path = disk.path().join("storehouse.db");
     let db = Db::open(&path.display().to_string().parse().unwrap()).await.unwrap();
     db.migrate(SCHEMA).await.unwrap();
-    let filler = disk.0.path().join("filler");
+    let filler = disk.path().join("filler");
     // What it gives back holds more than the log, which the database must take in before the log can start again.
     fs::write(&filler, vec![0; 24 << 20]).unwrap();
     let acknowledged = fill(&db).await;
@@ -154,21 +113,6 @@ async fn a_full_disk_loses_nothing_and_recovers() {
     assert_eq!(numbers(&db).await, expected);
     db.close().await;
 }
-
-/// Stands before the system's own functions in a process that is started with it.
-const REFUSING_SYNC: &str = r#"
-#include <errno.h>
-#include <stdlib.h>
-#include <unistd.h>
-static int refuse(void) {
-    const char *file = getenv("TEST_REFUSE_SYNC");
-    if (file == NULL || access(file, F_OK) != 0) return 0;
-    errno = EIO;
-    return -1;
-}
-int fsync(int file) { (void)file; return refuse(); }
-int fdatasync(int file) { (void)file; return refuse(); }
-"#;
 
 /// Not a test by itself: runs where a sync fails as soon as a certain file is there.
 #[tokio::test]
@@ -190,12 +134,8 @@ async fn child_meets_a_refused_sync() {
 async fn a_disk_that_refuses_to_sync_stops_the_writer_for_good() {
     let database = TestDatabase::new(Engine::Sqlite, SCHEMA).await;
     let folder = tempfile::tempdir().unwrap();
-    let (source, library) = (folder.path().join("refuse.c"), folder.path().join("refuse.so"));
-    fs::write(&source, REFUSING_SYNC).unwrap();
-    let built =
-        Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status().unwrap();
-    assert!(built.success());
-    let (library, refuse) = (library.display().to_string(), folder.path().join("now").display().to_string());
+    let (library, refuse) =
+        (refusing_sync(folder.path()).display().to_string(), folder.path().join("now").display().to_string());
     let variables = [("LD_PRELOAD", &*library), ("TEST_REFUSE_SYNC", &*refuse)];
     let mut child = start_child("db::disk::child_meets_a_refused_sync", database.url(), &variables);
     assert!(child.wait().unwrap().success());

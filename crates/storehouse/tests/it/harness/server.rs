@@ -21,6 +21,7 @@ trap '' HUP INT TERM
 folder=$1; shift
 "$@" </dev/null >>"$folder/log" 2>&1 &
 server=$!
+echo "$server" >"$folder/server"
 cat >/dev/null
 kill -INT "$server" 2>/dev/null
 wait "$server"
@@ -122,8 +123,7 @@ impl Server {
     fn try_start(&mut self) -> bool {
         let binaries = binaries().unwrap();
         let data = self.folder.join("data");
-        // Left by a server that was killed, it would look like a server that is ready.
-        let _ = fs::remove_file(data.join("postmaster.pid"));
+        let _ = fs::remove_file(self.folder.join("server"));
         let mut command = Command::new("sh");
         command.args(["-c", KEEPER, "keeper"]).arg(&self.folder);
         command.args(as_user()).arg(binaries.join("postgres")).arg("-D").arg(&data);
@@ -149,15 +149,16 @@ impl Server {
 
     fn becomes_ready(&self) -> bool {
         let deadline = Instant::now() + START_LIMIT;
-        let file = self.folder.join("data/postmaster.pid");
-        let log = self.log().len();
+        let read = |name: &str| fs::read_to_string(self.folder.join(name)).unwrap_or_default();
         while Instant::now() < deadline {
-            let ready = fs::read_to_string(&file)
-                .is_ok_and(|text| text.lines().nth(7).is_some_and(|state| state.trim() == "ready"));
-            if ready {
+            // Both are of this very process, not of one that was killed before it or of a connection that came too early.
+            let process = read("server").trim().to_owned();
+            let state = read("data/postmaster.pid");
+            let mut state = state.lines().map(str::trim);
+            if !process.is_empty() && state.next() == Some(&process) && state.nth(6) == Some("ready") {
                 return true;
             }
-            if self.log().get(log..).is_some_and(|new| new.contains("FATAL")) {
+            if self.log().contains(&format!("[{process}] FATAL")) {
                 return false;
             }
             sleep(Duration::from_millis(10));

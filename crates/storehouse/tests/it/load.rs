@@ -1,0 +1,211 @@
+//! Sixteen writers over real connections, and what must be found of what they were told, whatever ended them.
+
+use std::cell::OnceCell;
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ::db::{Db, Error};
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use http::Method;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::harness::{Answer, Storehouse, Wire, eventually, say};
+
+const WRITERS: usize = 16;
+
+/// Random numbers that one seed makes again: `STOREHOUSE_SEED`, else another one each time, told if the test fails.
+pub(crate) struct Dice {
+    pub(crate) seed: u64,
+    state: u64,
+}
+
+impl Dice {
+    pub(crate) fn new() -> Self {
+        let given = std::env::var("STOREHOUSE_SEED").ok().map(|seed| seed.parse().unwrap());
+        let seed = given
+            .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos().into());
+        Self { seed, state: seed }
+    }
+
+    /// A number under a limit (SplitMix64).
+    pub(crate) fn under(&mut self, limit: u64) -> usize {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % limit).unwrap()
+    }
+}
+
+impl Drop for Dice {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            say(&format!("to repeat this: STOREHOUSE_SEED={}", self.seed));
+        }
+    }
+}
+
+/// An order that a writer asked for, and the answers that it got.
+pub(crate) struct Entry {
+    key: String,
+    body: Value,
+    placed: Option<Value>,
+    wants_confirmation: bool,
+    confirmed: Option<Value>,
+}
+
+impl Entry {
+    fn new(writer: &str, number: usize) -> Self {
+        let lines: Vec<Value> = (0..=number % 4)
+            .map(|line| json!({"name": format!("thing {line}"), "quantity": line + 1, "unit_price": "1.25"}))
+            .collect();
+        let key = format!("{writer}-{number}");
+        let body = json!({"lines": lines, "note": key});
+        Self { key, body, placed: None, wants_confirmation: number.is_multiple_of(2), confirmed: None }
+    }
+
+    /// The request that has no answer yet: path, body, key.
+    fn next(&self) -> Option<(String, Value, String)> {
+        match &self.placed {
+            None => Some(("/orders".to_owned(), self.body.clone(), self.key.clone())),
+            Some(order) if self.wants_confirmation && self.confirmed.is_none() => {
+                Some((format!("{}/confirm", path_of(order)), json!({}), format!("{}-confirm", self.key)))
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn take(&mut self, answer: Answer) {
+        if self.placed.is_none() {
+            self.placed = Some(answer.expect(201).json());
+        } else {
+            self.confirmed = Some(answer.expect(200).json());
+        }
+    }
+
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.next().is_some()
+    }
+
+    /// The order as it was last shown.
+    fn order(&self) -> &Value {
+        self.confirmed.as_ref().or(self.placed.as_ref()).unwrap()
+    }
+}
+
+fn path_of(order: &Value) -> String {
+    format!("/orders/{}", order["id"].as_str().unwrap())
+}
+
+/// Lets all writers write; does `end` in the midst of it, after so many answers; waits for the last writer.
+pub(crate) async fn write_until(
+    (gateway, token): (SocketAddr, &str),
+    round: &str,
+    answers: usize,
+    end: impl FnOnce(),
+) -> Vec<Entry> {
+    let (progress, mut seen) = watch::channel(0);
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let (name, token) = (format!("{round}-{writer}"), token.to_owned());
+            tokio::spawn(write(gateway, token, name, progress.clone()))
+        })
+        .collect();
+    drop(progress);
+    seen.wait_for(|count| *count >= answers).await.expect("the writers go on until the end");
+    end();
+    join_all(writers).await.into_iter().flat_map(Result::unwrap).collect()
+}
+
+/// Writes until there is no good answer.
+async fn write(
+    gateway: SocketAddr,
+    token: String,
+    name: String,
+    progress: watch::Sender<usize>,
+) -> Vec<Entry> {
+    let mut wire = Wire::connect(gateway).await.unwrap().with_token(&token);
+    let mut entries = Vec::new();
+    for number in 0.. {
+        entries.push(Entry::new(&name, number));
+        let entry = entries.last_mut().unwrap();
+        while let Some((path, body, key)) = entry.next() {
+            match wire.send(Method::POST, &path, Some(&body), Some(&key)).await {
+                Ok(answer) if answer.status.is_success() => entry.take(answer),
+                Ok(answer) => {
+                    answer.expect(503);
+                    return entries;
+                }
+                Err(_) => return entries,
+            }
+            progress.send_modify(|count| *count += 1);
+        }
+    }
+    entries
+}
+
+/// Fails unless all of it is there, once and whole. What had no answer is asked for again, by its key.
+pub(crate) async fn check(process: &Storehouse, token: &str, entries: &mut [Entry]) {
+    for entry in entries.iter_mut() {
+        while let Some((path, body, key)) = entry.next() {
+            entry.take(until_served(process, token, &path, &body, &key).await);
+        }
+    }
+    let mut wire = process.connect().await.with_token(token);
+    let mut numbers = HashSet::new();
+    for entry in entries.iter() {
+        let path = path_of(entry.order());
+        assert_eq!(&wire.get(&path).await.unwrap().expect(200).json(), entry.order(), "{}", entry.key);
+        let history = wire.get(&format!("{path}/history")).await.unwrap().expect(200).json();
+        let steps = 1 + usize::from(entry.wants_confirmation);
+        assert_eq!(history["items"].as_array().unwrap().len(), steps, "{}", entry.key);
+        assert!(
+            numbers.insert(entry.order()["number"].as_i64().unwrap()),
+            "{} has another's number",
+            entry.key
+        );
+    }
+    let all = wire.get("/orders?count=exact&limit=1").await.unwrap().expect(200).json();
+    assert_eq!(all["total"], entries.len(), "no order is there twice, and none that nobody asked for");
+}
+
+/// A database that has just come back may refuse for a moment.
+async fn until_served(process: &Storehouse, token: &str, path: &str, body: &Value, key: &str) -> Answer {
+    let served = OnceCell::new();
+    eventually("the request is served", async || {
+        let Ok(wire) = Wire::connect(process.gateway()).await else { return false };
+        match wire.with_token(token).send(Method::POST, path, Some(body), Some(key)).await {
+            Ok(answer) if answer.status != 503 => served.set(answer).is_ok(),
+            _ => false,
+        }
+    })
+    .await;
+    served.into_inner().unwrap()
+}
+
+/// Fails if a row is left that belongs to nothing, or SQLite finds its file damaged.
+pub(crate) async fn check_database(url: &str) {
+    const ORPHANS: &str =
+        "SELECT (SELECT COUNT(*) FROM order_lines WHERE order_id NOT IN (SELECT id FROM orders))
+        + (SELECT COUNT(*) FROM order_history WHERE order_id NOT IN (SELECT id FROM orders))
+        + (SELECT COUNT(*) FROM idempotency_keys WHERE body IS NULL)";
+    let db = Db::open(&url.parse().unwrap()).await.unwrap();
+    let orphans: Result<i64, Error> =
+        db.lookup((), |tx, ()| async move { tx.one(ORPHANS, &[], |row| row.get(0)).await }.boxed()).await;
+    assert_eq!(orphans.unwrap(), 0);
+    db.close().await;
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        check_integrity(Path::new(path));
+    }
+}
+
+fn check_integrity(path: &Path) {
+    let connection = Connection::open(path).unwrap();
+    let answer: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(answer, "ok");
+}
