@@ -77,11 +77,16 @@ impl Server {
         }
     }
 
-    /// Ends it with SIGKILL.
+    /// Ends it and all its processes with SIGKILL, as a machine that fails would: none may finish what it does.
     pub(crate) fn kill(&mut self) {
         let file = fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
         let process = file.lines().next().unwrap();
-        assert!(Command::new("kill").args(["-9", process]).status().unwrap().success());
+        let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+        let children = children.unwrap_or_default();
+        let mut command = Command::new("kill");
+        command.args(["-9", process]).args(children.split_whitespace());
+        // Of its children some may have ended by themselves meanwhile.
+        let _ = command.stderr(Stdio::null()).status().unwrap();
         self.stop();
     }
 
@@ -157,7 +162,7 @@ impl Server {
             if ready {
                 return true;
             }
-            if self.log().get(log..).is_some_and(|new| new.contains("FATAL")) {
+            if self.log().get(log..).is_some_and(|new| new.lines().any(is_the_end)) {
                 return false;
             }
             sleep(Duration::from_millis(10));
@@ -168,6 +173,11 @@ impl Server {
     fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
+}
+
+/// Whether a line of the log tells that the server gave up; a client that came too early is told FATAL things as well.
+fn is_the_end(line: &str) -> bool {
+    line.contains("FATAL") && !line.contains("the database system is")
 }
 
 impl Drop for Server {
