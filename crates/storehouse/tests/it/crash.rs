@@ -55,10 +55,11 @@ async fn a_killed_process_loses_nothing_that_it_acknowledged() {
             let mut new = write_until(writers, &round.to_string(), answers, || process.kill()).await;
             unanswered += new.iter().filter(|entry| entry.is_unanswered()).count();
             process = site.start().await;
-            entries.append(&mut new);
-            check(&process, &token, &mut entries).await;
+            check(&process, &token, entries.len(), &mut new).await;
             check_database(database.url()).await;
+            entries.append(&mut new);
         }
+        check(&process, &token, 0, &mut entries).await;
         report(&format!("kill -9 of the process, {}", database.engine), &dice, &entries, unanswered);
     })
     .await;
@@ -78,11 +79,12 @@ async fn a_killed_database_server_loses_nothing_that_was_acknowledged() {
         let mut new = write_until(writers, &round.to_string(), answers, || server.kill()).await;
         unanswered += new.iter().filter(|entry| entry.is_unanswered()).count();
         server.start_again();
-        entries.append(&mut new);
         // The process is the same one: it comes back by itself.
-        check(&process, &token, &mut entries).await;
+        check(&process, &token, entries.len(), &mut new).await;
         check_database(&url).await;
+        entries.append(&mut new);
     }
+    check(&process, &token, 0, &mut entries).await;
     report("kill -9 of the PostgreSQL server", &dice, &entries, unanswered);
 }
 

@@ -149,8 +149,9 @@ async fn write(
     entries
 }
 
-/// Fails unless all of it is there, once and whole. What had no answer is asked for again, by its key.
-pub(crate) async fn check(process: &Storehouse, token: &str, entries: &mut [Entry]) {
+/// Fails unless all of it is there, once and whole, among the orders of earlier rounds. What had no answer is asked for
+/// again, by its key.
+pub(crate) async fn check(process: &Storehouse, token: &str, earlier: usize, entries: &mut [Entry]) {
     for entry in entries.iter_mut() {
         while let Some((path, body, key)) = entry.next() {
             entry.take(until_served(process, token, &path, &body, &key).await);
@@ -171,7 +172,11 @@ pub(crate) async fn check(process: &Storehouse, token: &str, entries: &mut [Entr
         );
     }
     let all = wire.get("/orders?count=exact&limit=1").await.unwrap().expect(200).json();
-    assert_eq!(all["total"], entries.len(), "no order is there twice, and none that nobody asked for");
+    assert_eq!(
+        all["total"],
+        earlier + entries.len(),
+        "no order is there twice, and none that nobody asked for"
+    );
 }
 
 /// A database that has just come back may refuse for a moment.

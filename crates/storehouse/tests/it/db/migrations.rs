@@ -3,7 +3,7 @@
 use ::db::{Db, Error, Migration};
 use futures_util::future::join_all;
 
-use crate::harness::{TestDatabase, each_engine};
+use crate::harness::{TestDatabase, child_address, each_engine, eventually, start_child};
 
 const ONE: Migration = Migration::portable(1, "one", "CREATE TABLE one (name TEXT, picture BLOB)");
 const TWO: Migration =
@@ -104,6 +104,43 @@ async fn a_migration_that_would_leave_orphans_is_rolled_back() {
     each_engine(&[], async |database| {
         refusal(database, &[TABLES, ORPHANS]).await;
         assert_eq!(count(&database.open().await, "SELECT COUNT(*) FROM parents").await, Ok(1));
+    })
+    .await;
+}
+
+/// Takes a second or so; repeated, it may do less.
+const SLOW: Migration = Migration::portable(
+    2,
+    "two",
+    "CREATE TABLE two (n BIGINT);
+     INSERT INTO two (n) WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 2000000) SELECT n FROM c;
+     CREATE TABLE half (n BIGINT)",
+);
+
+/// Not a test by itself: it is killed.
+#[tokio::test]
+#[ignore = "started by another test, as a process of its own"]
+async fn child_migrates_slowly() {
+    let Some(url) = child_address() else { return };
+    Db::open(&url).await.unwrap().migrate(&[ONE, SLOW]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_process_killed_in_the_middle_leaves_nothing_by_halves() {
+    each_engine(&[], async |database| {
+        let mut child = start_child("db::migrations::child_migrates_slowly", database.url(), &[]);
+        let db = database.open().await;
+        eventually("the first migration is there", async || {
+            count(&db, "SELECT COUNT(*) FROM one").await.is_ok()
+        })
+        .await;
+        child.kill().unwrap();
+        assert!(!child.wait().unwrap().success(), "it was killed, and had not ended");
+        assert!(count(&db, "SELECT COUNT(*) FROM two").await.is_err());
+        assert_eq!(count(&db, "SELECT COUNT(*) FROM schema_migrations").await, Ok(1));
+        assert_eq!(db.migrate(&[ONE, TWO, THREE]).await, Ok(2));
+        assert_eq!(count(&db, "SELECT n FROM two").await, Ok(2));
+        db.close().await;
     })
     .await;
 }

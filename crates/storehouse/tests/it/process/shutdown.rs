@@ -75,12 +75,12 @@ async fn a_stop_under_load_loses_nothing_that_was_acknowledged() {
         let mut entries = Vec::new();
         for (round, signal) in ["TERM", "INT"].into_iter().enumerate() {
             let (writers, answers) = ((process.gateway(), token), 1 + dice.under(200));
-            let new = write_until(writers, &round.to_string(), answers, || process.signal(signal)).await;
+            let mut new = write_until(writers, &round.to_string(), answers, || process.signal(signal)).await;
             assert_eq!(process.exit_code().await, Some(0));
-            entries.extend(new);
             process = site.start().await;
-            check(&process, token, &mut entries).await;
+            check(&process, token, entries.len(), &mut new).await;
             check_database(database.url()).await;
+            entries.append(&mut new);
         }
     })
     .await;
