@@ -4,17 +4,20 @@
 //! - `TestDatabase`: a fresh database: `open()` for a `Db`, `url()` for a configuration.
 //! - `postgres_server()`: the server that all tests share, or nothing where there is none; `Server::start()`: one of the test's own, to stop, kill and start again.
 //! - `each_app(async |app| …)`: the same test against the whole system on each engine; `App::with` for other settings.
+//! - `Random`: random numbers whose seed is told when the test fails.
 //! - `eventually(…)`: polls a condition with a deadline, in place of a sleep.
 
 mod app;
 mod children;
 mod database;
+mod random;
 mod server;
 mod time;
 
 pub(crate) use self::app::{Answer, App, Client, SECRET, options};
 pub(crate) use self::children::{child_address, start_child};
 pub(crate) use self::database::{Engine, TestDatabase, each_engine};
+pub(crate) use self::random::Random;
 pub(crate) use self::server::{Server, postgres_server};
 pub(crate) use self::time::{eventually, say};
 
