@@ -69,7 +69,8 @@ impl IdempotencyKey {
     /// The claim of one account's request to this key.
     pub fn claim(self, shared: &Shared, account: Uuid, body: &[u8]) -> Claim {
         let parts = [self.method.as_str().as_bytes(), self.target.as_bytes(), body];
-        let fingerprint = self.key.is_some().then(|| shared.fingerprint_key.sign(&parts)).unwrap_or_default();
+        let fingerprint =
+            if self.key.is_some() { shared.fingerprint_key.sign(&parts) } else { Default::default() };
         Claim { key: self.key, account, fingerprint, now: shared.clock.now() }
     }
 }

@@ -21,9 +21,9 @@ pub enum Json<'a> {
     /// A string, unescaped.
     String(String),
     /// A list.
-    Array(Vec<Json<'a>>),
+    Array(Vec<Self>),
     /// An object, in the order it was sent; no key stands twice.
-    Object(Vec<(String, Json<'a>)>),
+    Object(Vec<(String, Self)>),
 }
 
 /// Why a body is no JSON that we take; a sentence for the client.

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::model::{Ask, Expected, Line, Model, STEPS, minor, shown};
+use super::model::{Ask, Change, Expected, Line, Model, STEPS, minor, shown};
 use super::{path, place, view};
 use crate::harness::{Answer, Client, Random, each_app};
 
@@ -219,7 +219,7 @@ impl<'a> Life<'a> {
             self.ada.get(&path(&self.order, "/history?sort=created_at&limit=200")).await.expect(200).json();
         let rows = rows["items"].as_array().unwrap();
         assert_eq!(rows.len(), self.model.history.len());
-        for (row, (action, from, to, by_staff, reason)) in rows.iter().zip(&self.model.history) {
+        for (row, Change { action, from, to, by_staff, reason }) in rows.iter().zip(&self.model.history) {
             let actor = if *by_staff { self.staff.id } else { self.ada.id };
             let told = json!([row["action"], row["from"], row["to"], row["actor_id"], row["reason"]]);
             assert_eq!(told, json!([action, from, to, actor, reason]));

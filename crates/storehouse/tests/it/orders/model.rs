@@ -10,8 +10,16 @@ pub(super) struct Model {
     pub(super) paid: i64,
     pub(super) refunded: i64,
     pub(super) version: i64,
-    /// action, from, to, who (is staff), why
-    pub(super) history: Vec<(String, Option<&'static str>, &'static str, bool, Option<String>)>,
+    pub(super) history: Vec<Change>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) action: String,
+    pub(super) from: Option<&'static str>,
+    pub(super) to: &'static str,
+    pub(super) by_staff: bool,
+    pub(super) reason: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -51,7 +59,13 @@ impl Model {
             paid: 0,
             refunded: 0,
             version: 1,
-            history: vec![("place".to_owned(), None, "pending", by_staff, None)],
+            history: vec![Change {
+                action: "place".to_owned(),
+                from: None,
+                to: "pending",
+                by_staff,
+                reason: None,
+            }],
         }
     }
 
@@ -108,11 +122,12 @@ impl Model {
         &mut self,
         action: &str,
         before: &'static str,
-        is_staff: bool,
+        by_staff: bool,
         reason: Option<String>,
     ) {
         self.version += 1;
-        self.history.push((action.to_owned(), Some(before), self.status, is_staff, reason));
+        let (action, from, to) = (action.to_owned(), Some(before), self.status);
+        self.history.push(Change { action, from, to, by_staff, reason });
     }
 
     fn apply(&mut self, step: &str, ask: &Ask) -> bool {

@@ -167,8 +167,7 @@ async fn checks_come_in_their_order() {
         for service in SERVICES {
             let nobody = app.nobody();
             nobody.request(Method::GET, "/nothing").to(service).send().await.problem(404, "not_found");
-            nobody
-                .request(Method::DELETE, "/orders")
+            ada.request(Method::DELETE, "/orders")
                 .to(service)
                 .send()
                 .await

@@ -17,7 +17,7 @@ async fn pages_put_together_are_the_whole_list_while_rows_arrive() {
         fill(app, &staff, &mut random).await;
         for sort in ["created_at", "total_price", "number"] {
             for direction in ["", "-"] {
-                for limit in [7, 200] {
+                for limit in [1, 7, 200] {
                     check_pages(
                         &staff,
                         &format!("sort={direction}{sort}&limit={limit}"),
@@ -28,7 +28,6 @@ async fn pages_put_together_are_the_whole_list_while_rows_arrive() {
                 }
             }
         }
-        check_pages(&staff, "limit=1&created_after=2000-01-01T00:00:00Z", "created_at", true).await;
     })
     .await;
 }
@@ -44,7 +43,7 @@ async fn fill(app: &App, staff: &Client<'_>, random: &mut Random) {
 async fn check_pages(staff: &Client<'_>, query: &str, sort: &str, descending: bool) {
     let mut expected = whole(staff).await;
     sort_by(&mut expected, sort, descending);
-    let mut walked: Vec<Value> = Vec::new();
+    let (mut walked, mut inserted) = (Vec::<Value>::new(), 0);
     let mut next = Some(format!("/orders?{query}"));
     while let Some(address) = next {
         let answer = staff.get(&address).await.expect(200);
@@ -52,7 +51,8 @@ async fn check_pages(staff: &Client<'_>, query: &str, sort: &str, descending: bo
         walked.extend(page["items"].as_array().unwrap().iter().cloned());
         next = next_link(answer.header("link"));
         assert_eq!(next.is_some(), page["next_cursor"].is_string());
-        if walked.len() % 3 == 0 {
+        if inserted < 5 {
+            inserted += 1;
             staff.post("/orders", order(5)).await.expect(201);
         }
     }
@@ -116,7 +116,7 @@ async fn a_cursor_is_bound_to_its_list() {
         let same = format!("/orders?limit=3&count=exact&sort=number&user_id={}&cursor={cursor}", ada.id);
         assert_eq!(ada.get(&same).await.expect(200).json()["items"].as_array().unwrap().len(), 3);
         let refused = async |client: &Client<'_>, address: String| {
-            drop(client.get(&address).await.problem(400, "invalid_cursor"))
+            client.get(&address).await.problem(400, "invalid_cursor");
         };
         for client in [&bob, &staff] {
             refused(client, format!("{list}&cursor={cursor}")).await;
@@ -127,7 +127,7 @@ async fn a_cursor_is_bound_to_its_list() {
             format!("/orders?sort=number&cursor={cursor}"),
             format!("/orders?user_id={}&sort=number&status=pending&cursor={cursor}", ada.id),
             format!("/orders/user/{}?sort=number&cursor={cursor}", ada.id),
-            format!("{list}&cursor={}A", cursor),
+            format!("{list}&cursor={cursor}A"),
             format!("{list}&cursor={}", &cursor[1..]),
             format!("{list}&cursor="),
             format!("{list}&cursor=AAAA"),
