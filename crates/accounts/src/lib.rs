@@ -27,7 +27,9 @@ pub use change_account::{AccountChange, change_account, change_password, delete_
 pub use create_account::{FirstAdmin, NewAccount, create_account};
 pub use error::Error;
 pub use live_sessions::LiveSessions;
-pub use model::{Account, Credentials, Email, Password, Preferences, Session, Username, parse_role};
+pub use model::{
+    Account, Credentials, Email, LoginPassword, Password, Preferences, Session, Username, parse_role,
+};
 pub use passwords::{PasswordHash, Passwords, Verdict};
 pub use refresh_token::RefreshTokens;
 pub use session::{NewSession, Refreshed, end_all_sessions, end_session, refresh_session, start_session};

@@ -146,6 +146,8 @@ impl LiveSessions {
     async fn catch_up(&self, last_id: &mut Option<i64>) -> Result<(), db::Error> {
         let Some(mut last) = *last_id else {
             *last_id = Some(self.db.lookup((), |tx, ()| store::newest_feed_id(tx).boxed()).await?);
+            // What was learnt before the feed is followed may have been revoked unseen.
+            self.forget_all();
             return Ok(());
         };
         let rows = self.db.lookup(last, |tx, last| store::feed_after(tx, *last).boxed()).await?;

@@ -122,6 +122,21 @@ impl FromStr for Password {
     }
 }
 
+/// A password to compare: any text, since only a new one has rules.
+#[derive(Clone, Debug)]
+pub struct LoginPassword(pub Secret);
+
+impl FromStr for LoginPassword {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text.len() > 1024 {
+            return Err(Invalid { code: "invalid_length", message: "must have at most 1024 bytes".into() });
+        }
+        Ok(Self(Secret::new(text)))
+    }
+}
+
 /// Reads `customer`, `staff` or `admin`.
 pub fn parse_role(text: &str) -> Result<Role, Invalid> {
     Role::parse(text).ok_or_else(|| Invalid::value("must be customer, staff or admin"))
@@ -142,6 +157,22 @@ impl FromJson for Username {
 impl FromJson for Password {
     fn from_json(json: &Json<'_>, faults: &mut Faults) -> Option<Self> {
         read_text(json, faults)
+    }
+}
+
+impl FromJson for LoginPassword {
+    fn from_json(json: &Json<'_>, faults: &mut Faults) -> Option<Self> {
+        read_text(json, faults)
+    }
+}
+
+impl JsonSchema for LoginPassword {
+    fn schema_name() -> Cow<'static, str> {
+        "LoginPassword".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "password", "maxLength": 1024, "writeOnly": true})
     }
 }
 

@@ -82,8 +82,7 @@ impl Passwords {
             let message = "is one of the most common passwords, which are tried first";
             return Err(Invalid { code: "common_password", message: message.into() });
         }
-        let text = password.secret().expose();
-        if self.algorithm == PasswordHash::Bcrypt && (text.len() > 72 || text.contains('\0')) {
+        if self.algorithm == PasswordHash::Bcrypt && !bcrypt_takes(password.secret().expose().as_bytes()) {
             let message =
                 "must be at most 72 bytes, without NUL characters, since passwords are hashed with bcrypt";
             return Err(Invalid { code: "invalid_password", message: message.into() });
@@ -158,7 +157,7 @@ fn hash(algorithm: PasswordHash, password: &Secret) -> Result<String, Problem> {
         PasswordHash::Argon2id => {
             argon2().hash_password(bytes).map(|hash| hash.to_string()).map_err(Problem::internal)
         }
-        PasswordHash::Bcrypt => bcrypt::non_truncating_hash(bytes, BCRYPT_COST).map_err(Problem::internal),
+        PasswordHash::Bcrypt => bcrypt::hash(bytes, BCRYPT_COST).map_err(Problem::internal),
     }
 }
 
@@ -168,8 +167,13 @@ fn matches(password: &Secret, stored: &str) -> bool {
     if stored.starts_with("$argon2") {
         argon2().verify_password(bytes, stored).is_ok()
     } else {
-        bcrypt::non_truncating_verify(bytes, stored).unwrap_or(false)
+        bcrypt::verify(bytes, stored).unwrap_or(false) && bcrypt_takes(bytes)
     }
+}
+
+/// Bcrypt looks at 72 bytes, and repeats a shorter password behind a NUL: past that, others would match too.
+fn bcrypt_takes(password: &[u8]) -> bool {
+    password.len() <= 72 && !password.contains(&0)
 }
 
 fn is_outdated(algorithm: PasswordHash, stored: &str) -> bool {
@@ -222,7 +226,7 @@ mod tests {
             assert!(!is_outdated(algorithm, algorithm.dummy()));
             assert!(!matches(&Secret::new("password123"), algorithm.dummy()));
         }
-        assert!(bcrypt::non_truncating_verify("x", PasswordHash::Bcrypt.dummy()).is_ok());
+        assert!(bcrypt::verify("x", PasswordHash::Bcrypt.dummy()).is_ok());
         let parsed = argon2::password_hash::phc::PasswordHash::new(PasswordHash::Argon2id.dummy()).unwrap();
         assert_eq!(parsed.hash.unwrap().len(), 32);
     }

@@ -1,6 +1,8 @@
 //! Request and answer types, and the handlers.
 
-use accounts::{Account, Email, Password, Session, Username, end_all_sessions, end_session, store};
+use accounts::{
+    Account, Email, LoginPassword, Password, Session, Username, end_all_sessions, end_session, store,
+};
 use aide::axum::ApiRouter;
 use aide::axum::routing::{delete_with, get_with, post_with};
 use axum::Json;
@@ -105,36 +107,6 @@ impl FromFields for RegisterBody {
 pub(crate) struct LoginBody {
     pub(crate) email: Text<254>,
     pub(crate) password: LoginPassword,
-}
-
-/// A password to compare: any text, since only a new one has rules.
-pub(crate) struct LoginPassword(pub(crate) kit::secret::Secret);
-
-impl std::str::FromStr for LoginPassword {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        if text.len() > 1024 {
-            return Err(Invalid { code: "invalid_length", message: "must have at most 1024 bytes".into() });
-        }
-        Ok(Self(kit::secret::Secret::new(text)))
-    }
-}
-
-impl kit::fields::FromJson for LoginPassword {
-    fn from_json(json: &kit::json::Json<'_>, faults: &mut kit::fields::Faults) -> Option<Self> {
-        kit::fields::read_text(json, faults)
-    }
-}
-
-impl JsonSchema for LoginPassword {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "LoginPassword".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "string", "format": "password", "maxLength": 1024, "writeOnly": true})
-    }
 }
 
 impl FromFields for LoginBody {

@@ -15,11 +15,12 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The present moment.
+    /// The present moment, in whole milliseconds: what is stored and compared is what is shown.
     pub fn now(&self) -> Timestamp {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let micros = i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX);
-        Timestamp(micros.saturating_add(self.offset_micros.load(Ordering::Relaxed)))
+        let moved = micros.saturating_add(self.offset_micros.load(Ordering::Relaxed));
+        Timestamp(moved - moved.rem_euclid(1000))
     }
 
     /// Moves this clock and all its clones forward.

@@ -172,12 +172,15 @@ pub(crate) enum Target {
     Delivered,
     Returned,
     Paid,
+    /// A state that no step leads to; to name it says no more than whether it is the present one.
+    #[schemars(skip)]
+    NoStep(Status),
 }
 
 impl Target {
-    /// The step that leads there.
-    pub(crate) fn step(self, from: Status) -> Step {
-        match self {
+    /// The step that leads there, if one does.
+    pub(crate) fn step(self, from: Status) -> Option<Step> {
+        Some(match self {
             Self::Confirmed if from == Status::OnHold => Step::Release,
             Self::Confirmed => Step::Confirm,
             Self::OnHold => Step::Hold,
@@ -186,7 +189,14 @@ impl Target {
             Self::Delivered => Step::Deliver,
             Self::Returned => Step::Return,
             Self::Paid => Step::Pay,
-        }
+            Self::NoStep(_) => return None,
+        })
+    }
+
+    /// What a word is that no step leads to.
+    pub(crate) fn unknown() -> Invalid {
+        let message = "must be confirmed, on_hold, cancelled, shipped, delivered, returned or paid";
+        Invalid { code: "invalid_status", message: message.into() }
     }
 }
 
@@ -202,10 +212,7 @@ impl std::str::FromStr for Target {
             "delivered" => Self::Delivered,
             "returned" => Self::Returned,
             "paid" => Self::Paid,
-            _ => {
-                let message = "must be confirmed, on_hold, cancelled, shipped, delivered, returned or paid";
-                return Err(Invalid { code: "invalid_status", message: message.into() });
-            }
+            other => return Status::parse(other).map(Self::NoStep).ok_or_else(Self::unknown),
         })
     }
 }

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::Orders;
-use crate::body::{ChangeOrder, StepDetails, check_prices};
-use crate::lifecycle::{Status, allowed_transitions};
+use crate::body::{ChangeOrder, StepDetails, Target, check_prices};
+use crate::lifecycle::{Status, Step, allowed_transitions};
 use crate::model::Order;
 use crate::place_order::{Actor, apply_details, free_text_line, history, listed_lines, total_of};
-use crate::store;
+use crate::store::{self, HistoryRow};
 use crate::take_step::{advance, check_may_take, lock_visible};
 use crate::view::OrderView;
 
@@ -41,10 +41,7 @@ pub(crate) async fn change_order(
 impl Changing {
     async fn run(&self, tx: &Tx) -> Result<(Order, bool), Problem> {
         let before = lock_visible(tx, self.order_id, &self.actor).await?;
-        let step = self.change.status.map(|target| target.step(before.status));
-        if let Some(step) = step {
-            check_may_take(step, &self.actor)?;
-        }
+        let step = self.step(&before)?;
         self.check_amounts(before.total.currency())?;
         self.condition.check(before.version)?;
         let mut after = before.clone();
@@ -58,25 +55,34 @@ impl Changing {
         }
         after.version += 1;
         after.updated_at = self.now;
-        self.store(tx, before.status, &after, relined, &said).await?;
+        let action = step.map_or("change", Step::as_str);
+        let mut row = history(&self.actor, action, Some(before.status), &after);
+        row.details = said.to_string();
+        self.store(tx, &after, relined, &row).await?;
         Ok((after, self.actor.is_staff))
     }
 
-    async fn store(
-        &self,
-        tx: &Tx,
-        before: Status,
-        after: &Order,
-        relined: bool,
-        said: &Value,
-    ) -> Result<(), Problem> {
-        let action = self.change.status.map_or("change", |target| target.step(before).as_str());
-        let mut row = history(&self.actor, action, Some(before), after);
-        row.details = said.to_string();
+    /// The step that the named status stands for.
+    fn step(&self, before: &Order) -> Result<Option<Step>, Problem> {
+        let Some(target) = self.change.status else { return Ok(None) };
+        if let Some(step) = target.step(before.status) {
+            check_may_take(step, &self.actor)?;
+            return Ok(Some(step));
+        }
+        if target != Target::NoStep(before.status) {
+            return Err(Problem::invalid(vec![Target::unknown().at("status")]));
+        }
+        self.condition.check(before.version)?;
+        let detail = format!("The order is {} already.", before.status.as_str());
+        Err(Problem::conflict("illegal_transition", detail)
+            .with_member("allowed_transitions", allowed_transitions(before, self.actor.is_staff)))
+    }
+
+    async fn store(&self, tx: &Tx, after: &Order, relined: bool, row: &HistoryRow) -> Result<(), Problem> {
         if relined {
             store::replace_lines(tx, after).await?;
         }
-        store::update_order(tx, after, &row).await?;
+        store::update_order(tx, after, row).await?;
         if self.change.status.is_some() {
             store::update_line_counters(tx, after).await?;
         }

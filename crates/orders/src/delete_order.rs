@@ -29,6 +29,9 @@ pub(crate) async fn delete_order(orders: &Orders, deleting: Deleting) -> Result<
 impl Deleting {
     async fn run(&self, tx: &Tx) -> Result<(), Problem> {
         let order = lock_visible(tx, self.order_id, &self.actor).await?;
+        if order.hidden {
+            return Err(Problem::not_found());
+        }
         self.condition.check(order.version)?;
         let before = order.status;
         let is_over = matches!(before, Status::Cancelled | Status::Expired);

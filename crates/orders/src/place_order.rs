@@ -55,12 +55,21 @@ impl Placement {
         if let Some(max) = self.max_pending {
             check_pending(tx, self.order.user_id, max).await?;
         }
+        check_user(tx, self.order.user_id, &self.actor).await?;
         let order = Order { number: tx.next_number("order_numbers").await?, ..self.order.clone() };
         store::insert_order(tx, &order, &history(&self.actor, "place", None, &order)).await?;
         let location = format!("/orders/{}", order.id);
         let version = order.version;
         Ok(Answer::new(&OrderView::new(order, self.actor.is_staff))?.version(version).location(location))
     }
+}
+
+/// Somebody else, for whom staff order by phone, must be there.
+async fn check_user(tx: &Tx, user_id: Uuid, actor: &Actor) -> Result<(), Problem> {
+    if user_id == actor.account || accounts::store::find_account(tx, user_id).await?.is_some() {
+        return Ok(());
+    }
+    Err(Problem::invalid_field("user_id", "unknown_user", "is no user's id"))
 }
 
 async fn check_pending(tx: &Tx, user_id: Uuid, max: i64) -> Result<(), Problem> {

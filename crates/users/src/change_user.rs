@@ -10,7 +10,6 @@ use kit::clock::Timestamp;
 use kit::etag::IfMatch;
 use kit::identity::Caller;
 use kit::problem::Problem;
-use kit::secret::Secret;
 use uuid::Uuid;
 
 use crate::Users;
@@ -68,8 +67,7 @@ async fn confirm_own_email(
     let Some(password) = &change.current_password else {
         return Err(Problem::forbidden("To change your email, send `current_password` too."));
     };
-    let password = Secret::new(password.expose());
-    let verdict = users.accounts.passwords.verify(password, found.password_hash.clone()).await?;
+    let verdict = users.accounts.passwords.verify(password.0.clone(), found.password_hash.clone()).await?;
     if verdict == Verdict::Wrong {
         return Err(Problem::invalid_credentials("The current password is wrong."));
     }

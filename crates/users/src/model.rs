@@ -1,11 +1,10 @@
 //! What a body may say of a user.
 
-use accounts::{AccountChange, Email, Password, Preferences, Username, parse_role};
+use accounts::{AccountChange, Email, LoginPassword, Password, Preferences, Username, parse_role};
 use kit::fields::{Faults, Fields, FromFields, FromJson, Invalid, read_text};
 use kit::identity::Role;
 use kit::json::Json;
 use kit::openapi::refuse_null;
-use kit::secret::Secret;
 use kit::text::Text;
 use schemars::JsonSchema;
 
@@ -99,13 +98,13 @@ pub(crate) struct ChangeUser {
     address: Option<Text<1000>>,
     preferences: Option<Preferences>,
     /// To change the own email.
-    current_password: Option<Text<1024>>,
+    current_password: Option<LoginPassword>,
 }
 
 /// A change of a user, read.
 pub(crate) struct UserChange {
     pub(crate) change: AccountChange,
-    pub(crate) current_password: Option<Secret>,
+    pub(crate) current_password: Option<LoginPassword>,
 }
 
 impl FromFields for UserChange {
@@ -118,7 +117,7 @@ impl FromFields for UserChange {
             (fields.clearable::<Text<200>>("full_name"), fields.clearable::<Text<50>>("phone"));
         let (address, preferences) =
             (fields.clearable::<Text<1000>>("address"), fields.clearable("preferences"));
-        let current_password = fields.change::<Text<1024>>("current_password");
+        let current_password = fields.change("current_password");
         let change = AccountChange {
             email: email?,
             username: username?,
@@ -129,8 +128,7 @@ impl FromFields for UserChange {
             address: owned(address?),
             preferences: preferences?,
         };
-        let current_password = current_password?.map(|text| Secret::new(text.as_str()));
-        Some(Self { change, current_password })
+        Some(Self { change, current_password: current_password? })
     }
 }
 

@@ -10,6 +10,22 @@ mod harness;
 #[cfg(test)]
 mod db;
 
+/// Registering, logging in, tokens, sessions, passwords.
+#[cfg(test)]
+mod auth;
+
+/// Users as people and admins see and change them.
+#[cfg(test)]
+mod users;
+
+/// Orders, their lifecycle and history.
+#[cfg(test)]
+mod orders;
+
+/// What all endpoints have in common.
+#[cfg(test)]
+mod shared;
+
 /// A day of the business, through the gateway.
 #[cfg(test)]
 mod story;

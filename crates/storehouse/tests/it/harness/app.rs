@@ -112,6 +112,11 @@ impl App {
         self.user(name, Role::Admin).await
     }
 
+    /// Nobody follows the session feed any more, nor sweeps.
+    pub(crate) fn stop_work(&self) {
+        self.worker.abort();
+    }
+
     /// The router of the gateway, or of a service by name.
     pub(crate) fn router(&self, name: &str) -> Router {
         let service = self.system.services.iter().find(|service| service.name == name);

@@ -1,0 +1,114 @@
+//! A token dies at the next request: by a role that changed, an account that was disabled or deleted, in every process.
+
+use kit::identity::Role;
+use serde_json::{Value, json};
+
+use super::{client, log_in, register, text};
+use crate::harness::{App, TestDatabase, each_app, each_engine, eventually};
+
+#[tokio::test]
+async fn a_changed_role_ends_the_tokens_but_not_the_session() {
+    each_app(async |app| {
+        let admin = app.admin("root").await;
+        let staff = app.staff("staff").await;
+        staff.get("/users").await.expect(200);
+        let path = format!("/users/{}", staff.id);
+        admin.put(&path, json!({"role": "customer"})).await.expect(200);
+        staff.get("/users").await.problem(401, "invalid_token");
+        let pair = register(app, "ada").await;
+        let path = format!("/users/{}", text(&pair["user"], "id"));
+        admin.put(&path, json!({"role": "staff"})).await.expect(200);
+        client(app, &pair).get("/users/me").await.problem(401, "invalid_token");
+        let refresh = json!({"refresh_token": pair["refresh_token"]});
+        let renewed = app.nobody().post("/auth/refresh", refresh).await.expect(200).json();
+        client(app, &renewed).get("/users").await.expect(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_disabled_account_is_out_at_once() {
+    each_app(async |app| {
+        let admin = app.admin("root").await;
+        let pair = register(app, "ada").await;
+        let path = format!("/users/{}", text(&pair["user"], "id"));
+        admin.put(&path, json!({"disabled": true})).await.expect(200);
+        assert_out(app, &pair).await;
+        admin.put(&path, json!({"disabled": false})).await.expect(200);
+        assert_out(app, &pair).await;
+        log_in(app, "ada").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_deleted_account_is_out_at_once() {
+    each_app(async |app| {
+        let admin = app.admin("root").await;
+        let pair = register(app, "ada").await;
+        admin.delete(&format!("/users/{}", text(&pair["user"], "id"))).await.expect(204);
+        assert_out(app, &pair).await;
+        let login = json!({"email": "ada@example.com", "password": super::PASSWORD});
+        app.nobody().post("/auth/login", login).await.problem(401, "invalid_credentials");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_is_good_only_for_its_own_session_account_and_role() {
+    each_app(async |app| {
+        let (ada, bob) = (app.customer("ada").await, app.customer("bob").await);
+        let session = ada.get("/auth/validate").await.expect(200).json();
+        let session = text(&session, "sid").parse().unwrap();
+        let sign = |account, role, session| app.tokens.sign(account, "x@example.com", role, session).unwrap();
+        ada.with_token(&sign(ada.id, Role::Customer, session)).get("/users/me").await.expect(200);
+        for token in [
+            sign(bob.id, Role::Customer, session),
+            sign(ada.id, Role::Admin, session),
+            sign(ada.id, Role::Customer, kit::clock::new_id()),
+            sign(ada.id, Role::Customer, ada.id),
+        ] {
+            ada.with_token(&token).get("/users/me").await.problem(401, "invalid_token");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_logout_in_one_process_is_seen_in_the_other() {
+    let test = async |database: &TestDatabase| {
+        let (one, two) = (App::new(database).await, App::new(database).await);
+        let pairs = [register(&one, "ada").await, log_in(&one, "ada").await];
+        let elsewhere = [client(&two, &pairs[0]), client(&two, &pairs[1])];
+        for client in &elsewhere {
+            client.get("/users/me").await.expect(200);
+        }
+        client(&one, &pairs[0]).post("/auth/logout", json!({})).await.expect(204);
+        let is_out = async || elsewhere[0].get("/users/me").await.status == 401;
+        eventually("the other process has heard of the logout", is_out).await;
+        elsewhere[1].get("/users/me").await.expect(200);
+        client(&one, &pairs[1]).post("/auth/logout-all", json!({})).await.expect(204);
+        let is_out = async || elsewhere[1].get("/users/me").await.status == 401;
+        eventually("the other process has heard that all are out", is_out).await;
+    };
+    each_engine(storehouse::migrations::MIGRATIONS, test).await;
+}
+
+#[tokio::test]
+async fn nobody_is_let_in_when_revocations_can_not_be_heard_of() {
+    each_app(async |app| {
+        let pair = register(app, "ada").await;
+        client(app, &pair).get("/users/me").await.expect(200);
+        app.stop_work();
+        let is_shut = async || client(app, &pair).get("/users/me").await.status == 503;
+        eventually("the silence of the feed is noticed", is_shut).await;
+        client(app, &pair).get("/orders").await.problem(503, "unavailable");
+    })
+    .await;
+}
+
+async fn assert_out(app: &App, pair: &Value) {
+    client(app, pair).get("/users/me").await.problem(401, "invalid_token");
+    let refresh = json!({"refresh_token": pair["refresh_token"]});
+    app.nobody().post("/auth/refresh", refresh).await.problem(401, "invalid_token");
+}

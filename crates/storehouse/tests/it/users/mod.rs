@@ -1,0 +1,11 @@
+mod change;
+mod create;
+mod delete;
+mod list;
+
+use crate::harness::Client;
+
+/// Somebody's path.
+fn path(client: &Client<'_>) -> String {
+    format!("/users/{}", client.id)
+}
