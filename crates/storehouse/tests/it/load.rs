@@ -154,15 +154,15 @@ async fn write(
 pub(crate) async fn check(process: &Storehouse, token: &str, earlier: usize, entries: &mut [Entry]) {
     for entry in entries.iter_mut() {
         while let Some((path, body, key)) = entry.next() {
-            entry.take(until_served(process, token, &path, &body, &key).await);
+            entry.take(until_served(process, token, Method::POST, &path, Some((&body, &key))).await);
         }
     }
     let mut wire = process.connect().await.with_token(token);
     let mut numbers = HashSet::new();
     for entry in entries.iter() {
         let path = path_of(entry.order());
-        assert_eq!(&wire.get(&path).await.unwrap().expect(200).json(), entry.order(), "{}", entry.key);
-        let history = wire.get(&format!("{path}/history")).await.unwrap().expect(200).json();
+        assert_eq!(&read(process, token, &mut wire, &path).await, entry.order(), "{}", entry.key);
+        let history = read(process, token, &mut wire, &format!("{path}/history")).await;
         let steps = 1 + usize::from(entry.wants_confirmation);
         assert_eq!(history["items"].as_array().unwrap().len(), steps, "{}", entry.key);
         assert!(
@@ -171,7 +171,7 @@ pub(crate) async fn check(process: &Storehouse, token: &str, earlier: usize, ent
             entry.key
         );
     }
-    let all = wire.get("/orders?count=exact&limit=1").await.unwrap().expect(200).json();
+    let all = read(process, token, &mut wire, "/orders?count=exact&limit=1").await;
     assert_eq!(
         all["total"],
         earlier + entries.len(),
@@ -179,12 +179,27 @@ pub(crate) async fn check(process: &Storehouse, token: &str, earlier: usize, ent
     );
 }
 
-/// A database that has just come back may refuse for a moment.
-async fn until_served(process: &Storehouse, token: &str, path: &str, body: &Value, key: &str) -> Answer {
+async fn read(process: &Storehouse, token: &str, wire: &mut Wire, path: &str) -> Value {
+    let answer = wire.get(path).await.unwrap();
+    let is_refused = answer.status == 503;
+    let answer =
+        if is_refused { until_served(process, token, Method::GET, path, None).await } else { answer };
+    answer.expect(200).json()
+}
+
+/// A database that has just come back may be refused for a moment, and so may tokens until the session feed is seen again.
+async fn until_served(
+    process: &Storehouse,
+    token: &str,
+    method: Method,
+    path: &str,
+    keyed: Option<(&Value, &str)>,
+) -> Answer {
     let served = OnceCell::new();
+    let (body, key) = keyed.unzip();
     eventually("the request is served", async || {
         let Ok(wire) = Wire::connect(process.gateway()).await else { return false };
-        match wire.with_token(token).send(Method::POST, path, Some(body), Some(key)).await {
+        match wire.with_token(token).send(method.clone(), path, body, key).await {
             Ok(answer) if answer.status != 503 => served.set(answer).is_ok(),
             _ => false,
         }
