@@ -6,7 +6,7 @@ use kit::identity::Caller;
 use kit::problem::Problem;
 
 use crate::Auth;
-use crate::api::PasswordBody;
+use crate::model::PasswordBody;
 
 pub(crate) async fn change_password(auth: &Auth, caller: &Caller, body: PasswordBody) -> Result<(), Problem> {
     auth.check_new_password("new_password", &body.new_password)?;

@@ -3,12 +3,13 @@
 //! It is not the place where accounts are changed (users), nor where tokens are checked (every service, by `kit`).
 //! It has no table of its own: `accounts` and `sessions` belong to the kernel `accounts`.
 //!
-//! Files in reading order: `api` (request and answer types, handlers), then an operation each: `register`,
+//! Files in reading order: `model` (what requests may say, what answers show), `api` (handlers), then an operation each: `register`,
 //! `log_in`, `refresh`, `change_password`.
 
 mod api;
 mod change_password;
 mod log_in;
+mod model;
 mod refresh;
 mod register;
 

@@ -8,7 +8,7 @@ use kit::clock::Timestamp;
 use kit::problem::Problem;
 
 use crate::Auth;
-use crate::api::{LoginAnswer, LoginBody};
+use crate::model::{LoginAnswer, LoginBody};
 
 pub(crate) async fn log_in(auth: &Auth, body: LoginBody, client: &Client) -> Result<LoginAnswer, Problem> {
     let found = find(auth, body.email.as_str()).await?;

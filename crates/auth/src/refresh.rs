@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use kit::problem::Problem;
 
 use crate::Auth;
-use crate::api::LoginAnswer;
+use crate::model::LoginAnswer;
 
 pub(crate) async fn refresh(auth: &Auth, token: &str) -> Result<LoginAnswer, Problem> {
     let (session, generation) =

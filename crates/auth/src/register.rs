@@ -6,7 +6,7 @@ use kit::client::Client;
 use kit::problem::Problem;
 
 use crate::Auth;
-use crate::api::{LoginAnswer, RegisterBody};
+use crate::model::{LoginAnswer, RegisterBody};
 
 pub(crate) async fn register(
     auth: &Auth,

@@ -113,16 +113,21 @@ pub fn add_empty_response(_: &mut GenContext, operation: &mut Operation, status:
     add_response(operation, status, Response { description: text.to_owned(), ..Response::default() });
 }
 
-/// Says in the table of endpoints what a handler's types can't.
-pub trait Describe {
-    /// A problem that the handler itself may answer with.
-    fn problem(self, status: u16, text: &str) -> Self;
-}
+/// Statuses that an operation may refuse with, each with its sentence.
+pub type Problems = &'static [(u16, &'static str)];
 
-impl Describe for TransformOperation<'_> {
-    fn problem(mut self, status: u16, text: &str) -> Self {
-        in_context(|ctx| add_problem(ctx, self.inner_mut(), status, text));
-        self
+/// Describes an operation: its id, what it does, and the problems that only its handler knows of.
+pub fn op(
+    id: &'static str,
+    summary: &'static str,
+    problems: Problems,
+) -> impl for<'t> FnOnce(TransformOperation<'t>) -> TransformOperation<'t> {
+    move |operation| {
+        let mut operation = operation.id(id).summary(summary);
+        for (status, text) in problems {
+            in_context(|ctx| add_problem(ctx, operation.inner_mut(), *status, text));
+        }
+        operation
     }
 }
 

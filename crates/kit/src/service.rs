@@ -176,11 +176,11 @@ fn health_endpoints() -> ApiRouter<Health> {
     ApiRouter::new()
         .api_route(
             "/health",
-            get_with(health_view, |op| op.id("health_view").summary("Whether the process answers")),
+            get_with(health_view, openapi::op("health_view", "Whether the process answers", &[])),
         )
         .api_route(
             "/health/ready",
-            get_with(health_ready, |op| op.id("health_ready").summary("Whether it can do its work")),
+            get_with(health_ready, openapi::op("health_ready", "Whether it can do its work", &[])),
         )
 }
 

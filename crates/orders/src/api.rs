@@ -16,7 +16,7 @@ use kit::etag::{IfMatch, IfNoneMatch};
 use kit::fields::{FromFields, Invalid};
 use kit::idempotency::IdempotencyKey;
 use kit::identity::{Anyone, Caller};
-use kit::openapi::Describe;
+use kit::openapi::{Problems, op};
 use kit::page::{Key, List, Listing, Page, Position, Sorts};
 use kit::problem::Problem;
 use kit::query::{FromParams, NoQuery, Params, PathId};
@@ -35,53 +35,38 @@ use crate::store::{self, HistoryRow, OrderFilter};
 use crate::take_step::{Taking, check_may_take, take_step};
 use crate::view::{HistoryView, OrderView};
 
+// What only the handler knows may go wrong; the rest comes from its types.
+const CHANGE: Problems = &[(403, "Only staff may take this step."), (409, "At odds with the order's state.")];
+const DELETE: Problems = &[(409, "It is shipped or completed.")];
+
 pub(crate) fn endpoints() -> ApiRouter<Orders> {
     ApiRouter::new()
         .api_route(
             "/orders",
-            get_with(order_list, |op| op.id("order_list").summary("List orders: own ones, for staff all")),
+            get_with(order_list, op("order_list", "List orders: own ones, for staff all", &[])),
         )
-        .api_route("/orders", post_with(order_create, |op| op.id("order_create").summary("Place an order")))
+        .api_route("/orders", post_with(order_create, op("order_create", "Place an order", &[])))
         .api_route(
             "/orders/states",
-            get_with(order_states, |op| {
-                op.id("order_states").summary("See the states of an order and the steps between them")
-            }),
+            get_with(
+                order_states,
+                op("order_states", "See the states of an order and the steps between them", &[]),
+            ),
         )
         .api_route(
             "/orders/user/{user_id}",
-            get_with(order_list_of_user, |op| op.id("order_list_of_user").summary("List a user's orders")),
+            get_with(order_list_of_user, op("order_list_of_user", "List a user's orders", &[])),
         )
-        .api_route("/orders/{id}", get_with(order_view, |op| op.id("order_view").summary("See an order")))
+        .api_route("/orders/{id}", get_with(order_view, op("order_view", "See an order", &[])))
+        .api_route("/orders/{id}", put_with(order_change, op("order_change", "Change an order", CHANGE)))
+        .api_route("/orders/{id}", patch_with(order_change, op("order_patch", "Change an order", CHANGE)))
         .api_route(
             "/orders/{id}",
-            put_with(order_change, |op| {
-                op.id("order_change")
-                    .summary("Change an order")
-                    .problem(403, "Only staff may take this step.")
-                    .problem(409, "At odds with the order's state.")
-            }),
-        )
-        .api_route(
-            "/orders/{id}",
-            patch_with(order_change, |op| {
-                op.id("order_patch")
-                    .summary("Change an order")
-                    .problem(403, "Only staff may take this step.")
-                    .problem(409, "At odds with the order's state.")
-            }),
-        )
-        .api_route(
-            "/orders/{id}",
-            delete_with(order_delete, |op| {
-                op.id("order_delete")
-                    .summary("Cancel an order and hide it")
-                    .problem(409, "It is shipped or completed.")
-            }),
+            delete_with(order_delete, op("order_delete", "Cancel an order and hide it", DELETE)),
         )
         .api_route(
             "/orders/{id}/history",
-            get_with(order_history, |op| op.id("order_history").summary("See every change of an order")),
+            get_with(order_history, op("order_history", "See every change of an order", &[])),
         )
         .merge(step_endpoints())
 }

@@ -10,7 +10,7 @@ use kit::body::Body;
 use kit::etag::{IfMatch, IfNoneMatch};
 use kit::idempotency::IdempotencyKey;
 use kit::identity::{Admin, Anyone, Caller, Role, Staff};
-use kit::openapi::Describe;
+use kit::openapi::{Problems, op};
 use kit::page::{List, Listing, Page, Sorts};
 use kit::problem::Problem;
 use kit::query::{FromParams, NoQuery, Params, PathId};
@@ -24,57 +24,30 @@ use crate::create_user::create_user;
 use crate::delete_user::delete_user;
 use crate::model::{CreateUser, UserChange};
 
+// What only the handler knows may go wrong; the rest comes from its types.
+const OWN_CHANGE: Problems =
+    &[(403, "A new email needs `current_password`."), (409, "Taken, or the last admin.")];
+const CHANGE: Problems =
+    &[(403, "Only an admin may change somebody else."), (409, "Taken, or the last admin.")];
+const DELETE: Problems = &[(403, "Only an admin may delete somebody else."), (409, "The last admin.")];
+
 pub(crate) fn endpoints() -> ApiRouter<Users> {
     ApiRouter::new()
-        .api_route("/users", get_with(user_list, |op| op.id("user_list").summary("List users")))
-        .api_route("/users", post_with(user_create, |op| op.id("user_create").summary("Make a user")))
-        .api_route("/users/me", get_with(own_user_view, |op| op.id("own_user_view").summary("See oneself")))
+        .api_route("/users", get_with(user_list, op("user_list", "List users", &[])))
+        .api_route("/users", post_with(user_create, op("user_create", "Make a user", &[])))
+        .api_route("/users/me", get_with(own_user_view, op("own_user_view", "See oneself", &[])))
         .api_route(
             "/users/me",
-            put_with(own_user_change, |op| {
-                op.id("own_user_change")
-                    .summary("Change oneself")
-                    .problem(403, "A new email needs `current_password`.")
-                    .problem(409, "Taken, or the last admin.")
-            }),
+            put_with(own_user_change, op("own_user_change", "Change oneself", OWN_CHANGE)),
         )
         .api_route(
             "/users/me",
-            patch_with(own_user_change, |op| {
-                op.id("own_user_patch")
-                    .summary("Change oneself")
-                    .problem(403, "A new email needs `current_password`.")
-                    .problem(409, "Taken, or the last admin.")
-            }),
+            patch_with(own_user_change, op("own_user_patch", "Change oneself", OWN_CHANGE)),
         )
-        .api_route("/users/{id}", get_with(user_view, |op| op.id("user_view").summary("See a user")))
-        .api_route(
-            "/users/{id}",
-            put_with(user_change, |op| {
-                op.id("user_change")
-                    .summary("Change a user")
-                    .problem(403, "Only an admin may change somebody else.")
-                    .problem(409, "Taken, or the last admin.")
-            }),
-        )
-        .api_route(
-            "/users/{id}",
-            patch_with(user_change, |op| {
-                op.id("user_patch")
-                    .summary("Change a user")
-                    .problem(403, "Only an admin may change somebody else.")
-                    .problem(409, "Taken, or the last admin.")
-            }),
-        )
-        .api_route(
-            "/users/{id}",
-            delete_with(user_delete, |op| {
-                op.id("user_delete")
-                    .summary("Delete a user")
-                    .problem(403, "Only an admin may delete somebody else.")
-                    .problem(409, "The last admin.")
-            }),
-        )
+        .api_route("/users/{id}", get_with(user_view, op("user_view", "See a user", &[])))
+        .api_route("/users/{id}", put_with(user_change, op("user_change", "Change a user", CHANGE)))
+        .api_route("/users/{id}", patch_with(user_change, op("user_patch", "Change a user", CHANGE)))
+        .api_route("/users/{id}", delete_with(user_delete, op("user_delete", "Delete a user", DELETE)))
 }
 
 /// What the list of users can be filtered by.

@@ -264,8 +264,7 @@ impl Wire {
 
     /// Registers an account whose name makes its email, and goes on with its token.
     pub(crate) async fn register(mut self, name: &str) -> (Self, Value) {
-        let body =
-            json!({"email": format!("{name}@example.com"), "password": "password123", "username": name});
+        let body = json!({"email": format!("{name}@example.com"), "password": "a harness of tests 7", "username": name});
         let answer = self.post("/auth/register", &body).await.unwrap().expect(201).json();
         (self.with_token(answer["token"].as_str().unwrap()), answer)
     }
