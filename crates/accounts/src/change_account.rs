@@ -16,7 +16,7 @@ use crate::session::{end_all_sessions, forget_account};
 use crate::store;
 
 /// What to change; the outer `None` leaves a field as it is, an inner one clears it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AccountChange {
     /// The address to log in with.
     pub email: Option<Email>,

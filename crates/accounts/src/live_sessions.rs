@@ -4,8 +4,8 @@
 //! applies it as an after-commit action, before it answers; others follow the feed. Without a sign of the feed for
 //! five seconds nobody is let in, since a revocation may have been missed.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use db::{Db, Listener};
@@ -28,6 +28,9 @@ const CAPACITY: usize = 100_000;
 /// Without a sign of the feed for so long, nobody is let in.
 const FEED_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// One poll of the feed may take so long.
+const POLL_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The feed's rows are kept for so long.
 const FEED_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
@@ -36,8 +39,9 @@ pub struct LiveSessions {
     db: Db,
     clock: Clock,
     known: Cache<Uuid, Known>,
-    /// Counts revocations, so that a session read before one isn't remembered after it.
-    revocations: AtomicU64,
+    /// Counts revocations, so that a session read before one isn't remembered after it. Held while the cache is
+    /// changed, so that no request finds there what is about to be forgotten.
+    revocations: Mutex<u64>,
     started: Instant,
     /// When the feed was last seen, in milliseconds after `started`.
     feed_seen: AtomicI64,
@@ -57,7 +61,7 @@ impl LiveSessions {
             db,
             clock,
             known: Cache::new(CAPACITY),
-            revocations: AtomicU64::new(0),
+            revocations: Mutex::new(0),
             started: Instant::now(),
             feed_seen: AtomicI64::new(0),
         })
@@ -65,29 +69,41 @@ impl LiveSessions {
 
     /// Forgets one session: its next request looks it up.
     pub fn forget_session(&self, id: Uuid) {
-        self.revocations.fetch_add(1, Ordering::SeqCst);
+        let mut revocations = self.lock_revocations();
+        *revocations += 1;
         self.known.remove(&id);
     }
 
     /// Forgets all sessions of an account.
     pub fn forget_account(&self, account_id: Uuid) {
-        self.revocations.fetch_add(1, Ordering::SeqCst);
+        let mut revocations = self.lock_revocations();
+        *revocations += 1;
         self.known.retain(|_, known| known.account_id != account_id);
     }
 
     fn forget_all(&self) {
-        self.revocations.fetch_add(1, Ordering::SeqCst);
+        let mut revocations = self.lock_revocations();
+        *revocations += 1;
         self.known.clear();
     }
 
     async fn look_up(&self, claims: &Claims) -> Result<(), Problem> {
-        let revocations = self.revocations.load(Ordering::SeqCst);
+        let before = *self.lock_revocations();
         let known = self.read(claims.sid).await?.ok_or_else(Problem::invalid_token)?;
-        self.known.insert(claims.sid, known);
-        if self.revocations.load(Ordering::SeqCst) != revocations {
-            self.known.remove(&claims.sid);
-        }
+        self.remember(claims.sid, known, before);
         self.judge(claims, known)
+    }
+
+    fn remember(&self, id: Uuid, known: Known, before: u64) {
+        let revocations = self.lock_revocations();
+        if *revocations == before {
+            self.known.insert(id, known);
+        }
+    }
+
+    fn lock_revocations(&self) -> MutexGuard<'_, u64> {
+        // A panic while it is held leaves a count that is as good as any.
+        self.revocations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn read(&self, id: Uuid) -> Result<Option<Known>, db::Error> {
@@ -125,7 +141,7 @@ impl LiveSessions {
         let mut listener = self.listen().await;
         let mut last_id = None;
         loop {
-            match self.catch_up(&mut last_id).await {
+            match self.catch_up_soon(&mut last_id).await {
                 Ok(()) => self.feed_seen.store(self.milliseconds(), Ordering::Relaxed),
                 Err(error) => warn!(cause = %error, "the session feed can't be read"),
             }
@@ -141,6 +157,12 @@ impl LiveSessions {
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
+    }
+
+    /// A poll that hangs, as on a server that comes back, gives way to the next.
+    async fn catch_up_soon(&self, last_id: &mut Option<i64>) -> Result<(), db::Error> {
+        let late = |_| Err(db::Error::Unavailable("the feed's poll took too long".to_owned()));
+        tokio::time::timeout(POLL_TIMEOUT, self.catch_up(last_id)).await.unwrap_or_else(late)
     }
 
     async fn catch_up(&self, last_id: &mut Option<i64>) -> Result<(), db::Error> {

@@ -8,7 +8,7 @@ use kit::etag::IfMatch;
 use kit::fields::Invalid;
 use kit::money::Currency;
 use kit::problem::Problem;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::Orders;
@@ -44,10 +44,14 @@ impl Changing {
         let step = self.step(&before)?;
         self.check_amounts(before.total.currency())?;
         self.condition.check(before.version)?;
+        let fields = self.named_fields();
+        if fields.is_empty() && step.is_none() {
+            return Ok((before, self.actor.is_staff));
+        }
         let mut after = before.clone();
         apply_details(&mut after, &self.change.details);
         let relined = self.change_lines(&mut after)?;
-        let mut said = self.said();
+        let mut said = json!({ "fields": fields });
         if let Some(step) = step {
             let (stepped, details) = advance(after, step, &StepDetails::default(), self.actor.is_staff)?;
             after = stepped;
@@ -146,8 +150,8 @@ impl Changing {
         Ok(())
     }
 
-    /// The names of the fields that were changed.
-    fn said(&self) -> Value {
+    /// The names of the fields that shall change.
+    fn named_fields(&self) -> Vec<&'static str> {
         let (change, details) = (&self.change, &self.change.details);
         let named = [
             ("product_name", change.product_name.is_some()),
@@ -159,9 +163,7 @@ impl Changing {
             ("external_id", details.external_id.is_some()),
             ("metadata", details.metadata.is_some()),
         ];
-        let fields: Vec<&str> =
-            named.into_iter().filter(|(_, is_named)| *is_named).map(|(field, _)| field).collect();
-        json!({ "fields": fields })
+        named.into_iter().filter(|(_, is_named)| *is_named).map(|(field, _)| field).collect()
     }
 }
 

@@ -93,6 +93,9 @@ impl Change {
                 return Err(Problem::invalid_credentials("The current password is wrong."));
             }
         }
+        if self.change == AccountChange::default() {
+            return Ok(before);
+        }
         Ok(change_account(tx, &before, &self.change, &self.live, self.now).await?)
     }
 }
