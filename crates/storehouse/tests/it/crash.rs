@@ -13,7 +13,8 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Engine, Server, Site, SmallDisk, Storehouse, TestDatabase, Wire, each_engine, refusing_sync, say,
+    Engine, PASSWORD, Server, Site, SmallDisk, Storehouse, TestDatabase, Wire, each_engine, refusing_sync,
+    say,
 };
 use crate::load::{Dice, Entry, check, check_database, write_until};
 
@@ -186,7 +187,7 @@ async fn a_full_disk_refuses_writes_and_recovers_by_itself() {
     fill(&filler);
     let mut wire = process.connect().await.with_token(&token);
     placed.append(&mut repeat_until_full(&mut wire, "/orders", &order("small")).await);
-    let login = json!({"email": "boss@example.com", "password": "password123"});
+    let login = json!({"email": "boss@example.com", "password": PASSWORD});
     let wrong = json!({"email": "boss@example.com", "password": "password124"});
     repeat_until_full(&mut wire, "/auth/login", &login).await;
     wire.post("/auth/login", &wrong).await.unwrap().problem(401, "invalid_credentials");

@@ -22,7 +22,7 @@ pub(crate) use self::app::{Answer, App, Call, Client, SECRET};
 pub(crate) use self::children::{child_address, start_child};
 pub(crate) use self::database::{Engine, TestDatabase, each_engine};
 pub(crate) use self::disk::{SmallDisk, refusing_sync};
-pub(crate) use self::process::{Site, Storehouse, Wire, copy_program};
+pub(crate) use self::process::{PASSWORD, Site, Storehouse, Wire, copy_program};
 pub(crate) use self::random::Random;
 pub(crate) use self::server::{Server, postgres_server};
 pub(crate) use self::time::{eventually, say};

@@ -17,6 +17,9 @@ use tokio::net::TcpStream;
 
 use super::{Answer, eventually};
 
+/// The password of everybody who registers with a process: one that production takes too.
+pub(crate) const PASSWORD: &str = "a harness of tests 7";
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_storehouse");
 
 /// A folder to run the program in, and the settings that its processes get; no other setting reaches them.
@@ -264,7 +267,7 @@ impl Wire {
 
     /// Registers an account whose name makes its email, and goes on with its token.
     pub(crate) async fn register(mut self, name: &str) -> (Self, Value) {
-        let body = json!({"email": format!("{name}@example.com"), "password": "a harness of tests 7", "username": name});
+        let body = json!({"email": format!("{name}@example.com"), "password": PASSWORD, "username": name});
         let answer = self.post("/auth/register", &body).await.unwrap().expect(201).json();
         (self.with_token(answer["token"].as_str().unwrap()), answer)
     }
