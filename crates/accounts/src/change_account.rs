@@ -73,7 +73,8 @@ fn changed(before: &Account, change: &AccountChange, now: Timestamp) -> Account 
         preferences,
         disabled: change.disabled.unwrap_or(before.disabled),
         created_at: before.created_at,
-        updated_at: now,
+        // It never goes back, though a request that came earlier may wait longer for the row.
+        updated_at: now.max(before.updated_at),
         version: before.version + 1,
     }
 }

@@ -141,8 +141,9 @@ impl LiveSessions {
         let mut listener = self.listen().await;
         let mut last_id = None;
         loop {
+            let asked = self.milliseconds();
             match self.catch_up_soon(&mut last_id).await {
-                Ok(()) => self.feed_seen.store(self.milliseconds(), Ordering::Relaxed),
+                Ok(()) => self.feed_seen.store(asked, Ordering::Relaxed),
                 Err(error) => warn!(cause = %error, "the session feed can't be read"),
             }
             listener.changed().await;
@@ -172,28 +173,35 @@ impl LiveSessions {
             self.forget_all();
             return Ok(());
         };
-        let rows = self.db.lookup(last, |tx, last| store::feed_after(tx, *last).boxed()).await?;
-        for (id, account_id, session_id) in rows {
-            match session_id {
-                // Ids have no gaps: one that is missing was removed before this process, long paused, read it.
-                _ if id != last + 1 => self.forget_all(),
-                Some(session_id) => self.forget_session(session_id),
-                None => self.forget_account(account_id),
+        loop {
+            let rows = self.db.lookup(last, |tx, last| store::feed_after(tx, *last).boxed()).await?;
+            if rows.is_empty() {
+                return Ok(());
             }
-            last = id;
+            for (id, account_id, session_id) in rows {
+                self.apply(last, id, account_id, session_id);
+                last = id;
+            }
             *last_id = Some(last);
         }
-        Ok(())
     }
 
-    /// Removes sessions and feed rows that are past their time.
-    pub async fn sweep(&self) -> Result<u64, db::Error> {
+    fn apply(&self, last: i64, id: i64, account_id: Uuid, session_id: Option<Uuid>) {
+        match session_id {
+            // Ids have no gaps: one that is missing was removed before this process, long paused, read it.
+            _ if id != last + 1 => self.forget_all(),
+            Some(session_id) => self.forget_session(session_id),
+            None => self.forget_account(account_id),
+        }
+    }
+
+    /// Removes feed rows and at most `limit` sessions that are past their time; says how many sessions went.
+    pub async fn sweep(&self, limit: i64) -> Result<u64, db::Error> {
         self.db
-            .write(self.clock.now(), |tx, now| {
+            .write((self.clock.now(), limit), |tx, (now, limit)| {
                 async move {
                     store::delete_feed_before(tx, now.minus(FEED_LIFETIME)).await?;
-                    store::delete_expired_sessions(tx, now.minus(IDLE_LIFETIME), now.minus(ABSOLUTE_LIFETIME))
-                        .await
+                    store::delete_idle_sessions(tx, now.minus(IDLE_LIFETIME), *limit).await
                 }
                 .boxed()
             })

@@ -96,12 +96,9 @@ impl Password {
         &self.0
     }
 
-    /// Whether it is in a sorted list of lines, or little more than the product's name.
-    pub(crate) fn is_common(&self, sorted: &str) -> bool {
-        let typed = self.0.expose().to_lowercase();
-        let lines: Vec<&str> = sorted.lines().collect();
-        lines.binary_search(&typed.as_str()).is_ok()
-            || typed.trim_end_matches(|end: char| end.is_ascii_digit()) == "storehouse"
+    /// In lower case, as lists of common passwords have it.
+    pub(crate) fn lower_case(&self) -> String {
+        self.0.expose().to_lowercase()
     }
 
     /// Whether it is the email or the user name, which anybody would try first.

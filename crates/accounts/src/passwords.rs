@@ -1,5 +1,6 @@
 //! Hashing passwords, on a bounded pool of its own: cores − 1 at a time, a bounded queue before it, 503 past that.
 
+use std::collections::HashSet;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,14 +46,14 @@ impl PasswordHash {
     }
 }
 
-/// Passwords that everybody tries first, in lower case, sorted.
+/// Passwords that everybody tries first, in lower case.
 const COMMON: &str = include_str!("../assets/common-passwords.txt");
 
 /// The pool.
 pub struct Passwords {
     algorithm: PasswordHash,
-    /// Whether common passwords are refused.
-    denylist: bool,
+    /// Passwords that are refused because everybody tries them first.
+    denied: HashSet<&'static str>,
     turns: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
@@ -72,13 +73,14 @@ impl Passwords {
     /// A pool that hashes on all cores but one, at least one.
     pub fn new(algorithm: PasswordHash, denylist: bool) -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
+        let denied = if denylist { COMMON.lines().collect() } else { HashSet::new() };
         let turns = Arc::new(Semaphore::new(cores.saturating_sub(1).max(1)));
-        Self { algorithm, denylist, turns, waiting: AtomicUsize::new(0) }
+        Self { algorithm, denied, turns, waiting: AtomicUsize::new(0) }
     }
 
     /// Whether a new password may be taken: the algorithm can hash it, and it is not too common.
     pub fn check(&self, password: &Password) -> Result<(), Invalid> {
-        if self.denylist && password.is_common(COMMON) {
+        if self.is_denied(&password.lower_case()) {
             let message = "is one of the most common passwords, which are tried first";
             return Err(Invalid { code: "common_password", message: message.into() });
         }
@@ -88,6 +90,12 @@ impl Passwords {
             return Err(Invalid { code: "invalid_password", message: message.into() });
         }
         Ok(())
+    }
+
+    fn is_denied(&self, password: &str) -> bool {
+        let is_the_products_name =
+            password.trim_end_matches(|end: char| end.is_ascii_digit()) == "storehouse";
+        !self.denied.is_empty() && (is_the_products_name || self.denied.contains(password))
     }
 
     /// The hash of a new password.
@@ -217,7 +225,6 @@ mod tests {
         }
         assert!(check("correct horse battery staple").is_ok());
         assert!(Passwords::new(PasswordHash::Argon2id, false).check(&"password123".parse().unwrap()).is_ok());
-        assert!(COMMON.lines().is_sorted(), "it is searched by halving");
     }
 
     #[test]

@@ -18,7 +18,7 @@ fn account(row: &Row<'_>) -> Result<Account, Error> {
         id: row.get(0)?,
         email: row.get(1)?,
         username: row.get(2)?,
-        role: Role::parse(&role).ok_or_else(|| Error::Internal(format!("stored role {role:?}")))?,
+        role: stored_role(&role)?,
         full_name: row.get(4)?,
         phone: row.get(5)?,
         address: row.get(6)?,
@@ -28,6 +28,10 @@ fn account(row: &Row<'_>) -> Result<Account, Error> {
         updated_at: Timestamp(row.get(10)?),
         version: row.get(11)?,
     })
+}
+
+fn stored_role(word: &str) -> Result<Role, Error> {
+    Role::parse(word).ok_or_else(|| Error::Internal(format!("stored role {word:?}")))
 }
 
 /// An account by id.
@@ -206,7 +210,7 @@ pub async fn find_session_and_account(tx: &Tx, id: Uuid) -> Result<Option<(Sessi
                FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.id = $1";
     tx.optional(sql, &[id.into()], |row| {
         let role: String = row.get(8)?;
-        Ok((session(row)?, Role::parse(&role).unwrap_or(Role::Customer), row.get(9)?))
+        Ok((session(row)?, stored_role(&role)?, row.get(9)?))
     })
     .await
 }
@@ -279,14 +283,12 @@ pub async fn delete_sessions(tx: &Tx, account_id: Uuid, keep: Option<Uuid>) -> R
     tx.execute(sql, &[account_id.into(), keep.unwrap_or(Uuid::nil()).into()]).await
 }
 
-/// Removes sessions that are past their time.
-pub async fn delete_expired_sessions(
-    tx: &Tx,
-    idle_since: Timestamp,
-    started_since: Timestamp,
-) -> Result<u64, Error> {
-    let sql = "DELETE FROM sessions WHERE last_used_at <= $1 OR created_at <= $2";
-    tx.execute(sql, &[idle_since.0.into(), started_since.0.into()]).await
+/// Removes at most `limit` sessions that were not used since `idle_since`. One that is past its absolute time can't be
+/// refreshed, so it goes idle soon.
+pub async fn delete_idle_sessions(tx: &Tx, idle_since: Timestamp, limit: i64) -> Result<u64, Error> {
+    let sql = "DELETE FROM sessions WHERE id IN
+               (SELECT id FROM sessions WHERE last_used_at <= $1 ORDER BY last_used_at LIMIT $2)";
+    tx.execute(sql, &[idle_since.0.into(), limit.into()]).await
 }
 
 /// Writes to the feed that caches follow: one session of an account ended or changed, or all.

@@ -11,9 +11,20 @@ use crate::Auth;
 use crate::model::{LoginAnswer, LoginBody};
 
 pub(crate) async fn log_in(auth: &Auth, body: LoginBody, client: &Client) -> Result<LoginAnswer, Problem> {
+    // Twice, since another login may upgrade the hash while this one compares with the old.
+    for _ in 0..2 {
+        if let Some(answer) = attempt(auth, &body, client).await? {
+            return Ok(answer);
+        }
+    }
+    Err(refused())
+}
+
+/// `None` if the hash changed meanwhile.
+async fn attempt(auth: &Auth, body: &LoginBody, client: &Client) -> Result<Option<LoginAnswer>, Problem> {
     let found = find(auth, body.email.as_str()).await?;
     let stored = found.as_ref().and_then(|credentials| credentials.password_hash.clone());
-    let verdict = auth.accounts.passwords.verify(body.password.0, stored.clone()).await?;
+    let verdict = auth.accounts.passwords.verify(body.password.0.clone(), stored.clone()).await?;
     let account = found.map(|credentials| credentials.account).filter(|account| !account.disabled);
     let (Some(account), Some(stored)) = (account, stored) else { return Err(refused()) };
     let upgrade = match verdict {
@@ -22,8 +33,10 @@ pub(crate) async fn log_in(auth: &Auth, body: LoginBody, client: &Client) -> Res
         Verdict::Outdated(new) => Some(new),
     };
     let start = Start { account, stored, upgrade, session: client.into(), now: auth.shared.clock.now() };
-    let (account, session) = auth.shared.db.write(start, |tx, start| start.run(tx).boxed()).await?;
-    LoginAnswer::new(auth, account, session.id, session.generation)
+    let started = auth.shared.db.write(start, |tx, start| start.run(tx).boxed()).await?;
+    started
+        .map(|(account, session)| LoginAnswer::new(auth, account, session.id, session.generation))
+        .transpose()
 }
 
 async fn find(auth: &Auth, email: &str) -> Result<Option<Credentials>, Problem> {
@@ -43,17 +56,20 @@ struct Start {
 impl Start {
     /// Looks again, since the account may have changed while the password was compared; the lock keeps a change of
     /// the password from missing the session that is started here.
-    async fn run(&self, tx: &Tx) -> Result<(Account, Session), Problem> {
+    async fn run(&self, tx: &Tx) -> Result<Option<(Account, Session)>, Problem> {
         store::lock_account(tx, self.account.id).await?;
         let found = store::find_credentials(tx, self.account.id).await?.ok_or_else(refused)?;
-        if found.account.disabled || found.password_hash.as_ref() != Some(&self.stored) {
+        if found.account.disabled {
             return Err(refused());
+        }
+        if found.password_hash.as_ref() != Some(&self.stored) {
+            return Ok(None);
         }
         if let Some(new) = &self.upgrade {
             store::update_password_hash(tx, self.account.id, &self.stored, new).await?;
         }
         let session = start_session(tx, self.account.id, &self.session, self.now).await?;
-        Ok((found.account, session))
+        Ok(Some((found.account, session)))
     }
 }
 

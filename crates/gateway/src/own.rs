@@ -17,6 +17,9 @@ use crate::pipeline::Gateway;
 const INDEX: &str = include_str!("index.html");
 const DOCS_LINKS: [&str; 2] = ["href=\"/docs\"", "href=\"/openapi.json\""];
 
+/// What may be asked of these paths.
+pub(crate) const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD");
+
 /// What `/` tells a program.
 #[derive(Serialize)]
 struct Index {
@@ -51,7 +54,7 @@ fn is_docs(path: &str) -> bool {
 pub(crate) async fn answer(gateway: &Gateway, request: Request) -> Result<Response, Problem> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = kit::service::method_not_allowed(request.method()).into_response();
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        response.headers_mut().insert(ALLOW, ALLOWED);
         return Ok(response);
     }
     match request.uri().path() {

@@ -57,6 +57,9 @@ async fn answer(
     note: &mut AccessNote,
 ) -> Result<Response, Problem> {
     if own::serves(gateway, request.uri().path()) {
+        if cors::is_preflight(&request) {
+            return Ok(gateway.cors.preflight(request.headers(), &own::ALLOWED));
+        }
         return own::answer(gateway, request).await;
     }
     if let Some(normalised) = path::normalise(request.uri().path())? {

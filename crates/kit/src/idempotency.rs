@@ -101,6 +101,14 @@ pub async fn once<const STATUS: u16, T>(
 }
 
 impl Claim {
+    /// `result`, unless it is a fault that a key of another request outranks.
+    pub async fn outrank<T>(&self, db: &Db, result: Result<T, Problem>) -> Result<T, Problem> {
+        if result.is_err() {
+            self.refuse_reuse(db).await?;
+        }
+        result
+    }
+
     /// 422 if the key belongs to another request: outranks the faults of a body.
     pub async fn refuse_reuse(&self, db: &Db) -> Result<(), Problem> {
         let Some(key) = &self.key else { return Ok(()) };
@@ -153,7 +161,9 @@ async fn stored_answer<const STATUS: u16, T>(
         let body: Option<Vec<u8>> = row.get(3)?;
         Ok((fingerprint, Answer::stored(row.get(1)?, row.get(2)?, body.unwrap_or_default(), true)))
     };
-    let (fingerprint, answer) = tx.one(sql, &[claim.account.into(), key.into()], read).await?;
+    let stored = tx.optional(sql, &[claim.account.into(), key.into()], read).await?;
+    // It was there a moment ago: its time ran out just now, so another try finds the key free.
+    let (fingerprint, answer) = stored.ok_or(db::Error::Busy)?;
     if fingerprint == claim.fingerprint { Ok(answer) } else { Err(reused()) }
 }
 
@@ -172,12 +182,12 @@ async fn store_answer<const STATUS: u16, T>(
 }
 
 /// Removes keys that are past their time, at most `limit` at once; says how many went.
-pub async fn sweep(db: &Db, now: Timestamp, limit: i64) -> Result<u64, Problem> {
+pub async fn sweep(db: &Db, now: Timestamp, limit: i64) -> Result<u64, db::Error> {
     db.write((now.minus(LIFETIME).0, limit), |tx, (oldest, limit)| {
         async move {
             let sql = "DELETE FROM idempotency_keys WHERE (account_id, key) IN
                        (SELECT account_id, key FROM idempotency_keys WHERE created_at <= $1 ORDER BY created_at LIMIT $2)";
-            Ok(tx.execute(sql, &[(*oldest).into(), (*limit).into()]).await?)
+            tx.execute(sql, &[(*oldest).into(), (*limit).into()]).await
         }
         .boxed()
     })

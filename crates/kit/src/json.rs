@@ -67,6 +67,18 @@ impl<'a> Json<'a> {
         members.into_iter().map(|(name, raw)| Ok((name, Self::from_raw(raw, depth)?))).collect()
     }
 
+    /// Whether a NUL character stands in any string or key, which not every engine can store.
+    pub fn has_nul(&self) -> bool {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Number(_) => false,
+            Self::String(text) => text.contains('\0'),
+            Self::Array(items) => items.iter().any(Self::has_nul),
+            Self::Object(members) => {
+                members.iter().any(|(name, value)| name.contains('\0') || value.has_nul())
+            }
+        }
+    }
+
     /// What this is, for a message.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -71,9 +71,6 @@ impl Params {
         let mut sent = self.pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
         let result = match (sent.next()?, sent.next()) {
             (_, Some(_)) => Err(Invalid::value("stands more than once")),
-            (value, None) if value.chars().count() > MAX_VALUE || value.contains('\0') => {
-                Err(Invalid::value("is too long, or has a NUL character"))
-            }
             (value, None) => parse(value),
         };
         match result {
@@ -83,6 +80,16 @@ impl Params {
                 None
             }
         }
+    }
+
+    /// A parameter that is any text, of at most 1,000 characters.
+    pub fn text(&mut self, name: &'static str) -> Option<String> {
+        self.optional_with(name, |text| {
+            if text.chars().count() > MAX_VALUE || text.contains('\0') {
+                return Err(Invalid::value("is too long, or has a NUL character"));
+            }
+            Ok(text.to_owned())
+        })
     }
 
     /// A parameter that is one of a few words.

@@ -126,7 +126,7 @@ impl<const MAX: usize> FromJson for JsonObject<MAX> {
                 message: format!("must be at most {MAX} bytes of JSON").into(),
             });
         }
-        if text.contains("\\u0000") {
+        if json.has_nul() {
             return faults.add(Invalid::value("must not contain NUL characters"));
         }
         Some(Self(text))

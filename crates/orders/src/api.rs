@@ -115,7 +115,6 @@ impl FromParams for OrderQuery {
             Timestamp::parse(text)
                 .ok_or_else(|| Invalid::value("must be a time such as 2026-01-31T09:30:00Z"))
         };
-        let text = |text: &str| Ok(text.to_owned());
         Self {
             status: params.word(
                 "status",
@@ -123,11 +122,11 @@ impl FromParams for OrderQuery {
                 "pending, confirmed, on_hold, completed, cancelled, expired",
             ),
             user_id: params.id("user_id"),
-            sku: params.optional_with("sku", text),
+            sku: params.text("sku"),
             created_after: params.optional_with("created_after", moment),
             created_before: params.optional_with("created_before", moment),
-            external_id: params.optional_with("external_id", text),
-            q: params.optional_with("q", text),
+            external_id: params.text("external_id"),
+            q: params.text("q"),
         }
     }
 }

@@ -8,7 +8,6 @@ use kit::etag::IfMatch;
 use kit::fields::Invalid;
 use kit::money::Currency;
 use kit::problem::Problem;
-use serde_json::json;
 use uuid::Uuid;
 
 use crate::Orders;
@@ -16,6 +15,7 @@ use crate::body::{ChangeOrder, StepDetails, Target, check_prices};
 use crate::lifecycle::{Status, Step, allowed_transitions};
 use crate::model::Order;
 use crate::place_order::{Actor, apply_details, free_text_line, history, listed_lines, total_of};
+use crate::said::{SaidChange, SaidStep, to_json};
 use crate::store::{self, HistoryRow};
 use crate::take_step::{advance, check_may_take, lock_visible};
 use crate::view::OrderView;
@@ -51,17 +51,16 @@ impl Changing {
         let mut after = before.clone();
         apply_details(&mut after, &self.change.details);
         let relined = self.change_lines(&mut after)?;
-        let mut said = json!({ "fields": fields });
+        let mut said = SaidChange { fields, step: None };
         if let Some(step) = step {
             let (stepped, details) = advance(after, step, &StepDetails::default(), self.actor.is_staff)?;
             after = stepped;
-            said["step"] = json!({ "name": step, "details": details });
+            said.step = Some(SaidStep { name: step, details });
         }
-        after.version += 1;
-        after.updated_at = self.now;
+        after.touch(self.now);
         let action = step.map_or("change", Step::as_str);
         let mut row = history(&self.actor, action, Some(before.status), &after);
-        row.details = said.to_string();
+        row.details = to_json(&said)?;
         self.store(tx, &after, relined, &row).await?;
         Ok((after, self.actor.is_staff))
     }

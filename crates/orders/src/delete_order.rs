@@ -29,10 +29,10 @@ pub(crate) async fn delete_order(orders: &Orders, deleting: Deleting) -> Result<
 impl Deleting {
     async fn run(&self, tx: &Tx) -> Result<(), Problem> {
         let order = lock_visible(tx, self.order_id, &self.actor).await?;
-        if order.hidden {
-            return Err(Problem::not_found());
-        }
         self.condition.check(order.version)?;
+        if order.hidden {
+            return Ok(());
+        }
         let before = order.status;
         let is_over = matches!(before, Status::Cancelled | Status::Expired);
         let mut after = if is_over {
@@ -41,8 +41,7 @@ impl Deleting {
             advance(order, Step::Cancel, &StepDetails::default(), self.actor.is_staff)?.0
         };
         after.hidden = true;
-        after.version += 1;
-        after.updated_at = self.now;
+        after.touch(self.now);
         Ok(store::update_order(tx, &after, &history(&self.actor, "delete", Some(before), &after)).await?)
     }
 }

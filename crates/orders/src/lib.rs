@@ -7,7 +7,7 @@
 //!
 //! Files in reading order: `lifecycle` (the states and steps, pure), `model` (an order and its lines), `body` (what
 //! requests may say), `schema` (how the OpenAPI document shows that), `view` (what answers show), `store` (every statement), then an operation each: `place_order`,
-//! `change_order`, `take_step`, `delete_order`; last `api` (handlers).
+//! `change_order`, `take_step` (with `said`, what the history keeps), `delete_order`; last `api` (handlers).
 
 mod api;
 mod body;
@@ -16,6 +16,7 @@ mod delete_order;
 mod lifecycle;
 mod model;
 mod place_order;
+mod said;
 mod schema;
 mod store;
 mod take_step;

@@ -80,6 +80,12 @@ impl Order {
         kit::search::fold(own.into_iter().chain(names))
     }
 
+    /// Makes it the next version. Its time never goes back, though a request that came earlier may wait longer for the row.
+    pub(crate) fn touch(&mut self, now: Timestamp) {
+        self.version += 1;
+        self.updated_at = now.max(self.updated_at);
+    }
+
     /// Whether the caller may know of it.
     pub(crate) fn is_visible_to(&self, account: Uuid, is_staff: bool) -> bool {
         is_staff || (self.user_id == account && !self.hidden)

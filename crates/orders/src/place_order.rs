@@ -41,7 +41,7 @@ pub(crate) async fn place_order(
     claim: Claim,
 ) -> Result<Created<OrderView>, Problem> {
     let max_pending = (!actor.is_staff).then_some(orders.max_pending);
-    let order = new_order(&actor, new, orders.shared.clock.now())?;
+    let order = claim.outrank(&orders.shared.db, new_order(&actor, new, orders.shared.clock.now())).await?;
     let placement = Placement { order, actor, max_pending, claim };
     orders
         .shared

@@ -8,7 +8,6 @@ use kit::etag::IfMatch;
 use kit::idempotency::{self, Claim};
 use kit::money::Money;
 use kit::problem::Problem;
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::Orders;
@@ -16,6 +15,7 @@ use crate::body::StepDetails;
 use crate::lifecycle::{Status, Step, allowed_transitions, is_complete};
 use crate::model::{Line, Order};
 use crate::place_order::{Actor, history};
+use crate::said::{Said, SaidLine, to_json};
 use crate::store;
 use crate::view::OrderView;
 
@@ -44,11 +44,10 @@ impl Taking {
             self.condition.check(order.version)?;
             let before = order.status;
             let (mut after, said) = advance(order, self.step, &self.details, self.actor.is_staff)?;
-            after.version += 1;
-            after.updated_at = self.now;
+            after.touch(self.now);
             let mut row = history(&self.actor, self.step.as_str(), Some(before), &after);
             row.reason = self.details.reason.as_ref().map(|reason| reason.as_str().to_owned());
-            row.details = said.to_string();
+            row.details = to_json(&said)?;
             store::update_order(tx, &after, &row).await?;
             if matches!(self.step, Step::Ship | Step::Deliver | Step::Return) {
                 store::update_line_counters(tx, &after).await?;
@@ -80,7 +79,7 @@ pub(crate) fn advance(
     step: Step,
     details: &StepDetails,
     is_staff: bool,
-) -> Result<(Order, Value), Problem> {
+) -> Result<(Order, Said), Problem> {
     if !step.is_legal(&order) {
         return Err(illegal_transition(step, &order, is_staff));
     }
@@ -102,11 +101,11 @@ pub(crate) fn advance(
         )?,
         Step::Deliver => {
             order.lines.iter_mut().for_each(|line| line.delivered = line.shipped);
-            json!({})
+            Said::default()
         }
         Step::Pay => pay(&mut order, details)?,
         Step::Refund => refund(&mut order, details)?,
-        Step::Confirm | Step::Hold | Step::Release | Step::Cancel => json!({}),
+        Step::Confirm | Step::Hold | Step::Release | Step::Cancel => Said::default(),
     };
     order.status = step.to().unwrap_or(order.status);
     if is_complete(&order) {
@@ -129,7 +128,7 @@ fn move_goods(
     details: &StepDetails,
     open: impl Fn(&Line) -> i64,
     apply: impl Fn(&mut Line, i64),
-) -> Result<Value, Problem> {
+) -> Result<Said, Problem> {
     let counts = match &details.lines {
         None => order.lines.iter().map(&open).collect(),
         Some(_) => named_counts(order, details, &open)?,
@@ -137,18 +136,15 @@ fn move_goods(
     let mut moved = Vec::new();
     for (line, count) in order.lines.iter_mut().zip(counts).filter(|(_, count)| *count > 0) {
         apply(line, count);
-        moved.push(json!({"id": line.id, "name": line.name, "quantity": count}));
+        moved.push(SaidLine { id: line.id, name: line.name.clone(), quantity: count });
     }
-    let mut said = json!({ "lines": moved });
-    for (name, text) in [("carrier", &details.carrier), ("tracking", &details.tracking)] {
-        if let Some(text) = text {
-            said[name] = text.as_str().into();
-        }
-    }
-    if let Some(restock) = details.restock {
-        said["restock"] = restock.into();
-    }
-    Ok(said)
+    Ok(Said {
+        lines: moved,
+        carrier: details.carrier.clone(),
+        tracking: details.tracking.clone(),
+        restock: details.restock,
+        ..Said::default()
+    })
 }
 
 fn named_counts(
@@ -178,29 +174,24 @@ fn named_counts(
     if faults.is_empty() { Ok(counts) } else { Err(Problem::invalid(faults)) }
 }
 
-fn pay(order: &mut Order, details: &StepDetails) -> Result<Value, Problem> {
+fn pay(order: &mut Order, details: &StepDetails) -> Result<Said, Problem> {
     let open = order.total.minor() - order.paid_minor;
     let amount = amount_of(order, details, open)?;
     let paid = Money::from_minor(order.paid_minor + amount.minor(), order.total.currency());
     order.paid_minor =
         paid.ok_or_else(|| invalid_amount("must keep what was paid within 2^53-1 minor units"))?.minor();
-    let mut said = json!({ "amount": amount });
-    for (name, text) in [("method", &details.method), ("reference", &details.reference)] {
-        if let Some(text) = text {
-            said[name] = text.as_str().into();
-        }
-    }
-    Ok(said)
+    let (method, reference) = (details.method.clone(), details.reference.clone());
+    Ok(Said { amount: Some(amount), method, reference, ..Said::default() })
 }
 
-fn refund(order: &mut Order, details: &StepDetails) -> Result<Value, Problem> {
+fn refund(order: &mut Order, details: &StepDetails) -> Result<Said, Problem> {
     let open = order.paid_minor - order.refunded_minor;
     let amount = amount_of(order, details, open)?;
     if amount.minor() > open {
         return Err(invalid_amount("must be at most what was paid and not given back"));
     }
     order.refunded_minor += amount.minor();
-    Ok(json!({ "amount": amount }))
+    Ok(Said { amount: Some(amount), ..Said::default() })
 }
 
 /// The amount that was named, or all that is open.

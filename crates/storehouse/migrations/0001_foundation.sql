@@ -100,6 +100,8 @@ CREATE TABLE orders (
 -- The list's default sort, for staff and for an owner; `number` has its own.
 CREATE INDEX orders_by_created_at ON orders (created_at, id);
 CREATE INDEX orders_by_user ON orders (user_id, created_at, id);
+-- Staff look for what waits among very many that are done; rows are appended in order within each status.
+CREATE INDEX orders_by_status ON orders (status, created_at, id);
 -- The one in random order: a page of the largest orders costs the same on every page.
 CREATE INDEX orders_by_total_price ON orders (total_price, id);
 -- A customer's pending orders are counted at each placement.

@@ -2,7 +2,9 @@
 
 use std::io::{self, BufRead as _};
 
-use accounts::{Email, FirstAdmin, NewAccount, Password, Passwords, Username, create_account};
+use accounts::{
+    Credentials, Email, FirstAdmin, NewAccount, Password, Passwords, Username, create_account, store,
+};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use db::Db;
 use futures_util::FutureExt as _;
@@ -46,7 +48,8 @@ fn password_line(input: impl io::BufRead) -> Result<Secret> {
 
 fn insert(settings: &Settings, email: &str, username: &str, password: &Secret) -> Result<()> {
     let email: Email = email.parse().map_err(|invalid| refused("the email", &invalid))?;
-    let username: Username = username.parse().map_err(|invalid| refused("the user name", &invalid))?;
+    let username: Username =
+        username.parse().map_err(|invalid| refused("the user name (see --username)", &invalid))?;
     let password: Password =
         password.expose().parse().map_err(|invalid| refused("the password", &invalid))?;
     ensure!(
@@ -54,10 +57,15 @@ fn insert(settings: &Settings, email: &str, username: &str, password: &Secret) -
         "the password must not be the email or user name"
     );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(store(settings, email, username, password))
+    runtime.block_on(insert_account(settings, email, username, password))
 }
 
-async fn store(settings: &Settings, email: Email, username: Username, password: Password) -> Result<()> {
+async fn insert_account(
+    settings: &Settings,
+    email: Email,
+    username: Username,
+    password: Password,
+) -> Result<()> {
     let passwords = Passwords::new(settings.passwords.hash, settings.passwords.denylist);
     passwords.check(&password).map_err(|invalid| refused("the password", &invalid))?;
     let hash = passwords
@@ -67,6 +75,10 @@ async fn store(settings: &Settings, email: Email, username: Username, password: 
     let new = NewAccount { role: Role::Admin, ..NewAccount::customer(email, username, hash) };
     let db = Db::open(&settings.database_url).await.context("can't open the database")?;
     db.migrate(MIGRATIONS).await.context("can't bring the database to this version")?;
+    let known = db.lookup(new.email.key(), |tx, key| store::find_credentials_by_email(tx, key).boxed()).await;
+    if known.is_ok_and(|known: Option<Credentials>| known.is_some()) {
+        bail!("another account has this email: make it an admin with PUT /users/{{id}}");
+    }
     let input = (new, Clock::default().now());
     let created = db
         .write(input, |tx, (new, now)| create_account(tx, new, FirstAdmin::NotPromoted, *now).boxed())

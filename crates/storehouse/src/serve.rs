@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use accounts::FirstAdmin;
@@ -123,23 +124,28 @@ async fn serve_until_stopped(system: &System, listeners: Vec<TcpListener>, db: &
     for (listener, router) in listeners.into_iter().zip(routers) {
         servers.spawn(server::serve(listener, Router::clone(router), Limits::default(), stopping.clone()));
     }
+    let mut work = pin!(system.work());
     system.readiness.set_ready();
     info!("ready");
     let reason = tokio::select! {
         reason = stopped() => reason,
         failure = db.failed() => Err(anyhow::anyhow!("the database can't be written any more: {failure}")),
-        () = system.work() => Ok(""),
+        () = &mut work => Ok("the end of its work"),
     };
     system.readiness.set_stopping();
-    if let Ok(signal) = &reason {
-        info!(signal, "stopping: requests in flight end first, 30 s at most");
-        tokio::time::sleep(NOTICE).await;
-    }
-    // The receivers live in the servers, which may have ended already.
-    let _ = stop.send(true);
+    let end = async {
+        if let Ok(signal) = &reason {
+            info!(signal, "stopping: requests in flight end first, 30 s at most");
+            tokio::time::sleep(NOTICE).await;
+        }
+        // The receivers live in the servers, which may have ended already.
+        let _ = stop.send(true);
+        servers.join_all().await;
+    };
+    // Requests in flight want the session feed followed to their end.
     tokio::select! {
-        () = system.work() => {}
-        _ = servers.join_all() => {}
+        () = &mut work => {}
+        () = end => {}
     }
     info!("stopped");
     reason.map(drop)

@@ -21,6 +21,10 @@ use orders::Orders;
 use tracing::warn;
 use users::Users;
 
+/// How often what is past its time is removed, and how much of it in one write.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10 * 60);
+const SWEEP_LIMIT: i64 = 1000;
+
 /// What the system is told.
 pub struct Options {
     /// Signs tokens; every other key is derived from it.
@@ -80,16 +84,22 @@ impl System {
     }
 
     async fn sweep(&self) {
-        let mut ticks = tokio::time::interval(Duration::from_secs(10 * 60));
+        let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
         loop {
             ticks.tick().await;
-            if let Err(error) = self.live.sweep().await {
-                warn!(cause = %error, "sessions past their time can't be removed");
-            }
-            if let Err(problem) = idempotency::sweep(&self.db, self.clock.now(), 10_000).await {
-                warn!(cause = problem.cause(), "idempotency keys past their time can't be removed");
+            if let Err(error) = self.sweep_all().await {
+                warn!(cause = %error, "what is past its time can't be removed");
             }
         }
+    }
+
+    /// In small writes, so that nobody waits long for one.
+    async fn sweep_all(&self) -> Result<(), db::Error> {
+        while self.live.sweep(SWEEP_LIMIT).await? == SWEEP_LIMIT.unsigned_abs() {}
+        while idempotency::sweep(&self.db, self.clock.now(), SWEEP_LIMIT).await? == SWEEP_LIMIT.unsigned_abs()
+        {
+        }
+        Ok(())
     }
 }
 

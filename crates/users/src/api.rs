@@ -61,10 +61,7 @@ struct UserFilter {
 
 impl FromParams for UserFilter {
     fn from_params(params: &mut Params) -> Self {
-        Self {
-            q: params.optional_with("q", |text| Ok(text.to_owned())),
-            role: params.word("role", Role::parse, "customer, staff, admin"),
-        }
+        Self { q: params.text("q"), role: params.word("role", Role::parse, "customer, staff, admin") }
     }
 }
 

@@ -15,7 +15,8 @@ pub(crate) async fn create_user(
     new: CreateUser,
     claim: Claim,
 ) -> Result<Created<Account>, Problem> {
-    let input = (new_account(users, new).await?, claim, users.shared.clock.now());
+    let new = claim.outrank(&users.shared.db, new_account(users, new).await).await?;
+    let input = (new, claim, users.shared.clock.now());
     users
         .shared
         .db

@@ -17,6 +17,8 @@ use crate::value::{Row, Source, Value};
 
 /// How long the server may take to answer the end of a transaction.
 const END_LIMIT: Duration = Duration::from_secs(30);
+/// Lists have many shapes, and each kept statement holds memory here and on the server.
+const STATEMENTS_KEPT: usize = 200;
 /// Futures are known to be polled in order, and so statements sent in order, in lists up to this long.
 const PIPELINED: usize = 16;
 
@@ -80,7 +82,11 @@ impl Session {
     }
 
     async fn prepare(&self, sql: &str, args: &[Value<'_>]) -> Result<Statement, Failure> {
-        let prepared = self.client()?.prepare_cached(sql);
+        let client = self.client()?;
+        if client.statement_cache.size() >= STATEMENTS_KEPT {
+            client.statement_cache.clear();
+        }
+        let prepared = client.prepare_cached(sql);
         let statement = self.seen(prepared).await?;
         let (count, given) = (statement.params().len(), args.len());
         if count == given {

@@ -31,7 +31,10 @@ pub(super) fn check(secret: Option<&Secret>) -> Result<()> {
     let Some(secret) = secret.map(Secret::expose) else {
         bail!("JWT_SECRET must be set in production: {MAKE_ONE}")
     };
-    ensure!(!is_well_known(secret), "JWT_SECRET is a well-known or easily guessed text: {MAKE_ONE}");
+    ensure!(
+        !is_well_known(secret),
+        "JWT_SECRET is a well-known or easily guessed text, and must be at least {SHORTEST} random bytes: {MAKE_ONE}"
+    );
     let length = secret.len();
     ensure!(
         length >= SHORTEST,

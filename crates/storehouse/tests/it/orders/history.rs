@@ -53,3 +53,25 @@ async fn every_change_is_told_with_who_what_and_why() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_amount_in_the_history_has_every_digit_that_was_sent() {
+    each_app(async |app| {
+        let staff = app.staff("till").await;
+        for (total, currency, written) in [
+            ("90071992547409.91", "USD", "90071992547409.91"),
+            ("10.10", "USD", "10.10"),
+            ("5.100", "KWD", "5.100"),
+        ] {
+            let order =
+                json!({"product_name": "x", "quantity": 1, "total_price": total, "currency": currency});
+            let path = staff.post("/orders", order).await.expect(201).header("location").to_owned();
+            staff.post(&format!("{path}/pay"), json!({"amount": total})).await.expect(200);
+            staff.post(&format!("{path}/refund"), json!({})).await.expect(200);
+            let history = staff.get(&format!("{path}/history")).await.expect(200).text();
+            let amount = format!("\"amount\":{written}}}");
+            assert_eq!(history.matches(&amount).count(), 2, "{history}");
+        }
+    })
+    .await;
+}
