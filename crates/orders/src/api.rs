@@ -30,6 +30,7 @@ use crate::body::{ChangeOrder, GoodsStep, PayStep, PlaceOrder, PlainStep, Refund
 use crate::change_order::{Changing, change_order};
 use crate::delete_order::{Deleting, delete_order};
 use crate::lifecycle::{self, OrderStates, Status, Step};
+use crate::model::is_visible;
 use crate::place_order::{Actor, place_order};
 use crate::store::{self, HistoryRow, OrderFilter};
 use crate::take_step::{Taking, check_may_take, take_step};
@@ -332,7 +333,6 @@ fn actor(caller: &Caller, request_id: RequestId) -> Actor {
 /// 404 for an order that the caller may not know of.
 async fn check_visible(orders: &Orders, caller: &Caller, id: Uuid) -> Result<(), Problem> {
     let owner = orders.shared.db.lookup(id, |tx, id| store::find_owner(tx, *id).boxed()).await?;
-    let is_visible =
-        |(owner, hidden): &(Uuid, bool)| caller.is_staff() || (*owner == caller.account() && !hidden);
-    owner.filter(is_visible).map(drop).ok_or_else(Problem::not_found)
+    let may_know = |found: &(Uuid, bool)| is_visible(found.0, found.1, caller.account(), caller.is_staff());
+    owner.filter(may_know).map(drop).ok_or_else(Problem::not_found)
 }

@@ -62,6 +62,9 @@ impl Changing {
         let mut row = history(&self.actor, action, Some(before.status), &after);
         row.details = to_json(&said)?;
         self.store(tx, &after, relined, &row).await?;
+        if step.is_some_and(Step::moves_goods) {
+            store::update_line_counters(tx, &after).await?;
+        }
         Ok((after, self.actor.is_staff))
     }
 
@@ -85,11 +88,7 @@ impl Changing {
         if relined {
             store::replace_lines(tx, after).await?;
         }
-        store::update_order(tx, after, row).await?;
-        if self.change.status.is_some() {
-            store::update_line_counters(tx, after).await?;
-        }
-        Ok(())
+        Ok(store::update_order(tx, after, row).await?)
     }
 
     /// The faults that only show in the order's currency; as those of a body they outrank its version and state.

@@ -158,6 +158,11 @@ impl Step {
         }
     }
 
+    /// Whether it changes how much of a line was shipped, delivered or returned.
+    pub(crate) fn moves_goods(self) -> bool {
+        matches!(self, Self::Ship | Self::Deliver | Self::Return)
+    }
+
     /// Whether an owner who is not staff may take it.
     pub(crate) fn is_for_owner(self) -> bool {
         self == Self::Cancel

@@ -88,8 +88,13 @@ impl Order {
 
     /// Whether the caller may know of it.
     pub(crate) fn is_visible_to(&self, account: Uuid, is_staff: bool) -> bool {
-        is_staff || (self.user_id == account && !self.hidden)
+        is_visible(self.user_id, self.hidden, account, is_staff)
     }
+}
+
+/// Whether an account may know of an order of this owner: staff always, the owner unless they deleted it.
+pub(crate) fn is_visible(owner: Uuid, hidden: bool, account: Uuid, is_staff: bool) -> bool {
+    is_staff || (owner == account && !hidden)
 }
 
 /// Where to send it: a text of at most 1,000 characters, or an object of at most 4 KiB; kept as compact JSON.

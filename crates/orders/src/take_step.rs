@@ -49,7 +49,7 @@ impl Taking {
             row.reason = self.details.reason.as_ref().map(|reason| reason.as_str().to_owned());
             row.details = to_json(&said)?;
             store::update_order(tx, &after, &row).await?;
-            if matches!(self.step, Step::Ship | Step::Deliver | Step::Return) {
+            if self.step.moves_goods() {
                 store::update_line_counters(tx, &after).await?;
             }
             let version = after.version;
