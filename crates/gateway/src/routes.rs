@@ -8,6 +8,7 @@ use std::time::Duration;
 use file::RoutesError;
 use http::uri::Authority;
 use http::{HeaderValue, Method};
+use kit::limit::Rate;
 
 use crate::Local;
 use crate::forward::Upstream;
@@ -32,6 +33,8 @@ struct RouteConfig {
     public: bool,
     /// How long the service may take.
     timeout: Duration,
+    /// How often one client may ask; the gateway's own rate where there is none.
+    rate_limit: Option<Rate>,
 }
 
 /// Where a service is: `http://host:port`.
@@ -75,6 +78,7 @@ fn built_in_route(path: &str, port: u16) -> Option<RouteConfig> {
         methods: vec![Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE],
         public: false,
         timeout: DEFAULT_TIMEOUT,
+        rate_limit: None,
     })
 }
 
@@ -94,6 +98,8 @@ pub(crate) struct Route<U> {
     pub(crate) allow: HeaderValue,
     pub(crate) public: bool,
     pub(crate) timeout: Duration,
+    /// How often one client may ask; the gateway's own rate where there is none.
+    pub(crate) rate_limit: Option<Rate>,
 }
 
 impl<U> Route<U> {
@@ -104,7 +110,14 @@ impl<U> Route<U> {
         }
         let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
         let allow = HeaderValue::try_from(names.join(", ")).unwrap_or(HeaderValue::from_static(""));
-        Self { upstream, methods, allow, public: config.public, timeout: config.timeout }
+        Self {
+            upstream,
+            methods,
+            allow,
+            public: config.public,
+            timeout: config.timeout,
+            rate_limit: config.rate_limit,
+        }
     }
 
     pub(crate) fn allows(&self, method: &Method) -> bool {

@@ -6,7 +6,7 @@
 //! Files in reading order: `problem` (the one HTTP error), `identity` (who calls), `token`, `body`, `fields`
 //! and `json` (reading a body), `query`, `page`, `etag`, `idempotency`, `answer` (what a handler answers),
 //! `service` and `openapi` (what surrounds the endpoints), `server` (how a port is served), `shared` (what every service holds); then the small
-//! ones: `client`, `clock`, `docs`, `money`, `request_id`, `search`, `secret`, `telemetry`, `text`.
+//! ones: `client`, `clock`, `docs`, `limit`, `money`, `request_id`, `search`, `secret`, `telemetry`, `text`.
 
 pub mod answer;
 pub mod body;
@@ -18,6 +18,7 @@ pub mod fields;
 pub mod idempotency;
 pub mod identity;
 pub mod json;
+pub mod limit;
 pub mod money;
 pub mod openapi;
 pub mod page;

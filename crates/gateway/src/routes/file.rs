@@ -80,6 +80,7 @@ fn read_entry(entry: &Entry, default_timeout: Duration) -> Result<RouteConfig, F
         methods: read_methods(&entry.methods)?,
         public: entry.public,
         timeout: entry.timeout.as_ref().map_or(Ok(default_timeout), read_timeout)?,
+        rate_limit: None,
     })
 }
 
