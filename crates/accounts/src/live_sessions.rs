@@ -142,7 +142,7 @@ impl LiveSessions {
         let mut last_id = None;
         loop {
             let asked = self.milliseconds();
-            match self.catch_up_soon(&mut last_id).await {
+            match self.catch_up_soon(&listener, &mut last_id).await {
                 Ok(()) => self.feed_seen.store(asked, Ordering::Relaxed),
                 Err(error) => warn!(cause = %error, "the session feed can't be read"),
             }
@@ -161,20 +161,20 @@ impl LiveSessions {
     }
 
     /// A poll that hangs, as on a server that comes back, gives way to the next.
-    async fn catch_up_soon(&self, last_id: &mut Option<i64>) -> Result<(), db::Error> {
+    async fn catch_up_soon(&self, feed: &Listener, last_id: &mut Option<i64>) -> Result<(), db::Error> {
         let late = |_| Err(db::Error::Unavailable("the feed's poll took too long".to_owned()));
-        tokio::time::timeout(POLL_TIMEOUT, self.catch_up(last_id)).await.unwrap_or_else(late)
+        tokio::time::timeout(POLL_TIMEOUT, self.catch_up(feed, last_id)).await.unwrap_or_else(late)
     }
 
-    async fn catch_up(&self, last_id: &mut Option<i64>) -> Result<(), db::Error> {
+    async fn catch_up(&self, feed: &Listener, last_id: &mut Option<i64>) -> Result<(), db::Error> {
         let Some(mut last) = *last_id else {
-            *last_id = Some(self.db.lookup((), |tx, ()| store::newest_feed_id(tx).boxed()).await?);
+            *last_id = Some(feed.lookup((), |tx, ()| store::newest_feed_id(tx).boxed()).await?);
             // What was learnt before the feed is followed may have been revoked unseen.
             self.forget_all();
             return Ok(());
         };
         loop {
-            let rows = self.db.lookup(last, |tx, last| store::feed_after(tx, *last).boxed()).await?;
+            let rows = feed.lookup(last, |tx, last| store::feed_after(tx, *last).boxed()).await?;
             if rows.is_empty() {
                 return Ok(());
             }

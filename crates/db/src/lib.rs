@@ -136,8 +136,8 @@ impl Db {
     /// Listens for the notifications of a channel; the caller looks in its table after each `changed`.
     pub async fn listen(&self, channel: &'static str) -> Result<Listener, Error> {
         Ok(match &*self.engine {
-            Engine::Sqlite(_) => Listener::polling(),
-            Engine::Postgres(postgres) => postgres.listen(channel),
+            Engine::Sqlite(_) => Listener::polling(self.clone()),
+            Engine::Postgres(postgres) => Listener::hearing(self.clone(), postgres.listen(channel)?),
         })
     }
 

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use ipnet::IpNet;
+use kit::client::ClientKey;
 use kit::identity::Sessions;
 use kit::service::Readiness;
 use kit::token::Tokens;
@@ -56,6 +57,8 @@ pub struct Surroundings {
     pub tokens: Arc<Tokens>,
     /// Knows which sessions live.
     pub sessions: Arc<dyn Sessions>,
+    /// Tells services in other processes who the client is.
+    pub client_key: ClientKey,
     /// Whether the process takes work.
     pub readiness: Readiness,
     /// `/openapi.json` and `/docs`, where they are on.

@@ -58,6 +58,18 @@ impl Default for Ports {
     }
 }
 
+impl Ports {
+    /// Where the service of this name listens; 0 if there is none.
+    pub fn of(&self, name: &str) -> u16 {
+        match name {
+            "auth" => self.auth,
+            "users" => self.users,
+            "orders" => self.orders,
+            _ => 0,
+        }
+    }
+}
+
 impl Routes {
     /// The routes that hold where no file is named: those of `routes.yaml`, on these ports.
     pub fn built_in(ports: Ports) -> Self {

@@ -1,17 +1,57 @@
-//! The client as it may be shown to the account's owner: its address and its device.
+//! The client as limits count it and as it may be shown to the account's owner: its address and its device.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use aide::OperationInput;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRef, FromRequestParts};
 use http::header::USER_AGENT;
 use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::server::client_address;
+use crate::secret::Secret;
+use crate::server::{ClientAddress, Peer};
+use crate::shared::Shared;
+use crate::token::{SigningKey, from_base64, to_base64};
 
 /// How much of a `User-Agent` is kept, in characters.
 const MAX_DEVICE: usize = 200;
+
+/// The client's address, as a gateway tells it.
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The gateway's signature under that address.
+pub const X_FORWARDED_SIGNATURE: HeaderName = HeaderName::from_static("x-forwarded-signature");
+
+/// As much of the code as is sent, in bytes.
+const SIGNATURE_LENGTH: usize = 16;
+
+/// What a gateway signs the client's address with, so that a service in another process can believe it whatever
+/// stands between the two, and nobody else can name an address.
+#[derive(Clone)]
+pub struct ClientKey(SigningKey);
+
+impl ClientKey {
+    /// The same in all processes that share the secret.
+    pub fn new(secret: &Secret) -> Self {
+        Self(SigningKey::derive(secret, "client address"))
+    }
+
+    /// The signature to send along with this `X-Forwarded-For`.
+    pub fn sign(&self, address: &HeaderValue) -> Option<HeaderValue> {
+        let code = self.0.sign(&[address.as_bytes()]);
+        HeaderValue::try_from(to_base64(code.get(..SIGNATURE_LENGTH)?)).ok()
+    }
+
+    /// The address that a gateway of ours signed.
+    fn address(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        let address = headers.get(X_FORWARDED_FOR)?;
+        let signature = from_base64(headers.get(X_FORWARDED_SIGNATURE)?.to_str().ok()?)?;
+        let is_ours = self.0.verify(&[address.as_bytes()], &signature);
+        address.to_str().ok().filter(|_| is_ours)?.parse().ok()
+    }
+}
 
 /// The client's address and device.
 #[derive(Clone, Debug)]
@@ -22,13 +62,24 @@ pub struct Client {
     pub device: Option<String>,
 }
 
-impl<S: Sync> FromRequestParts<S> for Client {
+/// The word of the gateway in this process, or of one that signs it, else the other end of the connection.
+fn address_of(parts: &Parts, key: &ClientKey) -> Option<IpAddr> {
+    let told = parts.extensions.get::<ClientAddress>().map(|client| client.0);
+    let peer = || parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_canonical());
+    told.or_else(|| key.address(&parts.headers)).or_else(peer)
+}
+
+impl<S> FromRequestParts<S> for Client
+where
+    S: Sync,
+    Arc<Shared>: FromRef<S>,
+{
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
         let device = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
         Ok(Self {
-            address: client_address(&parts.extensions),
+            address: address_of(parts, &Arc::<Shared>::from_ref(state).client_key),
             device: device.map(|text| {
                 text.chars().filter(|character| !character.is_control()).take(MAX_DEVICE).collect()
             }),
@@ -37,3 +88,29 @@ impl<S: Sync> FromRequestParts<S> for Client {
 }
 
 impl OperationInput for Client {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(address: &str, signature: Option<HeaderValue>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(X_FORWARDED_FOR, HeaderValue::from_str(address).unwrap());
+        headers.extend(signature.map(|signature| (X_FORWARDED_SIGNATURE, signature)));
+        headers
+    }
+
+    #[test]
+    fn only_a_signed_address_is_believed() {
+        let key = |secret| ClientKey::new(&Secret::new(secret));
+        let sign = |secret, address: &str| key(secret).sign(&HeaderValue::from_str(address).unwrap());
+        let believed = |headers| key("ours").address(&headers).map(|address| address.to_string());
+        assert_eq!(believed(headers("192.0.2.1", sign("ours", "192.0.2.1"))).unwrap(), "192.0.2.1");
+        assert_eq!(believed(headers("2001:db8::1", sign("ours", "2001:db8::1"))).unwrap(), "2001:db8::1");
+        assert_eq!(believed(headers("192.0.2.2", sign("ours", "192.0.2.1"))), None);
+        assert_eq!(believed(headers("192.0.2.1", sign("other", "192.0.2.1"))), None);
+        assert_eq!(believed(headers("192.0.2.1", None)), None);
+        assert_eq!(believed(headers("192.0.2.1", Some(HeaderValue::from_static("AAAA")))), None);
+        assert_eq!(believed(HeaderMap::new()), None);
+    }
+}

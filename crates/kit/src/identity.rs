@@ -76,6 +76,15 @@ pub enum Check<'a> {
     Ask(BoxFuture<'a, Result<(), Problem>>),
 }
 
+/// Lets every session pass: for a gateway without a database, behind which each service checks the token again.
+pub struct UncheckedSessions;
+
+impl Sessions for UncheckedSessions {
+    fn check<'a>(&'a self, _: &'a Claims) -> Check<'a> {
+        Check::Known(Ok(()))
+    }
+}
+
 /// Checks the bearer token of a request (RFC 6750) in full.
 pub async fn authenticate(
     tokens: &Tokens,

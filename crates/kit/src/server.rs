@@ -20,7 +20,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
-use http::{Extensions, HeaderValue, Request, Response, Uri};
+use http::{HeaderValue, Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -75,12 +75,6 @@ pub struct Peer(pub SocketAddr);
 /// The client's own address, where a gateway of the same process has worked it out; an extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
-
-/// From which address a request comes, for limits and records: a gateway's word, else the connection's.
-pub fn client_address(extensions: &Extensions) -> Option<IpAddr> {
-    let told = extensions.get::<ClientAddress>().map(|client| client.0);
-    told.or_else(|| extensions.get::<Peer>().map(|peer| peer.0.ip().to_canonical()))
-}
 
 /// Takes a port; fails where another process has it.
 pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {

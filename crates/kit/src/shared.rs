@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use db::Db;
 
+use crate::client::ClientKey;
 use crate::clock::Clock;
 use crate::identity::Sessions;
 use crate::money::Currency;
@@ -22,6 +23,8 @@ pub struct Shared {
     pub sessions: Arc<dyn Sessions>,
     /// Binds a cursor to its list.
     pub cursor_key: SigningKey,
+    /// Believes what a gateway in another process says of the client.
+    pub client_key: ClientKey,
     /// Tells one request from another without keeping its body.
     pub fingerprint_key: SigningKey,
     /// The currency of an amount that names none.
@@ -43,6 +46,7 @@ impl Shared {
             clock,
             sessions,
             cursor_key: SigningKey::derive(secret, "cursor"),
+            client_key: ClientKey::new(secret),
             fingerprint_key: SigningKey::derive(secret, "fingerprint"),
             currency,
         }

@@ -4,46 +4,82 @@ use std::io::{self, Write as _};
 
 use accounts::store;
 use anyhow::Result;
-use db::Db;
+use db::{DatabaseUrl, Db};
 use futures_util::FutureExt as _;
-use tokio::net::TcpListener;
 
-use crate::serve::address_of;
+use crate::part::Part;
+use crate::serve::{Listeners, address_of};
 use crate::settings::{Environment, Settings};
 
 /// Says where everything is and how to log in, on standard output.
-pub(crate) async fn print(settings: &Settings, listeners: &[TcpListener], db: &Db) -> Result<()> {
-    let any_account: Result<bool, db::Error> = db.lookup((), |tx, ()| store::any_account(tx).boxed()).await;
-    let text = text(settings, listeners, &db.describe(), any_account?)?;
+pub(crate) async fn print(settings: &Settings, listeners: &Listeners, db: Option<&Db>) -> Result<()> {
+    let text = text(settings, &places(listeners)?, db).await?;
     // With nobody to read it, it need not be read.
     let mut stdout = io::stdout();
     drop(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
     Ok(())
 }
 
-fn text(settings: &Settings, listeners: &[TcpListener], database: &str, any_account: bool) -> Result<String> {
-    let addresses: Vec<String> = listeners
-        .iter()
-        .map(|listener| Ok(address_of(listener)?.to_string().replace("127.0.0.1", "localhost")))
-        .collect::<Result<_>>()?;
-    let [gateway, auth, users, orders] = addresses.as_slice() else { return Ok(String::new()) };
-    let mut text = format!(
-        "Storehouse {} on http://{gateway}\n  services  auth {auth}, users {users}, orders {orders}\n  data      {database}\n",
-        env!("CARGO_PKG_VERSION")
-    );
-    if settings.docs {
-        text += &format!("  docs      http://{gateway}/docs\n");
+/// A part and its address, as a person writes it.
+type Place = (Part, String);
+
+fn places(listeners: &Listeners) -> Result<Vec<Place>> {
+    let place = |(part, listener): &(Part, _)| {
+        Ok((*part, address_of(listener)?.to_string().replace("127.0.0.1", "localhost")))
+    };
+    listeners.iter().map(place).collect()
+}
+
+async fn text(settings: &Settings, places: &[Place], db: Option<&Db>) -> Result<String> {
+    let mut text = format!("Storehouse {}", env!("CARGO_PKG_VERSION"));
+    let gateway = address(places, Part::Gateway);
+    match gateway {
+        Some(gateway) => text += &format!(" on http://{gateway}\n"),
+        None => text += ", without a gateway\n",
     }
-    if !any_account {
-        text += &first_account(settings.environment, gateway);
+    let services: Vec<String> = places
+        .iter()
+        .filter(|(part, _)| *part != Part::Gateway)
+        .map(|(part, address)| format!("{} {address}", part.name()))
+        .collect();
+    if !services.is_empty() {
+        text += &format!("  services  {}\n", services.join(", "));
+    }
+    let Some(db) = db else {
+        return Ok(text + "  sessions  checked by the services; with DATABASE_URL set, here too\n");
+    };
+    text += &format!("  data      {}\n", db.describe());
+    text += &own_file(settings, places);
+    let front = gateway.or(places.first().map(|(_, address)| address.as_str()));
+    if let Some(front) = front.filter(|_| settings.docs) {
+        text += &format!("  docs      http://{front}/docs\n");
+    }
+    if let Some(front) = front.filter(|_| address(places, Part::Auth).is_some())
+        && !db.lookup((), |tx, ()| store::any_account(tx).boxed()).await?
+    {
+        text += &first_account(settings.environment, front);
     }
     Ok(text)
 }
 
-fn first_account(environment: Environment, gateway: &str) -> String {
+fn address(places: &[Place], part: Part) -> Option<&str> {
+    places.iter().find(|(other, _)| *other == part).map(|(_, address)| address.as_str())
+}
+
+/// The original system's containers gave each service a file, named after it.
+fn own_file(settings: &Settings, places: &[Place]) -> String {
+    let is_own = match (places, &settings.database_url) {
+        ([(part, _)], DatabaseUrl::Sqlite(path)) => path.file_stem().is_some_and(|name| name == part.name()),
+        _ => false,
+    };
+    let note = "  note      a file of one service's own: registering and /users/me need one database shared by all\n";
+    if is_own { note.to_owned() } else { String::new() }
+}
+
+fn first_account(environment: Environment, front: &str) -> String {
     match environment {
         Environment::Development => format!(
-            "  begin     register the first account, which becomes the admin:\n            curl -X POST http://{gateway}/auth/register -H 'Content-Type: application/json' \\\n              -d '{{\"email\": \"you@example.com\", \"password\": \"password123\", \"username\": \"you\"}}'\n"
+            "  begin     register the first account, which becomes the admin:\n            curl -X POST http://{front}/auth/register -H 'Content-Type: application/json' \\\n              -d '{{\"email\": \"you@example.com\", \"password\": \"password123\", \"username\": \"you\"}}'\n"
         ),
         Environment::Production => "  begin     storehouse admin create you@example.com\n".to_owned(),
     }

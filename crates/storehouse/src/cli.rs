@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::part::Part;
+
 /// Inventory and order backend: gateway, auth, users and orders in one program.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
@@ -27,12 +29,20 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.";
 /// What to do; without a command, serve.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the gateway and all services until SIGTERM or Ctrl-C
-    #[command(after_help = "Examples:
+    /// Run the gateway and all services, or those named, until SIGTERM or Ctrl-C
+    #[command(after_help = "Parts that run apart share one database, the secret JWT_SECRET and the ports of the others.
+
+Examples:
   storehouse serve
+  storehouse serve gateway
+  storehouse serve auth users orders
   PORT=9000 LOG_LEVEL=debug storehouse serve
   ENVIRONMENT=production JWT_SECRET=$(openssl rand -hex 32) storehouse serve")]
-    Serve,
+    Serve {
+        /// What this process runs [default: all]
+        #[arg(value_enum, value_name = "PART")]
+        parts: Vec<Part>,
+    },
 
     /// Show the settings in effect, as a settings file with secrets left out
     #[command(after_help = "Examples:
@@ -122,5 +132,6 @@ mod tests {
         let cli = Cli::parse_from(["storehouse", "config", "--config", "a.toml"]);
         assert_eq!(cli.config, Some("a.toml".into()));
         assert!(Cli::try_parse_from(["storehouse", "srve"]).is_err());
+        assert!(Cli::try_parse_from(["storehouse", "serve", "inventory"]).is_err());
     }
 }

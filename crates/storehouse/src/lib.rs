@@ -4,7 +4,7 @@
 //! It is not a place for behaviour: what a request does stands in the gateway and the services. Its tables are all of
 //! them: `migrations` lists every migration in order.
 //!
-//! Files in reading order: `cli`, `settings`, `migrations`, `system`, then a command each: `serve` (with `banner`),
+//! Files in reading order: `cli`, `part`, `settings`, `migrations`, `system`, then a command each: `serve` (with `banner`),
 //! `migrate`, `openapi`, `admin`, `health`.
 
 mod admin;
@@ -14,6 +14,7 @@ mod health;
 mod migrate;
 pub mod migrations;
 mod openapi;
+pub mod part;
 mod serve;
 mod settings;
 pub mod system;
@@ -24,6 +25,7 @@ use anyhow::Result;
 use clap::Parser as _;
 
 use cli::{AdminCommand, Cli, Command};
+use part::Part;
 use settings::Settings;
 
 /// Does what the command line asks for.
@@ -32,9 +34,13 @@ use settings::Settings;
 /// With a sentence for the person at the terminal.
 pub fn run() -> Result<()> {
     let cli = Cli::parse();
-    let load = || Settings::load(cli.config.as_deref(), None);
-    match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(&load()?),
+    let load_for = |parts: &[Part]| Settings::load(cli.config.as_deref(), parts);
+    let load = || load_for(&Part::ALL);
+    match cli.command.unwrap_or(Command::Serve { parts: Vec::new() }) {
+        Command::Serve { parts } => {
+            let parts = part::in_order(&parts);
+            serve::run(&load_for(&parts)?, &parts)
+        }
         Command::Config => show_config(&load()?),
         Command::Migrate => print(&migrate::run(&load()?)?),
         Command::Openapi => print(&openapi::document()?),

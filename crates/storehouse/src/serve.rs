@@ -1,4 +1,5 @@
-//! `storehouse serve`: opens the database, puts the system together, serves each part on its port, and ends it in order.
+//! `storehouse serve`: takes the ports, opens the database, puts the parts together, serves each on its port, and ends
+//! it in order.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -6,9 +7,9 @@ use std::pin::pin;
 use std::time::Duration;
 
 use accounts::FirstAdmin;
-use anyhow::{Context as _, Result};
-use axum::Router;
+use anyhow::{Context as _, Result, ensure};
 use db::Db;
+use futures_util::future::pending;
 use gateway::{Cors, Ports, Routes};
 use kit::clock::Clock;
 use kit::secret::Secret;
@@ -21,42 +22,56 @@ use tracing::info;
 
 use crate::banner;
 use crate::migrations::MIGRATIONS;
-use crate::settings::{Environment, Service, Settings};
+use crate::part::Part;
+use crate::settings::{Environment, Settings};
 use crate::system::{Options, System};
 
-/// The services of this process behind the gateway, in the order of [`System::services`].
-const SERVICES: [Service; 3] = [Service::Auth, Service::Users, Service::Orders];
+/// A part of this process with the port that it was given.
+pub(crate) type Listeners = Vec<(Part, TcpListener)>;
 
 /// Between failing readiness and refusing connections, so that a balancer that asks has time to look elsewhere.
 const NOTICE: Duration = Duration::from_millis(200);
 
-/// Runs until SIGTERM or SIGINT.
-pub(crate) fn run(settings: &Settings) -> Result<()> {
+/// Runs these parts until SIGTERM or SIGINT.
+pub(crate) fn run(settings: &Settings, parts: &[Part]) -> Result<()> {
     let _logs = kit::telemetry::init(settings.logs.levels.clone(), settings.logs.format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(serve(settings));
+    let outcome = runtime.block_on(serve(settings, parts));
     // What still runs was given its time already.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-async fn serve(settings: &Settings) -> Result<()> {
+async fn serve(settings: &Settings, parts: &[Part]) -> Result<()> {
     let secret = settings.signing_secret()?;
     // The ports come first: a second start must fail before it touches the database.
-    let listeners = bind(settings).await?;
-    let db = Db::open(&settings.database_url).await.context("can't open the database")?;
-    db.migrate(MIGRATIONS).await.context("can't bring the database to this version")?;
-    let options = options(settings, secret, service_ports(&listeners)?)?;
+    let listeners = bind(settings, parts).await?;
+    let options = options(settings, parts, secret, ports(settings, &listeners)?)?;
+    let db = if needs_database(settings, parts) { Some(open(settings).await?) } else { None };
     let system = System::new(db.clone(), Clock::default(), options);
-    banner::print(settings, &listeners, &db).await?;
-    let outcome = serve_until_stopped(&system, listeners, &db).await;
-    db.close().await;
+    banner::print(settings, &listeners, db.as_ref()).await?;
+    let outcome = serve_until_stopped(&system, listeners, db.as_ref()).await;
+    if let Some(db) = db {
+        db.close().await;
+    }
     outcome
 }
 
-fn options(settings: &Settings, secret: Secret, ports: [u16; 3]) -> Result<Options> {
+/// A gateway alone can leave sessions to the services; with a database of its own it checks them too.
+fn needs_database(settings: &Settings, parts: &[Part]) -> bool {
+    settings.database_is_chosen || parts != [Part::Gateway]
+}
+
+async fn open(settings: &Settings) -> Result<Db> {
+    let db = Db::open(&settings.database_url).await.context("can't open the database")?;
+    db.migrate(MIGRATIONS).await.context("can't bring the database to this version")?;
+    Ok(db)
+}
+
+fn options(settings: &Settings, parts: &[Part], secret: Secret, ports: Ports) -> Result<Options> {
     let is_development = settings.environment == Environment::Development;
     Ok(Options {
+        parts: parts.to_vec(),
         secret,
         password_hash: settings.passwords.hash,
         password_denylist: settings.passwords.denylist,
@@ -64,7 +79,7 @@ fn options(settings: &Settings, secret: Secret, ports: [u16; 3]) -> Result<Optio
         currency: settings.orders.currency,
         max_pending_orders: settings.orders.max_pending,
         docs: settings.docs,
-        routes: routes(settings, ports)?,
+        routes: routes(settings, parts, ports)?,
         cors: cors(settings),
         trusted_proxies: settings.gateway.trusted_proxies.clone(),
         ports,
@@ -82,54 +97,60 @@ fn cors(settings: &Settings) -> Cors {
     Cors { localhost: !any_port.is_empty(), origins }
 }
 
-/// The ports that the services really have: a setting of 0 took any free one.
-fn service_ports(listeners: &[TcpListener]) -> Result<[u16; 3]> {
-    let mut ports = [0; 3];
-    for (port, listener) in ports.iter_mut().zip(listeners.iter().skip(1)) {
-        *port = address_of(listener)?.port();
-    }
-    Ok(ports)
+/// The services' ports: what this process was given, where a setting of 0 took any free one, and else the settings'.
+fn ports(settings: &Settings, listeners: &Listeners) -> Result<Ports> {
+    let port = |part| match listeners.iter().find(|(own, _)| *own == part) {
+        Some((_, listener)) => Ok(address_of(listener)?.port()),
+        None => Ok::<_, anyhow::Error>(settings.listen.address(part).port()),
+    };
+    Ok(Ports { auth: port(Part::Auth)?, users: port(Part::Users)?, orders: port(Part::Orders)? })
 }
 
-fn routes(settings: &Settings, [auth, users, orders]: [u16; 3]) -> Result<Routes> {
+fn routes(settings: &Settings, parts: &[Part], ports: Ports) -> Result<Routes> {
     let Some(file) = &settings.gateway.routes_file else {
-        return Ok(Routes::built_in(Ports { auth, users, orders }));
+        return built_in_routes(parts, ports);
     };
     let text =
         fs::read_to_string(file).with_context(|| format!("can't read the routes file {}", file.display()))?;
     Ok(Routes::parse(&text, &file.display().to_string())?)
 }
 
-/// The gateway's listener, then the services'.
-async fn bind(settings: &Settings) -> Result<Vec<TcpListener>> {
+fn built_in_routes(parts: &[Part], ports: Ports) -> Result<Routes> {
+    for part in Part::ALL.into_iter().skip(1).filter(|_| parts.contains(&Part::Gateway)) {
+        let name = part.port_setting();
+        ensure!(ports.of(part.name()) != 0, "{name} is 0: the gateway must know where the {} is", part.title());
+    }
+    Ok(Routes::built_in(ports))
+}
+
+async fn bind(settings: &Settings, parts: &[Part]) -> Result<Listeners> {
     let mut listeners = Vec::new();
-    for service in [Service::Gateway].into_iter().chain(SERVICES) {
-        let address = settings.listen.address(service);
-        let listener = server::bind(address).await;
-        listeners.push(listener.with_context(|| {
+    for &part in parts {
+        let listener = server::bind(settings.listen.address(part)).await.with_context(|| {
             format!(
                 "the {} can't start: is Storehouse running already? {} sets another port",
-                service.name(),
-                service.port_setting()
+                part.title(),
+                part.port_setting()
             )
-        })?);
+        })?;
+        listeners.push((part, listener));
     }
     Ok(listeners)
 }
 
-async fn serve_until_stopped(system: &System, listeners: Vec<TcpListener>, db: &Db) -> Result<()> {
+async fn serve_until_stopped(system: &System, listeners: Listeners, db: Option<&Db>) -> Result<()> {
     let (stop, stopping) = watch::channel(false);
-    let routers = [&system.gateway].into_iter().chain(system.services.iter().map(|service| &service.router));
     let mut servers = JoinSet::new();
-    for (listener, router) in listeners.into_iter().zip(routers) {
-        servers.spawn(server::serve(listener, Router::clone(router), Limits::default(), stopping.clone()));
+    for (part, listener) in listeners {
+        let router = system.router(part).with_context(|| format!("the {} was not made", part.title()))?;
+        servers.spawn(server::serve(listener, router, Limits::default(), stopping.clone()));
     }
     let mut work = pin!(system.work());
     system.readiness.set_ready();
     info!("ready");
     let reason = tokio::select! {
         reason = stopped() => reason,
-        failure = db.failed() => Err(anyhow::anyhow!("the database can't be written any more: {failure}")),
+        failure = failure_of(db) => Err(anyhow::anyhow!("the database can't be written any more: {failure}")),
         () = &mut work => Ok("the end of its work"),
     };
     system.readiness.set_stopping();
@@ -149,6 +170,14 @@ async fn serve_until_stopped(system: &System, listeners: Vec<TcpListener>, db: &
     }
     info!("stopped");
     reason.map(drop)
+}
+
+/// Resolves when the database's writer has given up for good.
+async fn failure_of(db: Option<&Db>) -> String {
+    match db {
+        Some(db) => db.failed().await,
+        None => pending().await,
+    }
 }
 
 /// Waits for SIGTERM or SIGINT.

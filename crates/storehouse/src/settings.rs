@@ -20,7 +20,9 @@ use kit::money::Currency;
 use kit::secret::Secret;
 use kit::telemetry::{Format, Levels};
 
-use values::Values;
+use values::{Origin, Values};
+
+use crate::part::Part;
 
 /// Everything that can be set, checked.
 pub(crate) struct Settings {
@@ -28,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) listen: Listen,
     pub(crate) data_dir: PathBuf,
     pub(crate) database_url: DatabaseUrl,
+    /// Whether somebody chose that database, so that even a gateway alone is to use it.
+    pub(crate) database_is_chosen: bool,
     pub(crate) passwords: Passwords,
     pub(crate) gateway: Gateway,
     pub(crate) orders: Orders,
@@ -43,16 +47,6 @@ pub(crate) struct Settings {
 pub(crate) enum Environment {
     Development,
     Production,
-}
-
-/// What listens on a port of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Service {
-    Gateway,
-    Auth,
-    Users,
-    Orders,
-    Inventory,
 }
 
 /// Where each service listens.
@@ -97,14 +91,14 @@ pub(crate) struct Logs {
 }
 
 impl Settings {
-    /// Reads the file and the environment. `alone` is the one service that this process runs, if it doesn't run them all.
-    pub(crate) fn load(config: Option<&Path>, alone: Option<Service>) -> Result<Self> {
-        Self::read(config, alone, |name| std::env::var_os(name))
+    /// Reads the file and the environment, for a process that runs these parts.
+    pub(crate) fn load(config: Option<&Path>, parts: &[Part]) -> Result<Self> {
+        Self::read(config, parts, |name| std::env::var_os(name))
     }
 
     fn read(
         config: Option<&Path>,
-        alone: Option<Service>,
+        parts: &[Part],
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self> {
         let values = Values::gather(config, environment)?;
@@ -113,9 +107,10 @@ impl Settings {
         values.read("PENDING_EXPIRY", parse::duration)?;
         let settings = Self {
             environment: values.read("ENVIRONMENT", parse::environment)?,
-            listen: Listen::read(&values, alone)?,
+            listen: Listen::read(&values, parts)?,
             data_dir: values.get("DATA_DIR")?.text.clone().into(),
             database_url: values.read("DATABASE_URL", |text| parse::database_url(text)?.parse().ok())?,
+            database_is_chosen: values.get("DATABASE_URL")?.origin != Origin::Default,
             passwords: Passwords {
                 hash: values.read("PASSWORD_HASH", parse::password_hash)?,
                 denylist: values.read("PASSWORD_DENYLIST", parse::switch)?,
@@ -176,48 +171,50 @@ impl Gateway {
 }
 
 impl Listen {
-    fn read(values: &Values, alone: Option<Service>) -> Result<Self> {
+    /// `HOST` and `PORT` are meant for the gateway, and where there is none for the services themselves.
+    fn read(values: &Values, parts: &[Part]) -> Result<Self> {
         let host = values.read("HOST", parse::address)?;
         let service_host = values.read("SERVICE_HOST", parse::address)?;
         let shared = (values.read_optional("PORT", parse::port)?, &values.get("PORT")?.origin);
-        // The service that `HOST` and `PORT` are meant for.
-        let front = alone.unwrap_or(Service::Gateway);
-        let address = |service: Service| -> Result<SocketAddr> {
-            let name = service.port_setting();
+        let is_front = |part| match parts {
+            parts if parts.contains(&Part::Gateway) => part == Part::Gateway,
+            parts => parts.contains(&part),
+        };
+        let takes_port = |part| is_front(part) && (part == Part::Gateway || parts.len() == 1);
+        let address = |part: Part| -> Result<SocketAddr> {
+            let name = part.port_setting();
             let own = (values.read(name, parse::port)?, &values.get(name)?.origin);
             Ok(match shared {
-                (Some(port), origin) if service == front && origin > own.1 => SocketAddr::new(host, port),
-                _ => SocketAddr::new(if service == front { host } else { service_host }, own.0),
+                (Some(port), origin) if takes_port(part) && origin > own.1 => SocketAddr::new(host, port),
+                _ => SocketAddr::new(if is_front(part) { host } else { service_host }, own.0),
             })
         };
         let listen = Self {
-            gateway: address(Service::Gateway)?,
-            auth: address(Service::Auth)?,
-            users: address(Service::Users)?,
-            orders: address(Service::Orders)?,
-            inventory: address(Service::Inventory)?,
+            gateway: address(Part::Gateway)?,
+            auth: address(Part::Auth)?,
+            users: address(Part::Users)?,
+            orders: address(Part::Orders)?,
+            inventory: address(Part::Inventory)?,
         };
-        if alone.is_none() {
-            listen.check_ports()?;
-        }
+        listen.check_ports(parts)?;
         Ok(listen)
     }
 
-    /// Where one service listens.
-    pub(crate) fn address(&self, service: Service) -> SocketAddr {
-        match service {
-            Service::Gateway => self.gateway,
-            Service::Auth => self.auth,
-            Service::Users => self.users,
-            Service::Orders => self.orders,
-            Service::Inventory => self.inventory,
+    /// Where one part listens.
+    pub(crate) fn address(&self, part: Part) -> SocketAddr {
+        match part {
+            Part::Gateway => self.gateway,
+            Part::Auth => self.auth,
+            Part::Users => self.users,
+            Part::Orders => self.orders,
+            Part::Inventory => self.inventory,
         }
     }
 
-    /// Two services of one process can't share a port; 0 stands for any free one.
-    fn check_ports(&self) -> Result<()> {
-        for (at, one) in Service::ALL.into_iter().enumerate() {
-            for other in Service::ALL.into_iter().skip(at + 1) {
+    /// Two parts of one process can't share a port; 0 stands for any free one.
+    fn check_ports(&self, parts: &[Part]) -> Result<()> {
+        for (at, &one) in parts.iter().enumerate() {
+            for &other in &parts[at + 1..] {
                 let port = self.address(one).port();
                 ensure!(
                     port == 0 || port != self.address(other).port(),
@@ -228,32 +225,6 @@ impl Listen {
             }
         }
         Ok(())
-    }
-}
-
-impl Service {
-    const ALL: [Self; 5] = [Self::Gateway, Self::Auth, Self::Users, Self::Orders, Self::Inventory];
-
-    /// Its name, for people.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Gateway => "gateway",
-            Self::Auth => "auth service",
-            Self::Users => "users service",
-            Self::Orders => "orders service",
-            Self::Inventory => "inventory service",
-        }
-    }
-
-    /// The setting of its port.
-    pub(crate) fn port_setting(self) -> &'static str {
-        match self {
-            Self::Gateway => "GATEWAY_PORT",
-            Self::Auth => "AUTH_PORT",
-            Self::Users => "USERS_PORT",
-            Self::Orders => "ORDERS_PORT",
-            Self::Inventory => "INVENTORY_PORT",
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The whole system in one process, put together: the only place that knows every crate. It opens no port.
+//! What a process runs of the system, put together: the only place that knows every crate. It opens no port.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,13 @@ use aide::openapi::OpenApi;
 use auth::Auth;
 use axum::Router;
 use db::Db;
-use gateway::{Cors, GatewayConfig, Local, Routes};
+use futures_util::future::pending;
+use gateway::{Cors, GatewayConfig, Local, Ports, Routes};
 use ipnet::IpNet;
+use kit::client::ClientKey;
 use kit::clock::Clock;
 use kit::idempotency;
+use kit::identity::UncheckedSessions;
 use kit::money::Currency;
 use kit::secret::Secret;
 use kit::service::{Readiness, Service, Surroundings};
@@ -21,12 +24,16 @@ use orders::Orders;
 use tracing::warn;
 use users::Users;
 
+use crate::part::Part;
+
 /// How often what is past its time is removed, and how much of it in one write.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10 * 60);
 const SWEEP_LIMIT: i64 = 1000;
 
 /// What the system is told.
 pub struct Options {
+    /// What this process runs.
+    pub parts: Vec<Part>,
     /// Signs tokens; every other key is derived from it.
     pub secret: Secret,
     /// What new passwords are hashed with.
@@ -47,105 +54,122 @@ pub struct Options {
     pub cors: Cors,
     /// Proxies whose word on the client's address is believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// The ports of auth, users and orders, by which the gateway knows them for its own.
-    pub ports: [u16; 3],
+    /// Where the services listen, by which the gateway knows those of its own process.
+    pub ports: Ports,
 }
 
-/// The system, ready to be served.
+/// What this process runs of the system, ready to be served.
 pub struct System {
-    /// The gateway, in front of all.
-    pub gateway: Router,
-    /// Auth, users and orders.
-    pub services: Vec<Service>,
+    gateway: Option<Router>,
+    services: Vec<Service>,
     /// Whether the process takes work.
     pub readiness: Readiness,
-    /// The sessions that are known to live.
-    pub live: Arc<LiveSessions>,
-    db: Db,
+    data: Option<Data>,
     clock: Clock,
 }
 
+/// What a process with a database keeps of it.
+struct Data {
+    db: Db,
+    live: Arc<LiveSessions>,
+}
+
 impl System {
-    /// Puts the system together on a database that has its tables.
-    pub fn new(db: Db, clock: Clock, options: Options) -> Self {
-        let live = LiveSessions::new(db.clone(), clock.clone());
-        let shared = Shared::new(db.clone(), clock.clone(), &options.secret, live.clone(), options.currency);
+    /// Puts the parts together on a database that has its tables. Without one there is at most a gateway, which
+    /// leaves it to the services whether a session still lives.
+    pub fn new(db: Option<Db>, clock: Clock, options: Options) -> Self {
+        let data = db.map(|db| Data { live: LiveSessions::new(db.clone(), clock.clone()), db });
         let readiness = Readiness::default();
-        let surroundings = Surroundings { db: db.clone(), readiness: readiness.clone(), docs: options.docs };
-        let tokens = shared.tokens.clone();
-        let services = services(Arc::new(shared), &live, &options, &surroundings);
-        let gateway = gateway_router(&services, &live, &readiness, options, tokens);
-        Self { gateway, services, readiness, live, db, clock }
+        let services = data.as_ref().map(|data| services(data, &clock, &options, &readiness));
+        let mut system = Self { gateway: None, services: services.unwrap_or_default(), readiness, data, clock };
+        if options.parts.contains(&Part::Gateway) {
+            system.gateway = Some(system.make_gateway(options));
+        }
+        system
+    }
+
+    /// What answers for a part of this process.
+    pub fn router(&self, part: Part) -> Option<Router> {
+        let service = self.services.iter().find(|service| service.name == part.name());
+        if part == Part::Gateway { self.gateway.clone() } else { service.map(|service| service.router.clone()) }
+    }
+
+    fn make_gateway(&self, options: Options) -> Router {
+        let local = |service: &Service| Local {
+            port: options.ports.of(service.name),
+            router: service.router.clone(),
+        };
+        let locals: Vec<Local> = self.services.iter().map(local).collect();
+        let config = GatewayConfig {
+            routes: options.routes,
+            trusted_proxies: options.trusted_proxies,
+            cors: options.cors,
+            limits: gateway::Limits::default(),
+        };
+        let surroundings = gateway::Surroundings {
+            tokens: Arc::new(Tokens::new(&options.secret, self.clock.clone())),
+            sessions: match &self.data {
+                Some(data) => data.live.clone(),
+                None => Arc::new(UncheckedSessions),
+            },
+            client_key: ClientKey::new(&options.secret),
+            readiness: self.readiness.clone(),
+            docs: options.docs.then(|| kit::service::docs_router(&document())),
+        };
+        gateway::gateway(config, &locals, surroundings)
     }
 
     /// Does the work that nobody asks for, until it is dropped: follows the session feed, sweeps what is past its time.
     pub async fn work(&self) {
-        tokio::join!(self.live.clone().follow_feed(), self.sweep());
+        match &self.data {
+            Some(data) => drop(tokio::join!(data.live.clone().follow_feed(), self.sweep(data))),
+            None => pending().await,
+        }
     }
 
-    async fn sweep(&self) {
+    async fn sweep(&self, data: &Data) {
         let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
         loop {
             ticks.tick().await;
-            if let Err(error) = self.sweep_all().await {
+            if let Err(error) = self.sweep_all(data).await {
                 warn!(cause = %error, "what is past its time can't be removed");
             }
         }
     }
 
     /// In small writes, so that nobody waits long for one.
-    async fn sweep_all(&self) -> Result<(), db::Error> {
-        while self.live.sweep(SWEEP_LIMIT).await? == SWEEP_LIMIT.unsigned_abs() {}
-        while idempotency::sweep(&self.db, self.clock.now(), SWEEP_LIMIT).await? == SWEEP_LIMIT.unsigned_abs()
-        {
-        }
+    async fn sweep_all(&self, data: &Data) -> Result<(), db::Error> {
+        while data.live.sweep(SWEEP_LIMIT).await? == SWEEP_LIMIT.unsigned_abs() {}
+        while idempotency::sweep(&data.db, self.clock.now(), SWEEP_LIMIT).await?
+            == SWEEP_LIMIT.unsigned_abs()
+        {}
         Ok(())
     }
 }
 
-fn services(
-    shared: Arc<Shared>,
-    live: &Arc<LiveSessions>,
-    options: &Options,
-    surroundings: &Surroundings,
-) -> Vec<Service> {
+fn services(data: &Data, clock: &Clock, options: &Options, readiness: &Readiness) -> Vec<Service> {
+    let (db, live) = (data.db.clone(), data.live.clone());
+    let shared = Shared::new(db.clone(), clock.clone(), &options.secret, live.clone(), options.currency);
+    let shared = Arc::new(shared);
+    let surroundings = Surroundings { db, readiness: readiness.clone(), docs: options.docs };
     let passwords = Passwords::new(options.password_hash, options.password_denylist);
-    let accounts = Accounts::new(&options.secret, passwords, live.clone());
-    let auth = Auth { shared: shared.clone(), accounts: accounts.clone(), first_admin: options.first_admin };
-    let users = Users { shared: shared.clone(), accounts };
-    let orders = Orders { shared, max_pending: options.max_pending_orders };
-    vec![
-        auth::service(auth, surroundings),
-        users::service(users, surroundings),
-        orders::service(orders, surroundings),
-    ]
-}
-
-fn gateway_router(
-    services: &[Service],
-    live: &Arc<LiveSessions>,
-    readiness: &Readiness,
-    options: Options,
-    tokens: Arc<Tokens>,
-) -> Router {
-    let locals: Vec<Local> = services
-        .iter()
-        .zip(options.ports)
-        .map(|(service, port)| Local { port, router: service.router.clone() })
-        .collect();
-    let config = GatewayConfig {
-        routes: options.routes,
-        trusted_proxies: options.trusted_proxies,
-        cors: options.cors,
-        limits: gateway::Limits::default(),
+    let accounts = Accounts::new(&options.secret, passwords, live);
+    let service = |part: &Part| match part {
+        Part::Auth => {
+            let (shared, accounts) = (shared.clone(), accounts.clone());
+            Some(auth::service(Auth { shared, accounts, first_admin: options.first_admin }, &surroundings))
+        }
+        Part::Users => {
+            let (shared, accounts) = (shared.clone(), accounts.clone());
+            Some(users::service(Users { shared, accounts }, &surroundings))
+        }
+        Part::Orders => {
+            let orders = Orders { shared: shared.clone(), max_pending: options.max_pending_orders };
+            Some(orders::service(orders, &surroundings))
+        }
+        Part::Gateway | Part::Inventory => None,
     };
-    let surroundings = gateway::Surroundings {
-        tokens,
-        sessions: live.clone(),
-        readiness: readiness.clone(),
-        docs: options.docs.then(|| kit::service::docs_router(&document())),
-    };
-    gateway::gateway(config, &locals, surroundings)
+    options.parts.iter().filter_map(service).collect()
 }
 
 /// The whole system's OpenAPI document.

@@ -14,10 +14,10 @@ use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 use super::failure::{failure, text};
 use crate::Error;
 
-const CONNECTIONS: usize = 16;
+pub(super) const CONNECTIONS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
 const LIMITS: &str =
-    "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s";
+    "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s";
 
 /// The caller's address with what makes a dead server noticed.
 pub(super) fn watchful(config: &Config) -> Config {
@@ -34,14 +34,14 @@ pub(super) fn watchful(config: &Config) -> Config {
 }
 
 /// The pool. Settings that the address itself gives come last, and so win.
-pub(super) fn pool(config: &Config) -> Result<Pool, Error> {
+pub(super) fn pool(config: &Config, connections: usize) -> Result<Pool, Error> {
     let mut config = config.clone();
     let given = config.get_options().unwrap_or_default().to_owned();
     config.options(format!("{LIMITS} {given}"));
     let manager =
         Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
     let built = Pool::builder(manager)
-        .max_size(CONNECTIONS)
+        .max_size(connections)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(PATIENCE))
         .create_timeout(Some(PATIENCE))

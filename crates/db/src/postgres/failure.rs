@@ -54,6 +54,11 @@ pub(super) fn ordinary(refusal: &DbError) -> bool {
     refusal.parsed_severity() == Some(Severity::Error)
 }
 
+/// The server was asked and is silent.
+pub(super) fn too_slow() -> Error {
+    Error::Unavailable("the server did not answer in time".to_owned())
+}
+
 /// Sorts an error of the pool.
 pub(super) fn pool_failure(error: PoolError) -> Error {
     match error {

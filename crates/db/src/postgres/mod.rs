@@ -8,23 +8,29 @@ mod transaction;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
 use tokio_postgres::Config;
 
-use self::failure::{failure, pool_failure};
+use self::failure::{failure, pool_failure, too_slow};
 pub(crate) use self::session::{Session, all, execute, rows};
 use self::transaction::Transactions;
+pub(crate) use self::transaction::lookup;
 use crate::Error;
 use crate::closure::stopped;
-use crate::listener::{Ear, Listener};
+use crate::listener::Ear;
 use crate::migration::Migration;
 use crate::tx::{Access, Tx};
 use crate::url::place;
 
 /// More writes than could ever run at a time.
 const PERMITS: u32 = 1 << 20;
+
+/// Whoever asks whether the server is there wants to know soon.
+const PING_LIMIT: Duration = Duration::from_secs(2);
 
 /// A PostgreSQL database.
 pub(crate) struct Postgres {
@@ -38,7 +44,7 @@ impl Postgres {
     /// Makes the pool and its first connection, so that a wrong address is known at the start.
     pub(crate) async fn open(config: &Config) -> Result<Self, Error> {
         let config = connection::watchful(config);
-        let pool = connection::pool(&config)?;
+        let pool = connection::pool(&config, connection::CONNECTIONS)?;
         connection::check_encoding(&pool).await?;
         let transactions = Arc::new(Transactions { pool, retries: AtomicU64::new(0) });
         Ok(Self { config, transactions, permits: Arc::new(Semaphore::new(PERMITS as usize)) })
@@ -83,11 +89,15 @@ impl Postgres {
         E: From<Error> + Send,
         W: for<'a> FnOnce(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send,
     {
-        transaction::lookup(&self.transactions.pool, input, work).await
+        lookup(&self.transactions.pool, input, work).await
     }
 
     /// A server that is a stand-by, or was set to refuse writes, is not ready.
     pub(crate) async fn ping(&self) -> Result<(), Error> {
+        timeout(PING_LIMIT, self.takes_writes()).await.unwrap_or_else(|_| Err(too_slow()))
+    }
+
+    async fn takes_writes(&self) -> Result<(), Error> {
         let client = self.transactions.pool.get().await.map_err(pool_failure)?;
         let answer = client.query_one("SHOW transaction_read_only", &[]).await;
         let row = answer.map_err(|error| failure(&error).error)?;
@@ -97,10 +107,11 @@ impl Postgres {
         }
     }
 
-    pub(crate) fn listen(&self, channel: &'static str) -> Listener {
+    pub(crate) fn listen(&self, channel: &'static str) -> Result<Ear, Error> {
         let heard = Arc::new(Notify::new());
+        let pool = connection::pool(&self.config, 1)?;
         let task = tokio::spawn(connection::listen(self.config.clone(), channel, Arc::clone(&heard)));
-        Listener::hearing(Ear { heard, task })
+        Ok(Ear { heard, task, pool })
     }
 
     /// Waits for the writes that run, then lets the connections go.

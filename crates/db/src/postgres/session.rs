@@ -10,13 +10,14 @@ use tokio::time::timeout;
 use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
 
-use super::failure::{failure, ordinary, pool_failure};
+use super::failure::{failure, ordinary, pool_failure, too_slow};
 use crate::Error;
 use crate::error::Failure;
 use crate::value::{Row, Source, Value};
 
-/// How long the server may take to answer the end of a transaction.
-const END_LIMIT: Duration = Duration::from_secs(30);
+/// How long the server may take to answer: longer than its own limit on a statement, so that only one that has
+/// stopped or can't be reached any more is given up.
+const LIMIT: Duration = Duration::from_secs(12);
 /// Lists have many shapes, and each kept statement holds memory here and on the server.
 const STATEMENTS_KEPT: usize = 200;
 /// Futures are known to be polled in order, and so statements sent in order, in lists up to this long.
@@ -29,18 +30,21 @@ pub(crate) struct Session {
     open: AtomicBool,
     /// Statements that were sent and whose answer nobody has seen.
     unseen: AtomicUsize,
+    /// The server did not answer in time, so that nothing more is to be asked here.
+    lost: AtomicBool,
 }
 
 impl Session {
     pub(super) async fn take(pool: &Pool) -> Result<Self, Error> {
         let client = pool.get().await.map_err(pool_failure)?;
-        Ok(Self { client: Some(client), open: AtomicBool::new(false), unseen: AtomicUsize::new(0) })
+        let (open, unseen, lost) = Default::default();
+        Ok(Self { client: Some(client), open, unseen, lost })
     }
 
     pub(super) async fn begin(pool: &Pool, sql: &str) -> Result<Self, Error> {
         let session = Self::take(pool).await?;
         session.open.store(true, Ordering::Relaxed);
-        session.client()?.batch_execute(sql).await.map_err(|error| failure(&error).error)?;
+        session.seen(session.client()?.batch_execute(sql)).await?;
         Ok(session)
     }
 
@@ -55,7 +59,7 @@ impl Session {
         if client.is_closed() {
             return Err(Error::Unavailable("the connection was lost before the commit".to_owned()).into());
         }
-        let Ok(answer) = timeout(END_LIMIT, client.batch_execute("COMMIT")).await else {
+        let Ok(answer) = timeout(LIMIT, client.batch_execute("COMMIT")).await else {
             return Err(Error::OutcomeUnknown.into());
         };
         let certain = match &answer {
@@ -72,7 +76,10 @@ impl Session {
     /// Rolls back; if that fails the connection is given up, and the server rolls back by itself.
     pub(super) async fn roll_back(&self) {
         let Ok(client) = self.client() else { return };
-        if let Ok(Ok(())) = timeout(END_LIMIT, client.batch_execute("ROLLBACK")).await {
+        if self.lost.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Ok(Ok(())) = timeout(LIMIT, client.batch_execute("ROLLBACK")).await {
             self.open.store(false, Ordering::Relaxed);
         }
     }
@@ -95,13 +102,16 @@ impl Session {
         Err(Error::Internal(format!("{count} placeholders, {given} arguments: {sql}")).into())
     }
 
-    /// Awaits an answer, and keeps count of those that are dropped before they come.
+    /// Awaits an answer, but not for ever, and keeps count of those that are dropped before they come.
     async fn seen<T>(
         &self,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Failure> {
         self.unseen.fetch_add(1, Ordering::Relaxed);
-        let answer = answer.await;
+        let Ok(answer) = timeout(LIMIT, answer).await else {
+            self.lost.store(true, Ordering::Relaxed);
+            return Err(too_slow().into());
+        };
         self.unseen.fetch_sub(1, Ordering::Relaxed);
         answer.map_err(|error| failure(&error))
     }
@@ -109,10 +119,10 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if *self.open.get_mut()
+        if (*self.open.get_mut() || *self.lost.get_mut())
             && let Some(client) = self.client.take()
         {
-            // Taken from the pool for good, so that nobody else finds an open transaction in it.
+            // Taken from the pool for good, so that nobody else finds an open transaction or no answer there.
             drop(Object::take(client));
         }
     }

@@ -103,7 +103,7 @@ fn lost<E: From<Error>>(failure: Failure) -> Lost<E> {
 }
 
 /// Runs a closure of point reads, without a transaction around it.
-pub(super) async fn lookup<I, T, E, W>(pool: &Pool, input: &I, work: W) -> Result<T, E>
+pub(crate) async fn lookup<I, T, E, W>(pool: &Pool, input: &I, work: W) -> Result<T, E>
 where
     I: Send + Sync,
     E: From<Error> + Send,

@@ -4,18 +4,18 @@ use super::table::TABLE;
 use super::*;
 
 fn read(environment: &[(&str, &str)]) -> Result<Settings> {
-    read_with(None, None, environment)
+    read_with(None, &Part::ALL, environment)
 }
 
 fn read_with(
     config: Option<&Path>,
-    alone: Option<Service>,
+    parts: &[Part],
     environment: &[(&str, &str)],
 ) -> Result<Settings> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("empty.toml");
     fs::write(&file, "")?;
-    Settings::read(config.or(Some(&file)), alone, |name| {
+    Settings::read(config.or(Some(&file)), parts, |name| {
         environment.iter().find(|(known, _)| *known == name).map(|(_, text)| text.into())
     })
 }
@@ -53,16 +53,16 @@ fn production_opens_the_gateway_alone_and_closes_the_docs() {
 
 #[test]
 fn port_is_the_gateways_or_the_one_services() {
-    let listen = |alone, environment: &[(&str, &str)]| read_with(None, alone, environment).unwrap().listen;
-    assert_eq!(listen(None, &[("PORT", "9000")]).gateway.port(), 9000);
-    assert_eq!(listen(None, &[("PORT", "9000")]).auth.port(), 8083);
-    assert_eq!(listen(None, &[("PORT", "9000"), ("GATEWAY_PORT", "9001")]).gateway.port(), 9001);
+    let listen = |parts: &[Part], environment: &[(&str, &str)]| read_with(None, parts, environment).unwrap().listen;
+    assert_eq!(listen(&Part::ALL, &[("PORT", "9000")]).gateway.port(), 9000);
+    assert_eq!(listen(&Part::ALL, &[("PORT", "9000")]).auth.port(), 8083);
+    assert_eq!(listen(&Part::ALL, &[("PORT", "9000"), ("GATEWAY_PORT", "9001")]).gateway.port(), 9001);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("store.toml");
     fs::write(&file, "gateway_port = 9001").unwrap();
-    let from_file = read_with(Some(&file), None, &[("PORT", "9000")]).unwrap().listen;
+    let from_file = read_with(Some(&file), &Part::ALL, &[("PORT", "9000")]).unwrap().listen;
     assert_eq!(from_file.gateway.port(), 9000, "the environment wins over the file");
-    let alone = listen(Some(Service::Auth), &[("PORT", "8000"), ("HOST", "0.0.0.0")]);
+    let alone = listen(&[Part::Auth], &[("PORT", "8000"), ("HOST", "0.0.0.0")]);
     assert_eq!(alone.auth.to_string(), "0.0.0.0:8000");
     assert_eq!(alone.gateway.to_string(), "127.0.0.1:8000");
 }
@@ -129,7 +129,7 @@ fn a_file_sets_and_the_environment_wins() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("store.toml");
     fs::write(&file, "gateway_port = 9000\nauth_port = \"9001\"\ndocs = false\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n").unwrap();
-    let settings = read_with(Some(&file), None, &[("AUTH_PORT", "9002")]).unwrap();
+    let settings = read_with(Some(&file), &Part::ALL, &[("AUTH_PORT", "9002")]).unwrap();
     assert_eq!(settings.listen.gateway.port(), 9000);
     assert_eq!(settings.listen.auth.port(), 9002);
     assert_eq!(settings.gateway.trusted_proxies.len(), 2);
@@ -148,10 +148,10 @@ fn a_file_with_a_fault_is_refused_in_one_line() {
         ("gateway_port = 99999", "99999"),
     ] {
         fs::write(&file, text).unwrap();
-        let error = format!("{:#}", read_with(Some(&file), None, &[]).err().unwrap());
+        let error = format!("{:#}", read_with(Some(&file), &Part::ALL, &[]).err().unwrap());
         assert!(error.contains(wanted) && error.contains("store.toml") && !error.contains('\n'), "{error}");
     }
-    assert!(read_with(Some(&folder.path().join("missing.toml")), None, &[]).is_err());
+    assert!(read_with(Some(&folder.path().join("missing.toml")), &Part::ALL, &[]).is_err());
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn what_is_printed_can_be_read_again_and_tells_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("printed.toml");
     fs::write(&file, &printed).unwrap();
-    let again = read_with(Some(&file), None, &[]).unwrap();
+    let again = read_with(Some(&file), &Part::ALL, &[]).unwrap();
     assert_eq!((again.listen.gateway.port(), again.listen.auth.port()), (9000, 8083));
     assert_eq!(again.data_dir, Path::new("./da\"ta\\ #x"));
     assert_eq!(again.gateway.cors_origins, ["https://a.example", "https://b.example"]);

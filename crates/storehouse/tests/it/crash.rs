@@ -67,6 +67,31 @@ async fn a_killed_process_loses_nothing_that_it_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_part_of_a_split_system_loses_nothing_that_it_acknowledged() {
+    each_engine(&[], async |database| {
+        let (site, mut dice) = (Site::new(Some(database.url())), Dice::new());
+        let mut split = site.start_split().await;
+        let token = admin(split.part("gateway")).await;
+        let (mut entries, mut unanswered) = (Vec::new(), 0);
+        for round in 0..rounds().0 {
+            let killed = ["orders", "gateway"][round % 2];
+            let gateway = split.part("gateway").gateway();
+            let answers = 1 + dice.under(MOST_ANSWERS);
+            let end = || split.part(killed).kill();
+            let mut new = write_until((gateway, &token), &round.to_string(), answers, end).await;
+            unanswered += new.iter().filter(|entry| entry.is_unanswered()).count();
+            site.start_again(&mut split, killed).await;
+            check(split.part("gateway"), &token, entries.len(), &mut new).await;
+            check_database(database.url()).await;
+            entries.append(&mut new);
+        }
+        check(split.part("gateway"), &token, 0, &mut entries).await;
+        report(&format!("kill -9 of orders, then the gateway, {}", database.engine), &dice, &entries, unanswered);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_database_server_loses_nothing_that_was_acknowledged() {
     let Some(mut server) = Server::start() else { return };
     let url = server.url("postgres");

@@ -137,10 +137,8 @@ async fn write(
         while let Some((path, body, key)) = entry.next() {
             match wire.send(Method::POST, &path, Some(&body), Some(&key)).await {
                 Ok(answer) if answer.status.is_success() => entry.take(answer),
-                Ok(answer) => {
-                    answer.expect(503);
-                    return entries;
-                }
+                Ok(answer) if is_for_now(&answer) => return entries,
+                Ok(answer) => panic!("{}: {} {}", answer.what, answer.status, answer.text()),
                 Err(_) => return entries,
             }
             progress.send_modify(|count| *count += 1);
@@ -181,9 +179,8 @@ pub(crate) async fn check(process: &Storehouse, token: &str, earlier: usize, ent
 
 async fn read(process: &Storehouse, token: &str, wire: &mut Wire, path: &str) -> Value {
     let answer = wire.get(path).await.unwrap();
-    let is_refused = answer.status == 503;
     let answer =
-        if is_refused { until_served(process, token, Method::GET, path, None).await } else { answer };
+        if is_for_now(&answer) { until_served(process, token, Method::GET, path, None).await } else { answer };
     answer.expect(200).json()
 }
 
@@ -200,12 +197,17 @@ async fn until_served(
     eventually("the request is served", async || {
         let Ok(wire) = Wire::connect(process.gateway()).await else { return false };
         match wire.with_token(token).send(method.clone(), path, body, key).await {
-            Ok(answer) if answer.status != 503 => served.set(answer).is_ok(),
+            Ok(answer) if !is_for_now(&answer) => served.set(answer).is_ok(),
             _ => false,
         }
     })
     .await;
     served.into_inner().unwrap()
+}
+
+/// Whether it may be asked for again: something behind the answer was not there.
+fn is_for_now(answer: &Answer) -> bool {
+    matches!(answer.status.as_u16(), 502..=504)
 }
 
 /// Fails if a row is left that belongs to nothing, or SQLite finds its file damaged.

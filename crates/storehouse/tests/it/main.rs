@@ -61,3 +61,6 @@ mod crash;
 /// The program as its operator meets it.
 #[cfg(test)]
 mod process;
+
+/// PostgreSQL stopped, paused, slow, and back.
+mod outage;

@@ -4,6 +4,8 @@
 mod commands;
 /// Signals, with requests under way.
 mod shutdown;
+/// Parts as processes of their own.
+mod split;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,11 +1,13 @@
 //! The system under test: put together as `serve` does, called through its routers, without a socket.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use ::db::Db;
 use accounts::{FirstAdmin, NewAccount, NewSession, PasswordHash, create_account, start_session};
 use axum::Router;
 use axum::body::Body;
+use clap::ValueEnum;
 use futures_util::FutureExt;
 use gateway::{Cors, Ports, Routes};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -13,10 +15,12 @@ use http_body_util::BodyExt;
 use kit::clock::Clock;
 use kit::identity::Role;
 use kit::secret::Secret;
-use kit::server::Peer;
+use kit::server::{self, Limits, Peer};
 use kit::token::Tokens;
 use serde_json::Value;
+use storehouse::part::Part;
 use storehouse::system::{Options, System};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -45,9 +49,12 @@ const NEVER: &[&str] = &[
 pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) clock: Clock,
-    pub(crate) system: std::sync::Arc<System>,
     pub(crate) tokens: Tokens,
-    worker: JoinHandle<()>,
+    /// One that runs everything, or one for each part.
+    systems: Vec<Arc<System>>,
+    workers: Vec<JoinHandle<()>>,
+    /// Ends the servers when dropped.
+    stop: watch::Sender<bool>,
 }
 
 impl App {
@@ -58,16 +65,49 @@ impl App {
 
     /// With other settings.
     pub(crate) async fn with(database: &TestDatabase, change: impl FnOnce(&mut Options)) -> Self {
-        let db = database.open().await;
-        let clock = Clock::default();
+        let mut app = Self::empty(database).await;
         let mut options = options();
         change(&mut options);
-        let system = std::sync::Arc::new(System::new(db.clone(), clock.clone(), options));
-        system.readiness.set_ready();
-        let working = system.clone();
-        let worker = tokio::spawn(async move { working.work().await });
+        app.run(app.db.clone(), options);
+        app
+    }
+
+    /// Each part as if in a process of its own: with its own connection to the database, and between gateway and
+    /// services the network.
+    pub(crate) async fn split(database: &TestDatabase) -> Self {
+        let mut app = Self::empty(database).await;
+        let mut ports = Vec::new();
+        for part in [Part::Auth, Part::Users, Part::Orders] {
+            let system = app.run(database.open().await, Options { parts: vec![part], ..options() });
+            ports.push(app.serve(system.router(part).unwrap()).await);
+        }
+        let ports = Ports { auth: ports[0], users: ports[1], orders: ports[2] };
+        let parts = vec![Part::Gateway];
+        app.run(database.open().await, Options { parts, routes: Routes::built_in(ports), ports, ..options() });
+        app
+    }
+
+    async fn empty(database: &TestDatabase) -> Self {
+        let (db, clock) = (database.open().await, Clock::default());
         let tokens = Tokens::new(&Secret::new(SECRET), clock.clone());
-        Self { db, clock, system, tokens, worker }
+        Self { db, clock, tokens, systems: Vec::new(), workers: Vec::new(), stop: watch::channel(false).0 }
+    }
+
+    fn run(&mut self, db: Db, options: Options) -> Arc<System> {
+        let system = Arc::new(System::new(Some(db), self.clock.clone(), options));
+        system.readiness.set_ready();
+        self.systems.push(system.clone());
+        let working = system.clone();
+        self.workers.push(tokio::spawn(async move { working.work().await }));
+        system
+    }
+
+    /// Serves a router on any free port, and says which.
+    async fn serve(&mut self, router: Router) -> u16 {
+        let listener = server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(server::serve(listener, router, Limits::default(), self.stop.subscribe()));
+        port
     }
 
     /// Somebody without a token.
@@ -114,25 +154,26 @@ impl App {
 
     /// Nobody follows the session feed any more, nor sweeps.
     pub(crate) fn stop_work(&self) {
-        self.worker.abort();
+        self.workers.iter().for_each(JoinHandle::abort);
     }
 
-    /// The router of the gateway, or of a service by name.
+    /// What answers for the gateway, or for a service by name.
     pub(crate) fn router(&self, name: &str) -> Router {
-        let service = self.system.services.iter().find(|service| service.name == name);
-        service.map_or(&self.system.gateway, |service| &service.router).clone()
+        let part = Part::from_str(name, false).unwrap();
+        self.systems.iter().find_map(|system| system.router(part)).unwrap()
     }
 }
 
 impl Drop for App {
     fn drop(&mut self) {
-        self.worker.abort();
+        self.stop_work();
     }
 }
 
 /// The settings of development, with the tests' secret.
 pub(crate) fn options() -> Options {
     Options {
+        parts: Part::ALL.to_vec(),
         secret: Secret::new(SECRET),
         password_hash: PasswordHash::Argon2id,
         password_denylist: false,
@@ -143,7 +184,7 @@ pub(crate) fn options() -> Options {
         routes: Routes::built_in(Ports::default()),
         cors: Cors { localhost: true, origins: Vec::new() },
         trusted_proxies: Vec::new(),
-        ports: [8083, 8081, 8082],
+        ports: Ports::default(),
     }
 }
 
@@ -233,7 +274,7 @@ impl Call<'_> {
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let answer = Answer { what, status: head.status, headers: head.headers, body: body.to_vec() };
-        answer.check();
+        answer.check(&[503, 507]);
         answer
     }
 }
@@ -293,12 +334,12 @@ impl Answer {
         errors.iter().map(|fault| fault["field"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// What must hold for every answer.
-    pub(super) fn check(&self) {
+    /// What must hold for every answer; of the server's errors only these may be seen.
+    pub(super) fn check(&self, expected_errors: &[u16]) {
         let (what, text) = (&self.what, self.text());
         assert!(!self.header("x-request-id").is_empty(), "{what}: no request id");
         assert!(
-            !self.status.is_server_error() || matches!(self.status.as_u16(), 503 | 507),
+            !self.status.is_server_error() || expected_errors.contains(&self.status.as_u16()),
             "{what}: {} {text}",
             self.status
         );

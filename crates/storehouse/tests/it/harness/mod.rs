@@ -4,6 +4,7 @@
 //! - `TestDatabase`: a fresh database: `open()` for a `Db`, `url()` for a configuration.
 //! - `postgres_server()`: the server that all tests share, or nothing where there is none; `Server::start()`: one of the test's own, to stop, kill and start again.
 //! - `each_app(async |app| …)`: the same test against the whole system on each engine; `App::with` for other settings.
+//! - `each_shape(async |app| …)`: the same again with gateway and services apart.
 //! - `Site::new(…).start()`: the real program as a process, to signal, kill and start again; `Wire`: HTTP over a real connection to it.
 //! - `SmallDisk::mount()`, `refusing_sync(…)`: disks that fail.
 //! - `Random`: random numbers whose seed is told when the test fails.
@@ -31,4 +32,16 @@ pub(crate) use self::time::{eventually, say};
 pub(crate) async fn each_app(test: impl AsyncFn(&App)) {
     each_engine(storehouse::migrations::MIGRATIONS, async |database| test(&App::new(database).await).await)
         .await;
+}
+
+/// The same, then with each part as if in a process of its own.
+pub(crate) async fn each_shape(test: impl AsyncFn(&App)) {
+    each_engine(storehouse::migrations::MIGRATIONS, async |database| {
+        test(&App::new(database).await).await;
+    })
+    .await;
+    each_engine(storehouse::migrations::MIGRATIONS, async |database| {
+        test(&App::split(database).await).await;
+    })
+    .await;
 }

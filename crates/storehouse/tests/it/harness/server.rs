@@ -80,10 +80,30 @@ impl Server {
 
     /// Ends it with SIGKILL.
     pub(crate) fn kill(&mut self) {
-        let file = fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
-        let process = file.lines().next().unwrap();
-        assert!(Command::new("kill").args(["-9", process]).status().unwrap().success());
+        assert!(Command::new("kill").args(["-9", &self.process()]).status().unwrap().success());
         self.stop();
+    }
+
+    /// Keeps it and all that it has started from running, as if the machine stood still.
+    pub(crate) fn pause(&self) {
+        self.signal_all("-STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        self.signal_all("-CONT");
+    }
+
+    /// The server first, so that it starts nothing meanwhile.
+    fn signal_all(&self, signal: &str) {
+        let process = self.process();
+        assert!(Command::new("kill").args([signal, &process]).status().unwrap().success());
+        assert!(Command::new("pkill").args([signal, "-P", &process]).status().unwrap().success());
+    }
+
+    fn process(&self) -> String {
+        let file = fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        file.lines().next().unwrap().to_owned()
     }
 
     /// Starts it again on the same port and data.
