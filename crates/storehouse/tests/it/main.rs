@@ -61,3 +61,7 @@ mod crash;
 /// The program as its operator meets it.
 #[cfg(test)]
 mod process;
+
+/// Containers, units and monitoring, held to what the program offers.
+#[cfg(test)]
+mod deploy;
