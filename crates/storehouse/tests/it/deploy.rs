@@ -246,6 +246,7 @@ fn the_compose_file_has_no_secret_and_the_readme_makes_them() {
 
 #[test]
 fn the_routes_lead_to_the_services_by_name() {
+    gateway::Routes::parse(&text("deploy/routes.yaml"), "deploy/routes.yaml").unwrap();
     let (shipped, split) = (yaml("routes.yaml"), yaml("deploy/routes.yaml"));
     assert_eq!(split["defaults"], shipped["defaults"]);
     let mut expected = shipped["routes"].clone();
@@ -324,7 +325,7 @@ fn the_dashboard_asks_for_what_is_offered() {
     for variable in dashboard["templating"]["list"].as_array().unwrap() {
         let query = variable["definition"].as_str().unwrap().strip_prefix("label_values(").unwrap();
         let (series, label) = query.rsplit_once(", ").unwrap();
-        expressions::check(&format!("sum by ({} ({series})", label));
+        expressions::check(&format!("sum by ({label} ({series})"));
         assert_eq!(variable["name"], label.trim_end_matches(')'));
     }
     for annotation in dashboard["annotations"]["list"].as_array().unwrap() {
