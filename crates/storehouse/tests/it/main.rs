@@ -63,4 +63,9 @@ mod crash;
 mod process;
 
 /// PostgreSQL stopped, paused, slow, and back.
+#[cfg(test)]
 mod outage;
+
+/// Containers, units and monitoring, held to what the program offers.
+#[cfg(test)]
+mod deploy;
