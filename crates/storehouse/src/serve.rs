@@ -4,6 +4,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use accounts::FirstAdmin;
@@ -13,7 +14,7 @@ use futures_util::future::pending;
 use gateway::{Cors, Ports, Routes};
 use kit::clock::Clock;
 use kit::secret::Secret;
-use kit::server::{self, Limits};
+use kit::server::{self, Limits, Workers};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -35,7 +36,8 @@ const NOTICE: Duration = Duration::from_millis(200);
 /// Runs these parts until SIGTERM or SIGINT.
 pub(crate) fn run(settings: &Settings, parts: &[Part]) -> Result<()> {
     let _logs = kit::telemetry::init(settings.logs.levels.clone(), settings.logs.format)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // It accepts connections and does what nobody waits for; the workers do the rest.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(serve(settings, parts));
     // What still runs was given its time already.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -140,10 +142,12 @@ async fn bind(settings: &Settings, parts: &[Part]) -> Result<Listeners> {
 
 async fn serve_until_stopped(system: &System, listeners: Listeners, db: Option<&Db>) -> Result<()> {
     let (stop, stopping) = watch::channel(false);
+    let workers = Arc::new(Workers::start().context("can't start the threads that serve")?);
     let mut servers = JoinSet::new();
     for (part, listener) in listeners {
         let router = system.router(part).with_context(|| format!("the {} was not made", part.title()))?;
-        servers.spawn(server::serve(listener, router, Limits::default(), stopping.clone()));
+        let (workers, stopping) = (workers.clone(), stopping.clone());
+        servers.spawn(server::serve(listener, router, Limits::default(), workers, stopping));
     }
     let mut work = pin!(system.work());
     system.readiness.set_ready();

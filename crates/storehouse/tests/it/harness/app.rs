@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use kit::clock::Clock;
 use kit::identity::Role;
 use kit::secret::Secret;
-use kit::server::{self, Limits, Peer};
+use kit::server::{self, Limits, Peer, Workers};
 use kit::token::Tokens;
 use serde_json::Value;
 use storehouse::part::Part;
@@ -106,7 +106,8 @@ impl App {
     async fn serve(&mut self, router: Router) -> u16 {
         let listener = server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        tokio::spawn(server::serve(listener, router, Limits::default(), self.stop.subscribe()));
+        let (workers, stopping) = (Arc::new(Workers::here()), self.stop.subscribe());
+        tokio::spawn(server::serve(listener, router, Limits::default(), workers, stopping));
         port
     }
 
