@@ -33,8 +33,8 @@ pub(crate) struct Gateway {
 }
 
 /// Every request goes the one way; the edge around it gives the request id and finishes the answer.
-pub(crate) fn router(gateway: Gateway) -> Router {
-    let router = Router::new().fallback(handle).with_state(Arc::new(gateway));
+pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
+    let router = Router::new().fallback(handle).with_state(gateway);
     router.layer(axum::middleware::from_fn(kit::service::edge))
 }
 

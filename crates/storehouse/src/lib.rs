@@ -5,10 +5,11 @@
 //! them: `migrations` lists every migration in order.
 //!
 //! Files in reading order: `cli`, `settings`, `migrations`, `system`, then a command each: `serve` (with `banner`),
-//! `migrate`, `openapi`, `admin`, `health`.
+//! `check`, `migrate`, `openapi`, `admin`, `health`.
 
 mod admin;
 mod banner;
+mod check;
 mod cli;
 mod health;
 mod migrate;
@@ -35,6 +36,9 @@ pub fn run() -> Result<()> {
     let load = || Settings::load(cli.config.as_deref(), None);
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(&load()?),
+        Command::Check { schema: true, .. } => print(gateway::SCHEMA),
+        Command::Check { file: Some(file), .. } => print(&check::file(&file)?),
+        Command::Check { file: None, .. } => print(&check::in_use(&load()?)?),
         Command::Config => show_config(&load()?),
         Command::Migrate => print(&migrate::run(&load()?)?),
         Command::Openapi => print(&openapi::document()?),

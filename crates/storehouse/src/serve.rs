@@ -1,6 +1,5 @@
 //! `storehouse serve`: opens the database, puts the system together, serves each part on its port, and ends it in order.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
@@ -19,10 +18,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::info;
 
-use crate::banner;
 use crate::migrations::MIGRATIONS;
 use crate::settings::{Environment, Service, Settings};
 use crate::system::{Options, System};
+use crate::{banner, check};
 
 /// The services of this process behind the gateway, in the order of [`System::services`].
 const SERVICES: [Service; 3] = [Service::Auth, Service::Users, Service::Orders];
@@ -95,9 +94,7 @@ fn routes(settings: &Settings, [auth, users, orders]: [u16; 3]) -> Result<Routes
     let Some(file) = &settings.gateway.routes_file else {
         return Ok(Routes::built_in(Ports { auth, users, orders }));
     };
-    let text =
-        fs::read_to_string(file).with_context(|| format!("can't read the routes file {}", file.display()))?;
-    Ok(Routes::parse(&text, &file.display().to_string())?)
+    check::read(file)
 }
 
 /// The gateway's listener, then the services'.
@@ -119,7 +116,8 @@ async fn bind(settings: &Settings) -> Result<Vec<TcpListener>> {
 
 async fn serve_until_stopped(system: &System, listeners: Vec<TcpListener>, db: &Db) -> Result<()> {
     let (stop, stopping) = watch::channel(false);
-    let routers = [&system.gateway].into_iter().chain(system.services.iter().map(|service| &service.router));
+    let routers =
+        [&system.gateway.router].into_iter().chain(system.services.iter().map(|service| &service.router));
     let mut servers = JoinSet::new();
     for (listener, router) in listeners.into_iter().zip(routers) {
         servers.spawn(server::serve(listener, Router::clone(router), Limits::default(), stopping.clone()));

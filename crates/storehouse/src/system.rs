@@ -6,9 +6,8 @@ use std::time::Duration;
 use accounts::{Accounts, FirstAdmin, LiveSessions, PasswordHash, Passwords};
 use aide::openapi::OpenApi;
 use auth::Auth;
-use axum::Router;
 use db::Db;
-use gateway::{Cors, GatewayConfig, Local, Routes};
+use gateway::{Cors, Gateway, GatewayConfig, Local, Routes};
 use ipnet::IpNet;
 use kit::clock::Clock;
 use kit::idempotency;
@@ -54,7 +53,7 @@ pub struct Options {
 /// The system, ready to be served.
 pub struct System {
     /// The gateway, in front of all.
-    pub gateway: Router,
+    pub gateway: Gateway,
     /// Auth, users and orders.
     pub services: Vec<Service>,
     /// Whether the process takes work.
@@ -74,13 +73,14 @@ impl System {
         let surroundings = Surroundings { db: db.clone(), readiness: readiness.clone(), docs: options.docs };
         let tokens = shared.tokens.clone();
         let services = services(Arc::new(shared), &live, &options, &surroundings);
-        let gateway = gateway_router(&services, &live, &readiness, options, tokens);
+        let gateway = front_door(&services, &live, &readiness, options, tokens);
         Self { gateway, services, readiness, live, db, clock }
     }
 
-    /// Does the work that nobody asks for, until it is dropped: follows the session feed, sweeps what is past its time.
+    /// Does the work that nobody asks for, until it is dropped: follows the session feed, sweeps what is past its
+    /// time, watches the gateway's backends.
     pub async fn work(&self) {
-        tokio::join!(self.live.clone().follow_feed(), self.sweep());
+        tokio::join!(self.live.clone().follow_feed(), self.sweep(), self.gateway.work());
     }
 
     async fn sweep(&self) {
@@ -121,13 +121,13 @@ fn services(
     ]
 }
 
-fn gateway_router(
+fn front_door(
     services: &[Service],
     live: &Arc<LiveSessions>,
     readiness: &Readiness,
     options: Options,
     tokens: Arc<Tokens>,
-) -> Router {
+) -> Gateway {
     let locals: Vec<Local> = services
         .iter()
         .zip(options.ports)

@@ -120,7 +120,7 @@ impl App {
     /// The router of the gateway, or of a service by name.
     pub(crate) fn router(&self, name: &str) -> Router {
         let service = self.system.services.iter().find(|service| service.name == name);
-        service.map_or(&self.system.gateway, |service| &service.router).clone()
+        service.map_or(&self.system.gateway.router, |service| &service.router).clone()
     }
 }
 
