@@ -90,7 +90,7 @@ impl Gateway {
     /// that went down never comes back.
     pub async fn work(&self) {
         join_all(self.inner.table.iter().map(|(_, route)| self.inner.forward.watch(&route.upstream))).await;
-        pending().await
+        pending::<()>().await;
     }
 
     /// Every backend elsewhere with its route's path, its address, and what happened there.

@@ -1,6 +1,8 @@
 //! Health checks: each backend is asked again and again whether it takes work.
 
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use http::Request;
 use tokio::time::{sleep, timeout};
 
@@ -49,8 +51,9 @@ async fn watch_one(client: &HttpClient, backends: &Backends, backend: &Backend) 
 
 /// Whether any of them answers now.
 pub(super) async fn any_alive(client: &HttpClient, backends: &Backends) -> bool {
-    let found = join_all(backends.iter().map(|backend| ask(client, backends, backend))).await;
-    found.iter().any(|found| matches!(found, Found::Alive))
+    let asked: FuturesUnordered<_> = backends.iter().map(|backend| ask(client, backends, backend)).collect();
+    // The first that does is enough: another may hang.
+    asked.any(async |found| matches!(found, Found::Alive)).await
 }
 
 async fn ask(client: &HttpClient, backends: &Backends, backend: &Backend) -> Found {

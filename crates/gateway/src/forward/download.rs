@@ -10,7 +10,8 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
+use tokio::time::{Sleep, sleep};
 use tracing::warn;
 
 use super::backends::InFlight;

@@ -228,10 +228,9 @@ fn read_check_path(node: &Node) -> Result<PathAndQuery, Located> {
 
 fn read_time(node: &Node) -> Result<Duration, Located> {
     let text = match &node.value {
-        Value::Text(text) => text.clone(),
+        Value::Text(text) | Value::Number(text) => text.clone(),
         Value::Whole(number) => number.to_string(),
-        Value::Number(text) => text.clone(),
-        other => other.kind().to_owned(),
+        other => return Err((node.referenced, format!("a time is needed; this is {}", other.kind()))),
     };
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);

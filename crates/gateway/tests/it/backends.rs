@@ -132,6 +132,8 @@ async fn a_slow_backend_is_left_in_peace() {
         eventually("the quick one is free", async || front.in_flight(quick.address) == 0).await;
     }
     assert_eq!(front.in_flight(slow), 1);
+    let ready = front.ask(get("/health/ready", "")).await;
+    assert!(ready.contains(r#"{"/x":"ok"}"#), "one that hangs doesn't hide the other: {ready}");
 }
 
 #[tokio::test]

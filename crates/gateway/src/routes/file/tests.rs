@@ -176,24 +176,15 @@ fn times_have_units_and_bounds() {
     for good in ["1ms", "24h", "1440m", "86400s", "007s"] {
         routes(&format!("defaults: {{timeout: {good}}}\n{}", ORIGINAL.trim_start()));
     }
-    for bad in [
-        "soon",
-        "0s",
-        "30",
-        "-1s",
-        "1.5s",
-        "86401s",
-        "99999999999999999999s",
-        "99999999999999999m",
-        "true",
-        "[]",
-    ] {
+    for bad in ["soon", "0s", "30", "-1s", "1.5s", "86401s", "99999999999999999999s", "99999999999999999m"] {
         let fault = fault_of(&format!("    backend: http://a\n    timeout: {bad}\n"));
         assert!(
             fault.starts_with("routes.yaml:5:14: `") && fault.contains("must be a time"),
             "{bad}: {fault}"
         );
     }
+    let fault = fault_of("    backend: http://a\n    timeout: []\n");
+    assert_eq!(fault, "routes.yaml:5:14: a time is needed; this is a list");
 }
 
 #[test]
