@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, ORIGIN};
 use http::{HeaderValue, Method};
 use ipnet::IpNet;
+use kit::client::ClientKey;
 use kit::identity::Sessions;
 use kit::problem::Problem;
 use kit::server::AccessNote;
@@ -29,12 +30,13 @@ pub(crate) struct Gateway {
     pub(crate) cors: Cors,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) sessions: Arc<dyn Sessions>,
+    pub(crate) client_key: ClientKey,
     pub(crate) forward: Forward,
 }
 
 /// Every request goes the one way; the edge around it gives the request id and finishes the answer.
-pub(crate) fn router(gateway: Gateway) -> Router {
-    let router = Router::new().fallback(handle).with_state(Arc::new(gateway));
+pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
+    let router = Router::new().fallback(handle).with_state(gateway);
     router.layer(axum::middleware::from_fn(kit::service::edge))
 }
 
@@ -76,6 +78,9 @@ async fn answer(
     let caller = authenticate::caller(gateway, route, request.uri().path(), request.headers()).await?;
     note.account = caller.as_ref().map(|verified| verified.sub);
     headers::prepare_request(request.headers_mut(), client);
+    if let Upstream::Http(_) = route.upstream {
+        headers::sign_address(request.headers_mut(), &gateway.client_key);
+    }
     let mut response = gateway.forward.send(route, request, caller, client).await?;
     headers::clean_response(response.headers_mut());
     Ok(response)

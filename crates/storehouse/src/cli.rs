@@ -30,18 +30,34 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.";
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the gateway and all services, or those named, until SIGTERM or Ctrl-C
-    #[command(after_help = "Parts that run apart share one database, the secret JWT_SECRET and the ports of the others.
+    #[command(
+        after_help = "Parts that run apart share one database, the secret JWT_SECRET and the ports of the others.
 
 Examples:
   storehouse serve
   storehouse serve gateway
   storehouse serve auth users orders
   PORT=9000 LOG_LEVEL=debug storehouse serve
-  ENVIRONMENT=production JWT_SECRET=$(openssl rand -hex 32) storehouse serve")]
+  ENVIRONMENT=production JWT_SECRET=$(openssl rand -hex 32) storehouse serve"
+    )]
     Serve {
         /// What this process runs [default: all]
         #[arg(value_enum, value_name = "PART")]
         parts: Vec<Part>,
+    },
+
+    /// Check a routes file: every fault with its place, or what it says; exit code 0 if it is good, else 1
+    #[command(after_help = "Examples:
+  storehouse check                 the file that `serve` would use
+  storehouse check my-routes.yaml
+  storehouse check --schema > routes.schema.json   for an editor's YAML support")]
+    Check {
+        /// The file [default: the one that `serve` would use]
+        file: Option<PathBuf>,
+
+        /// Print the file's JSON Schema instead
+        #[arg(long, conflicts_with = "file")]
+        schema: bool,
     },
 
     /// Show the settings in effect, as a settings file with secrets left out

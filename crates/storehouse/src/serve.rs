@@ -1,7 +1,6 @@
 //! `storehouse serve`: takes the ports, opens the database, puts the parts together, serves each on its port, and ends
 //! it in order.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,17 +20,20 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::info;
 
-use crate::banner;
 use crate::migrations::MIGRATIONS;
 use crate::part::Part;
 use crate::settings::{Environment, Settings};
 use crate::system::{Options, System};
+use crate::{banner, check};
 
 /// A part of this process with the port that it was given.
 pub(crate) type Listeners = Vec<(Part, TcpListener)>;
 
 /// Between failing readiness and refusing connections, so that a balancer that asks has time to look elsewhere.
 const NOTICE: Duration = Duration::from_millis(200);
+
+/// The same where gateways in other processes ask, each second.
+const NOTICE_TO_GATEWAYS: Duration = Duration::from_millis(1500);
 
 /// Runs these parts until SIGTERM or SIGINT.
 pub(crate) fn run(settings: &Settings, parts: &[Part]) -> Result<()> {
@@ -112,15 +114,17 @@ fn routes(settings: &Settings, parts: &[Part], ports: Ports) -> Result<Routes> {
     let Some(file) = &settings.gateway.routes_file else {
         return built_in_routes(parts, ports);
     };
-    let text =
-        fs::read_to_string(file).with_context(|| format!("can't read the routes file {}", file.display()))?;
-    Ok(Routes::parse(&text, &file.display().to_string())?)
+    check::read(file)
 }
 
 fn built_in_routes(parts: &[Part], ports: Ports) -> Result<Routes> {
     for part in Part::ALL.into_iter().skip(1).filter(|_| parts.contains(&Part::Gateway)) {
         let name = part.port_setting();
-        ensure!(ports.of(part.name()) != 0, "{name} is 0: the gateway must know where the {} is", part.title());
+        ensure!(
+            ports.of(part.name()) != 0,
+            "{name} is 0: the gateway must know where the {} is",
+            part.title()
+        );
     }
     Ok(Routes::built_in(ports))
 }
@@ -143,6 +147,7 @@ async fn bind(settings: &Settings, parts: &[Part]) -> Result<Listeners> {
 async fn serve_until_stopped(system: &System, listeners: Listeners, db: Option<&Db>) -> Result<()> {
     let (stop, stopping) = watch::channel(false);
     let workers = Arc::new(Workers::start().context("can't start the threads that serve")?);
+    let notice = if system.router(Part::Gateway).is_some() { NOTICE } else { NOTICE_TO_GATEWAYS };
     let mut servers = JoinSet::new();
     for (part, listener) in listeners {
         let router = system.router(part).with_context(|| format!("the {} was not made", part.title()))?;
@@ -161,7 +166,7 @@ async fn serve_until_stopped(system: &System, listeners: Listeners, db: Option<&
     let end = async {
         if let Ok(signal) = &reason {
             info!(signal, "stopping: requests in flight end first, 30 s at most");
-            tokio::time::sleep(NOTICE).await;
+            tokio::time::sleep(notice).await;
         }
         // The receivers live in the servers, which may have ended already.
         let _ = stop.send(true);

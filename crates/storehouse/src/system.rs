@@ -8,8 +8,8 @@ use aide::openapi::OpenApi;
 use auth::Auth;
 use axum::Router;
 use db::Db;
-use futures_util::future::pending;
-use gateway::{Cors, GatewayConfig, Local, Ports, Routes};
+use futures_util::future::{OptionFuture, join};
+use gateway::{Cors, Gateway, GatewayConfig, Local, Ports, Routes};
 use ipnet::IpNet;
 use kit::client::ClientKey;
 use kit::clock::Clock;
@@ -60,7 +60,7 @@ pub struct Options {
 
 /// What this process runs of the system, ready to be served.
 pub struct System {
-    gateway: Option<Router>,
+    gateway: Option<Gateway>,
     services: Vec<Service>,
     /// Whether the process takes work.
     pub readiness: Readiness,
@@ -81,7 +81,8 @@ impl System {
         let data = db.map(|db| Data { live: LiveSessions::new(db.clone(), clock.clone()), db });
         let readiness = Readiness::default();
         let services = data.as_ref().map(|data| services(data, &clock, &options, &readiness));
-        let mut system = Self { gateway: None, services: services.unwrap_or_default(), readiness, data, clock };
+        let mut system =
+            Self { gateway: None, services: services.unwrap_or_default(), readiness, data, clock };
         if options.parts.contains(&Part::Gateway) {
             system.gateway = Some(system.make_gateway(options));
         }
@@ -91,10 +92,13 @@ impl System {
     /// What answers for a part of this process.
     pub fn router(&self, part: Part) -> Option<Router> {
         let service = self.services.iter().find(|service| service.name == part.name());
-        if part == Part::Gateway { self.gateway.clone() } else { service.map(|service| service.router.clone()) }
+        match part {
+            Part::Gateway => self.gateway.as_ref().map(|gateway| gateway.router.clone()),
+            _ => service.map(|service| service.router.clone()),
+        }
     }
 
-    fn make_gateway(&self, options: Options) -> Router {
+    fn make_gateway(&self, options: Options) -> Gateway {
         let local = |service: &Service| Local {
             port: options.ports.of(service.name),
             router: service.router.clone(),
@@ -119,12 +123,12 @@ impl System {
         gateway::gateway(config, &locals, surroundings)
     }
 
-    /// Does the work that nobody asks for, until it is dropped: follows the session feed, sweeps what is past its time.
+    /// Does the work that nobody asks for, until it is dropped: follows the session feed, sweeps what is past its
+    /// time, watches the gateway's backends.
     pub async fn work(&self) {
-        match &self.data {
-            Some(data) => drop(tokio::join!(data.live.clone().follow_feed(), self.sweep(data))),
-            None => pending().await,
-        }
+        let front = self.gateway.as_ref().map(Gateway::work);
+        let back = self.data.as_ref().map(|data| join(data.live.clone().follow_feed(), self.sweep(data)));
+        join(OptionFuture::from(front), OptionFuture::from(back)).await;
     }
 
     async fn sweep(&self, data: &Data) {
@@ -140,9 +144,9 @@ impl System {
     /// In small writes, so that nobody waits long for one.
     async fn sweep_all(&self, data: &Data) -> Result<(), db::Error> {
         while data.live.sweep(SWEEP_LIMIT).await? == SWEEP_LIMIT.unsigned_abs() {}
-        while idempotency::sweep(&data.db, self.clock.now(), SWEEP_LIMIT).await?
-            == SWEEP_LIMIT.unsigned_abs()
-        {}
+        while idempotency::sweep(&data.db, self.clock.now(), SWEEP_LIMIT).await? == SWEEP_LIMIT.unsigned_abs()
+        {
+        }
         Ok(())
     }
 }
