@@ -5,13 +5,14 @@
 //!
 //! Files in reading order: `pipeline` (a request's way, once, in order); then one file for each step:
 //! `own` (what the gateway answers itself), `path`, `routes` and `routes/file`, `cors`, `authenticate`,
-//! `client_address`, `headers`, `forward` with `forward/local` and `forward/http`.
+//! `limit`, `client_address`, `headers`, `forward` with `forward/local` and `forward/http`.
 
 mod authenticate;
 mod client_address;
 mod cors;
 mod forward;
 mod headers;
+mod limit;
 mod own;
 mod path;
 mod pipeline;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use ipnet::IpNet;
+use kit::clock::Clock;
 use kit::identity::Sessions;
 use kit::service::Readiness;
 use kit::token::Tokens;
@@ -38,6 +40,8 @@ pub struct GatewayConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// Which pages of other origins may call.
     pub cors: Cors,
+    /// Whether clients are limited in how often they may ask.
+    pub rate_limit: bool,
     /// Sizes and times on the way to a service.
     pub limits: Limits,
 }
@@ -56,6 +60,8 @@ pub struct Surroundings {
     pub tokens: Arc<Tokens>,
     /// Knows which sessions live.
     pub sessions: Arc<dyn Sessions>,
+    /// The time, for the rate limits.
+    pub clock: Clock,
     /// Whether the process takes work.
     pub readiness: Readiness,
     /// `/openapi.json` and `/docs`, where they are on.
@@ -64,8 +70,10 @@ pub struct Surroundings {
 
 /// The gateway's router. A route whose backend is a local service calls that service's router directly.
 pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundings) -> Router {
+    let table = routes::Table::new(&config.routes, locals);
     let gateway = pipeline::Gateway {
-        table: routes::Table::new(&config.routes, locals),
+        limits: config.rate_limit.then(|| limit::RateLimits::new(&table, &surroundings.clock)),
+        table,
         docs: surroundings.docs,
         readiness: surroundings.readiness,
         trusted_proxies: config.trusted_proxies,

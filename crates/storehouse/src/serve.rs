@@ -66,6 +66,7 @@ fn options(settings: &Settings, secret: Secret, ports: [u16; 3]) -> Result<Optio
         docs: settings.docs,
         routes: routes(settings, ports)?,
         cors: cors(settings),
+        rate_limit: settings.gateway.rate_limit,
         trusted_proxies: settings.gateway.trusted_proxies.clone(),
         ports,
     })

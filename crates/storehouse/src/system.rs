@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::{Accounts, FirstAdmin, LiveSessions, PasswordHash, Passwords};
+use accounts::{Accounts, FirstAdmin, LiveSessions, LoginLimits, PasswordHash, Passwords};
 use aide::openapi::OpenApi;
 use auth::Auth;
 use axum::Router;
@@ -45,6 +45,8 @@ pub struct Options {
     pub routes: Routes,
     /// Which pages of other origins may call.
     pub cors: Cors,
+    /// Whether clients are limited in how often they may ask and log in.
+    pub rate_limit: bool,
     /// Proxies whose word on the client's address is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The ports of auth, users and orders, by which the gateway knows them for its own.
@@ -74,7 +76,7 @@ impl System {
         let surroundings = Surroundings { db: db.clone(), readiness: readiness.clone(), docs: options.docs };
         let tokens = shared.tokens.clone();
         let services = services(Arc::new(shared), &live, &options, &surroundings);
-        let gateway = gateway_router(&services, &live, &readiness, options, tokens);
+        let gateway = gateway_router(&services, &live, &readiness, options, tokens, &clock);
         Self { gateway, services, readiness, live, db, clock }
     }
 
@@ -110,7 +112,9 @@ fn services(
     surroundings: &Surroundings,
 ) -> Vec<Service> {
     let passwords = Passwords::new(options.password_hash, options.password_denylist);
-    let accounts = Accounts::new(&options.secret, passwords, live.clone());
+    let login_limits =
+        if options.rate_limit { LoginLimits::new(shared.clock.clone()) } else { LoginLimits::off() };
+    let accounts = Accounts::new(&options.secret, passwords, login_limits, live.clone());
     let auth = Auth { shared: shared.clone(), accounts: accounts.clone(), first_admin: options.first_admin };
     let users = Users { shared: shared.clone(), accounts };
     let orders = Orders { shared, max_pending: options.max_pending_orders };
@@ -127,6 +131,7 @@ fn gateway_router(
     readiness: &Readiness,
     options: Options,
     tokens: Arc<Tokens>,
+    clock: &Clock,
 ) -> Router {
     let locals: Vec<Local> = services
         .iter()
@@ -137,11 +142,13 @@ fn gateway_router(
         routes: options.routes,
         trusted_proxies: options.trusted_proxies,
         cors: options.cors,
+        rate_limit: options.rate_limit,
         limits: gateway::Limits::default(),
     };
     let surroundings = gateway::Surroundings {
         tokens,
         sessions: live.clone(),
+        clock: clock.clone(),
         readiness: readiness.clone(),
         docs: options.docs.then(|| kit::service::docs_router(&document())),
     };

@@ -80,13 +80,19 @@ pub(crate) fn gateway_with(
         routes: Routes::parse(routes, "routes.yaml").unwrap(),
         trusted_proxies: Vec::new(),
         cors: Cors { localhost: true, origins: Vec::new() },
+        rate_limit: false,
         limits: gateway::Limits::default(),
     };
     change(&mut config);
     let readiness = Readiness::default();
     readiness.set_ready();
-    let surroundings =
-        Surroundings { tokens: Arc::new(tokens()), sessions: Arc::new(AllLive), readiness, docs: None };
+    let surroundings = Surroundings {
+        tokens: Arc::new(tokens()),
+        sessions: Arc::new(AllLive),
+        clock: Clock::stopped(),
+        readiness,
+        docs: None,
+    };
     gateway::gateway(config, locals, surroundings)
 }
 

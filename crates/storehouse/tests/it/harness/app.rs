@@ -142,6 +142,7 @@ pub(crate) fn options() -> Options {
         docs: true,
         routes: Routes::built_in(Ports::default()),
         cors: Cors { localhost: true, origins: Vec::new() },
+        rate_limit: false,
         trusted_proxies: Vec::new(),
         ports: [8083, 8081, 8082],
     }
