@@ -71,8 +71,9 @@ pub struct Surroundings {
 /// The gateway's router. A route whose backend is a local service calls that service's router directly.
 pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundings) -> Router {
     let table = routes::Table::new(&config.routes, locals);
+    let own_rates = table.iter().filter_map(|(path, route)| Some((path, route.rate_limit?)));
     let gateway = pipeline::Gateway {
-        limits: config.rate_limit.then(|| limit::RateLimits::new(&table, &surroundings.clock)),
+        limits: config.rate_limit.then(|| limit::RateLimits::new(own_rates, &surroundings.clock)),
         table,
         docs: surroundings.docs,
         readiness: surroundings.readiness,

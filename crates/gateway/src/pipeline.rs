@@ -78,7 +78,7 @@ async fn answer(
     let caller = authenticate::caller(gateway, route, request.uri().path(), request.headers()).await;
     note.account = caller.as_ref().ok().and_then(Option::as_ref).map(|verified| verified.sub);
     // After the token, which says who is counted; before its fault is told, so that guessing tokens ends in 429.
-    let count = gateway.limits.as_ref().and_then(|limits| limits.count(route, &caller, client));
+    let count = gateway.limits.as_ref().and_then(|limits| limits.count(&route.path, &caller, client));
     let answered = match count.as_ref().and_then(Count::refusal) {
         Some(refusal) => Err(refusal),
         None => forward(gateway, route, request, caller, client).await,

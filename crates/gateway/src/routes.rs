@@ -92,6 +92,7 @@ impl Backend {
 
 /// One route, ready for requests.
 pub(crate) struct Route<U> {
+    /// The prefix that it is found by.
     pub(crate) path: String,
     pub(crate) upstream: U,
     methods: Vec<Method>,

@@ -3,7 +3,7 @@
 //! - `each_engine(MIGRATIONS, async |database| …)`: the same test on SQLite, then on PostgreSQL, each time in a fresh database.
 //! - `TestDatabase`: a fresh database: `open()` for a `Db`, `url()` for a configuration.
 //! - `postgres_server()`: the server that all tests share, or nothing where there is none; `Server::start()`: one of the test's own, to stop, kill and start again.
-//! - `each_app(async |app| …)`: the same test against the whole system on each engine; `App::with` for other settings.
+//! - `each_app(async |app| …)`: the same test against the whole system on each engine; `App::with` for other settings, `limited_app` with the limits on, whose time a test moves by `app.clock.advance`.
 //! - `Site::new(…).start()`: the real program as a process, to signal, kill and start again; `Wire`: HTTP over a real connection to it.
 //! - `SmallDisk::mount()`, `refusing_sync(…)`: disks that fail.
 //! - `Random`: random numbers whose seed is told when the test fails.
@@ -31,4 +31,12 @@ pub(crate) use self::time::{eventually, say};
 pub(crate) async fn each_app(test: impl AsyncFn(&App)) {
     each_engine(storehouse::migrations::MIGRATIONS, async |database| test(&App::new(database).await).await)
         .await;
+}
+
+/// The same with the limits on.
+pub(crate) async fn limited_app(test: impl AsyncFn(&App)) {
+    each_engine(storehouse::migrations::MIGRATIONS, async |database| {
+        test(&App::with(database, |options| options.rate_limit = true).await).await;
+    })
+    .await;
 }
