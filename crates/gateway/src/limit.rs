@@ -32,8 +32,8 @@ impl RateLimits {
         Self { own: own.map(policy).collect(), default: Policy::new("default", DEFAULT_RATE, clock.clone()) }
     }
 
-    /// Counts a request on the route of this path. A token that is no good counts for the address that sent it; that a token can't be
-    /// checked is nobody's fault, and doesn't count.
+    /// Counts a request on the route of this path. A token that is no good counts for the address that sent it; that a
+    /// token can't be checked is nobody's fault, and doesn't count.
     pub(crate) fn count(
         &self,
         route: &str,
