@@ -5,7 +5,7 @@
 //!
 //! Files in reading order: `pipeline` (a request's way, once, in order); then one file for each step:
 //! `own` (what the gateway answers itself), `path`, `routes` (with `routes/file` and what it reads with), `cors`,
-//! `authenticate`, `client_address`, `headers`, `forward` with `forward/local`, a service of this process, and
+//! `authenticate`, `limit`, `client_address`, `headers`, `forward` with `forward/local`, a service of this process, and
 //! `forward/http`, one elsewhere: `backends` (which is next), `upload`, `download`, `check`.
 
 mod authenticate;
@@ -13,6 +13,7 @@ mod client_address;
 mod cors;
 mod forward;
 mod headers;
+mod limit;
 mod own;
 mod path;
 mod pipeline;
@@ -24,6 +25,7 @@ use axum::Router;
 use futures_util::future::{join_all, pending};
 use ipnet::IpNet;
 use kit::client::ClientKey;
+use kit::clock::Clock;
 use kit::identity::Sessions;
 use kit::service::Readiness;
 use kit::token::Tokens;
@@ -40,6 +42,8 @@ pub struct GatewayConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// Which pages of other origins may call.
     pub cors: Cors,
+    /// Whether clients are limited in how often they may ask.
+    pub rate_limit: bool,
     /// Sizes and times on the way to a service.
     pub limits: Limits,
 }
@@ -60,6 +64,8 @@ pub struct Surroundings {
     pub sessions: Arc<dyn Sessions>,
     /// Tells services in other processes who the client is.
     pub client_key: ClientKey,
+    /// The time, for the rate limits.
+    pub clock: Clock,
     /// Whether the process takes work.
     pub readiness: Readiness,
     /// `/openapi.json` and `/docs`, where they are on.
@@ -75,8 +81,11 @@ pub struct Gateway {
 
 /// Puts the gateway together. A route whose backend is a local service calls that service's router directly.
 pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundings) -> Gateway {
+    let table = routes::Table::new(&config.routes, locals);
+    let own_rates = table.iter().filter_map(|(path, route)| Some((path, route.rate_limit?)));
     let inner = Arc::new(pipeline::Gateway {
-        table: routes::Table::new(&config.routes, locals),
+        limits: config.rate_limit.then(|| limit::RateLimits::new(own_rates, &surroundings.clock)),
+        table,
         docs: surroundings.docs,
         readiness: surroundings.readiness,
         trusted_proxies: config.trusted_proxies,

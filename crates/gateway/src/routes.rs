@@ -170,6 +170,8 @@ impl Backend {
 
 /// One route, ready for requests.
 pub(crate) struct Route<U> {
+    /// The prefix that it is found by.
+    pub(crate) path: String,
     pub(crate) upstream: U,
     methods: Vec<Method>,
     /// The methods as the `Allow` header says them.
@@ -186,6 +188,7 @@ impl<U> Route<U> {
         let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
         let allow = HeaderValue::try_from(names.join(", ")).unwrap_or(HeaderValue::from_static(""));
         Self {
+            path: config.path.clone(),
             upstream,
             methods,
             allow,

@@ -85,6 +85,7 @@ fn options(settings: &Settings, parts: &[Part], secret: Secret, ports: Ports) ->
         docs: settings.docs,
         routes: routes(settings, parts, ports)?,
         cors: cors(settings),
+        rate_limit: settings.gateway.rate_limit,
         trusted_proxies: settings.gateway.trusted_proxies.clone(),
         ports,
     })

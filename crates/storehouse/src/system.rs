@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::{Accounts, FirstAdmin, LiveSessions, PasswordHash, Passwords};
+use accounts::{Accounts, FirstAdmin, LiveSessions, LoginLimits, PasswordHash, Passwords};
 use aide::openapi::OpenApi;
 use auth::Auth;
 use axum::Router;
@@ -52,6 +52,8 @@ pub struct Options {
     pub routes: Routes,
     /// Which pages of other origins may call.
     pub cors: Cors,
+    /// Whether clients are limited in how often they may ask and log in.
+    pub rate_limit: bool,
     /// Proxies whose word on the client's address is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Where the services listen, by which the gateway knows those of its own process.
@@ -108,6 +110,7 @@ impl System {
             routes: options.routes,
             trusted_proxies: options.trusted_proxies,
             cors: options.cors,
+            rate_limit: options.rate_limit,
             limits: gateway::Limits::default(),
         };
         let surroundings = gateway::Surroundings {
@@ -117,6 +120,7 @@ impl System {
                 None => Arc::new(UncheckedSessions),
             },
             client_key: ClientKey::new(&options.secret),
+            clock: self.clock.clone(),
             readiness: self.readiness.clone(),
             docs: options.docs.then(|| kit::service::docs_router(&document())),
         };
@@ -157,7 +161,8 @@ fn services(data: &Data, clock: &Clock, options: &Options, readiness: &Readiness
     let shared = Arc::new(shared);
     let surroundings = Surroundings { db, readiness: readiness.clone(), docs: options.docs };
     let passwords = Passwords::new(options.password_hash, options.password_denylist);
-    let accounts = Accounts::new(&options.secret, passwords, live);
+    let login_limits = if options.rate_limit { LoginLimits::new(clock.clone()) } else { LoginLimits::off() };
+    let accounts = Accounts::new(&options.secret, passwords, login_limits, live);
     let service = |part: &Part| match part {
         Part::Auth => {
             let (shared, accounts) = (shared.clone(), accounts.clone());

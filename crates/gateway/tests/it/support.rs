@@ -84,6 +84,7 @@ pub(crate) fn complete_gateway(
         routes: Routes::parse(routes, "routes.yaml").unwrap(),
         trusted_proxies: Vec::new(),
         cors: Cors { localhost: true, origins: Vec::new() },
+        rate_limit: false,
         limits: gateway::Limits::default(),
     };
     change(&mut config);
@@ -92,6 +93,7 @@ pub(crate) fn complete_gateway(
     let surroundings = Surroundings {
         tokens: Arc::new(tokens()),
         sessions: Arc::new(UncheckedSessions),
+        clock: Clock::stopped(),
         client_key: ClientKey::new(&Secret::new("the tests' secret")),
         readiness,
         docs: None,

@@ -26,6 +26,10 @@ mod orders;
 #[cfg(test)]
 mod shared;
 
+/// How often one may ask and log in.
+#[cfg(test)]
+mod limits;
+
 /// A day of the business, through the gateway.
 #[cfg(test)]
 mod story;
