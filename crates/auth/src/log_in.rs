@@ -1,5 +1,7 @@
 //! Logging in. Whatever is wrong, the answer and its cost are the same.
 
+use std::sync::Arc;
+
 use accounts::{Account, Credentials, Email, NewSession, Session, Verdict, start_session, store};
 use db::Tx;
 use futures_util::FutureExt;
@@ -7,13 +9,18 @@ use kit::client::Client;
 use kit::clock::Timestamp;
 use kit::problem::Problem;
 
-use crate::Auth;
 use crate::model::{LoginAnswer, LoginBody};
+use crate::{Auth, AuthCounts};
 
 pub(crate) async fn log_in(auth: &Auth, body: LoginBody, client: &Client) -> Result<LoginAnswer, Problem> {
+    let answer = try_to_log_in(auth, &body, client).await;
+    answer.inspect_err(|problem| auth.counts.login_refused(problem))
+}
+
+async fn try_to_log_in(auth: &Auth, body: &LoginBody, client: &Client) -> Result<LoginAnswer, Problem> {
     // Twice, since another login may upgrade the hash while this one compares with the old.
     for _ in 0..2 {
-        if let Some(answer) = attempt(auth, &body, client).await? {
+        if let Some(answer) = attempt(auth, body, client).await? {
             return Ok(answer);
         }
     }
@@ -32,7 +39,9 @@ async fn attempt(auth: &Auth, body: &LoginBody, client: &Client) -> Result<Optio
         Verdict::Right => None,
         Verdict::Outdated(new) => Some(new),
     };
-    let start = Start { account, stored, upgrade, session: client.into(), now: auth.shared.clock.now() };
+    let counts = Arc::clone(&auth.counts);
+    let start =
+        Start { account, stored, upgrade, session: client.into(), now: auth.shared.clock.now(), counts };
     let started = auth.shared.db.write(start, |tx, start| start.run(tx).boxed()).await?;
     started
         .map(|(account, session)| LoginAnswer::new(auth, account, session.id, session.generation))
@@ -51,6 +60,7 @@ struct Start {
     upgrade: Option<String>,
     session: NewSession,
     now: Timestamp,
+    counts: Arc<AuthCounts>,
 }
 
 impl Start {
@@ -69,6 +79,8 @@ impl Start {
             store::update_password_hash(tx, self.account.id, &self.stored, new).await?;
         }
         let session = start_session(tx, self.account.id, &self.session, self.now).await?;
+        let counts = Arc::clone(&self.counts);
+        tx.after_commit(move || counts.login_succeeded());
         Ok(Some((found.account, session)))
     }
 }

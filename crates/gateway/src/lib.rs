@@ -22,13 +22,17 @@ use std::sync::Arc;
 use axum::Router;
 use ipnet::IpNet;
 use kit::identity::Sessions;
-use kit::service::Readiness;
+use kit::metrics::{Metrics, RequestCounts};
+use kit::secret::Secret;
+use kit::service::{Readiness, Service};
 use kit::token::Tokens;
 
 pub use cors::Cors;
 pub use forward::Limits;
 pub use routes::file::RoutesError;
 pub use routes::{Ports, Routes};
+
+const NAME: &str = "gateway";
 
 /// What a gateway is told.
 pub struct GatewayConfig {
@@ -40,6 +44,19 @@ pub struct GatewayConfig {
     pub cors: Cors,
     /// Sizes and times on the way to a service.
     pub limits: Limits,
+    /// Who may read `/metrics`.
+    pub metrics_access: MetricsAccess,
+}
+
+/// Who may read the gateway's `/metrics`.
+#[derive(Clone, Debug)]
+pub enum MetricsAccess {
+    /// Everybody.
+    Open,
+    /// Who sends this as a bearer token.
+    Token(Secret),
+    /// Nobody, until a token is set.
+    Closed,
 }
 
 /// A service of this very process.
@@ -58,14 +75,21 @@ pub struct Surroundings {
     pub sessions: Arc<dyn Sessions>,
     /// Whether the process takes work.
     pub readiness: Readiness,
+    /// What the process counts and measures.
+    pub metrics: Arc<Metrics>,
     /// `/openapi.json` and `/docs`, where they are on.
     pub docs: Option<Router>,
 }
 
-/// The gateway's router. A route whose backend is a local service calls that service's router directly.
-pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundings) -> Router {
+/// The gateway. A route whose backend is a local service calls that service's router directly.
+pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundings) -> Service {
+    let table = routes::Table::new(&config.routes, locals);
+    let routes = table.iter().map(|(_, route)| &*route.path).chain(own::PATHS).map(str::to_owned);
+    let counts = RequestCounts::new(&surroundings.metrics, NAME, routes);
     let gateway = pipeline::Gateway {
-        table: routes::Table::new(&config.routes, locals),
+        table,
+        metrics: surroundings.metrics,
+        metrics_access: config.metrics_access,
         docs: surroundings.docs,
         readiness: surroundings.readiness,
         trusted_proxies: config.trusted_proxies,
@@ -74,5 +98,5 @@ pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundin
         sessions: surroundings.sessions,
         forward: forward::Forward::new(config.limits),
     };
-    pipeline::router(gateway)
+    Service { name: NAME, router: pipeline::router(gateway, Arc::clone(&counts)), counts }
 }

@@ -9,6 +9,7 @@ use http::header::{ALLOW, ORIGIN};
 use http::{HeaderValue, Method};
 use ipnet::IpNet;
 use kit::identity::Sessions;
+use kit::metrics::{Metrics, RequestCounts};
 use kit::problem::Problem;
 use kit::server::AccessNote;
 use kit::service::Readiness;
@@ -18,13 +19,15 @@ use crate::client_address::Client;
 use crate::cors::Cors;
 use crate::forward::{Forward, Upstream};
 use crate::routes::Table;
-use crate::{authenticate, cors, headers, own, path};
+use crate::{MetricsAccess, authenticate, cors, headers, own, path};
 
 /// All that a request meets; never changed once made.
 pub(crate) struct Gateway {
     pub(crate) table: Table<Upstream>,
     pub(crate) docs: Option<Router>,
     pub(crate) readiness: Readiness,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) metrics_access: MetricsAccess,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) cors: Cors,
     pub(crate) tokens: Arc<Tokens>,
@@ -33,9 +36,9 @@ pub(crate) struct Gateway {
 }
 
 /// Every request goes the one way; the edge around it gives the request id and finishes the answer.
-pub(crate) fn router(gateway: Gateway) -> Router {
+pub(crate) fn router(gateway: Gateway, counts: Arc<RequestCounts>) -> Router {
     let router = Router::new().fallback(handle).with_state(Arc::new(gateway));
-    router.layer(axum::middleware::from_fn(kit::service::edge))
+    router.layer(axum::middleware::from_fn_with_state(counts, kit::service::edge))
 }
 
 async fn handle(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
@@ -57,6 +60,7 @@ async fn answer(
     note: &mut AccessNote,
 ) -> Result<Response, Problem> {
     if own::serves(gateway, request.uri().path()) {
+        note.route = Some(request.uri().path().into());
         if cors::is_preflight(&request) {
             return Ok(gateway.cors.preflight(request.headers(), &own::ALLOWED));
         }
@@ -67,6 +71,7 @@ async fn answer(
         note.path = Some(normalised);
     }
     let route = gateway.table.find(request.uri().path()).ok_or_else(Problem::not_found)?;
+    note.route = Some(Arc::clone(&route.path));
     if cors::is_preflight(&request) {
         return Ok(gateway.cors.preflight(request.headers(), &route.allow));
     }

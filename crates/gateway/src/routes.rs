@@ -3,6 +3,7 @@
 pub(crate) mod file;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use file::RoutesError;
@@ -92,6 +93,8 @@ impl Backend {
 
 /// One route, ready for requests.
 pub(crate) struct Route<U> {
+    /// As metrics show it.
+    pub(crate) path: Arc<str>,
     pub(crate) upstream: U,
     methods: Vec<Method>,
     /// The methods as the `Allow` header says them.
@@ -111,6 +114,7 @@ impl<U> Route<U> {
         let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
         let allow = HeaderValue::try_from(names.join(", ")).unwrap_or(HeaderValue::from_static(""));
         Self {
+            path: if config.path.is_empty() { "/" } else { &config.path }.into(),
             upstream,
             methods,
             allow,

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use accounts::FirstAdmin;
 use anyhow::{Context as _, Result};
-use axum::Router;
 use db::Db;
-use gateway::{Cors, Ports, Routes};
+use gateway::{Cors, MetricsAccess, Ports, Routes};
 use kit::clock::Clock;
 use kit::secret::Secret;
 use kit::server::{self, Limits};
@@ -17,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::banner;
 use crate::migrations::MIGRATIONS;
@@ -64,11 +63,24 @@ fn options(settings: &Settings, secret: Secret, ports: [u16; 3]) -> Result<Optio
         currency: settings.orders.currency,
         max_pending_orders: settings.orders.max_pending,
         docs: settings.docs,
+        metrics_access: metrics_access(settings),
+        data_dir: settings.data_dir.clone(),
         routes: routes(settings, ports)?,
         cors: cors(settings),
         trusted_proxies: settings.gateway.trusted_proxies.clone(),
         ports,
     })
+}
+
+fn metrics_access(settings: &Settings) -> MetricsAccess {
+    match (&settings.metrics_token, settings.environment) {
+        (Some(token), _) => MetricsAccess::Token(token.clone()),
+        (None, Environment::Development) => MetricsAccess::Open,
+        (None, Environment::Production) => {
+            warn!("nobody may read the gateway's /metrics, since METRICS_TOKEN is not set");
+            MetricsAccess::Closed
+        }
+    }
 }
 
 /// One entry stands for any port of this machine; every other is an origin as browsers write it.
@@ -119,10 +131,10 @@ async fn bind(settings: &Settings) -> Result<Vec<TcpListener>> {
 
 async fn serve_until_stopped(system: &System, listeners: Vec<TcpListener>, db: &Db) -> Result<()> {
     let (stop, stopping) = watch::channel(false);
-    let routers = [&system.gateway].into_iter().chain(system.services.iter().map(|service| &service.router));
+    let services = [&system.gateway].into_iter().chain(&system.services);
     let mut servers = JoinSet::new();
-    for (listener, router) in listeners.into_iter().zip(routers) {
-        servers.spawn(server::serve(listener, Router::clone(router), Limits::default(), stopping.clone()));
+    for (listener, service) in listeners.into_iter().zip(services) {
+        servers.spawn(server::serve(listener, service.clone(), Limits::default(), stopping.clone()));
     }
     let mut work = pin!(system.work());
     system.readiness.set_ready();

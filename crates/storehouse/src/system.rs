@@ -1,17 +1,18 @@
 //! The whole system in one process, put together: the only place that knows every crate. It opens no port.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use accounts::{Accounts, FirstAdmin, LiveSessions, PasswordHash, Passwords};
 use aide::openapi::OpenApi;
 use auth::Auth;
-use axum::Router;
 use db::Db;
-use gateway::{Cors, GatewayConfig, Local, Routes};
+use gateway::{Cors, GatewayConfig, Local, MetricsAccess, Routes};
 use ipnet::IpNet;
 use kit::clock::Clock;
 use kit::idempotency;
+use kit::metrics::{self, Metrics};
 use kit::money::Currency;
 use kit::secret::Secret;
 use kit::service::{Readiness, Service, Surroundings};
@@ -41,6 +42,10 @@ pub struct Options {
     pub max_pending_orders: i64,
     /// Whether `/docs` and `/openapi.json` are served.
     pub docs: bool,
+    /// Who may read the gateway's `/metrics`.
+    pub metrics_access: MetricsAccess,
+    /// The folder whose free room is told.
+    pub data_dir: PathBuf,
     /// Which service answers which paths.
     pub routes: Routes,
     /// Which pages of other origins may call.
@@ -54,7 +59,7 @@ pub struct Options {
 /// The system, ready to be served.
 pub struct System {
     /// The gateway, in front of all.
-    pub gateway: Router,
+    pub gateway: Service,
     /// Auth, users and orders.
     pub services: Vec<Service>,
     /// Whether the process takes work.
@@ -71,10 +76,12 @@ impl System {
         let live = LiveSessions::new(db.clone(), clock.clone());
         let shared = Shared::new(db.clone(), clock.clone(), &options.secret, live.clone(), options.currency);
         let readiness = Readiness::default();
-        let surroundings = Surroundings { db: db.clone(), readiness: readiness.clone(), docs: options.docs };
+        let metrics = process_metrics(&db, &readiness, &options);
+        let surroundings =
+            Surroundings { db: db.clone(), readiness: readiness.clone(), metrics, docs: options.docs };
         let tokens = shared.tokens.clone();
         let services = services(Arc::new(shared), &live, &options, &surroundings);
-        let gateway = gateway_router(&services, &live, &readiness, options, tokens);
+        let gateway = gateway(&services, &live, surroundings, options, tokens);
         Self { gateway, services, readiness, live, db, clock }
     }
 
@@ -103,6 +110,21 @@ impl System {
     }
 }
 
+/// What is told of the process and of what all its services share.
+fn process_metrics(db: &Db, readiness: &Readiness, options: &Options) -> Arc<Metrics> {
+    let metrics = Arc::new(Metrics::default());
+    let (db, readiness, folder) = (db.clone(), readiness.clone(), options.data_dir.clone());
+    metrics.add(metrics::process);
+    metrics.add(move |text| {
+        metrics::build_info(env!("CARGO_PKG_VERSION"), text);
+        metrics::free_disk(&folder, text);
+        let is_ready = if readiness.is_ready() { 1.0 } else { 0.0 };
+        text.gauge("storehouse_ready", "Whether the process takes work: 1 or 0.", &[], is_ready);
+        db.write_metrics(text);
+    });
+    metrics
+}
+
 fn services(
     shared: Arc<Shared>,
     live: &Arc<LiveSessions>,
@@ -111,9 +133,16 @@ fn services(
 ) -> Vec<Service> {
     let passwords = Passwords::new(options.password_hash, options.password_denylist);
     let accounts = Accounts::new(&options.secret, passwords, live.clone());
-    let auth = Auth { shared: shared.clone(), accounts: accounts.clone(), first_admin: options.first_admin };
+    let passwords = accounts.passwords.clone();
+    surroundings.metrics.add(move |text| passwords.write_metrics(text));
+    let auth = Auth {
+        shared: shared.clone(),
+        accounts: accounts.clone(),
+        first_admin: options.first_admin,
+        counts: Arc::default(),
+    };
     let users = Users { shared: shared.clone(), accounts };
-    let orders = Orders { shared, max_pending: options.max_pending_orders };
+    let orders = Orders { shared, max_pending: options.max_pending_orders, counts: Arc::default() };
     vec![
         auth::service(auth, surroundings),
         users::service(users, surroundings),
@@ -121,13 +150,13 @@ fn services(
     ]
 }
 
-fn gateway_router(
+fn gateway(
     services: &[Service],
     live: &Arc<LiveSessions>,
-    readiness: &Readiness,
+    surroundings: Surroundings,
     options: Options,
     tokens: Arc<Tokens>,
-) -> Router {
+) -> Service {
     let locals: Vec<Local> = services
         .iter()
         .zip(options.ports)
@@ -138,11 +167,13 @@ fn gateway_router(
         trusted_proxies: options.trusted_proxies,
         cors: options.cors,
         limits: gateway::Limits::default(),
+        metrics_access: options.metrics_access,
     };
     let surroundings = gateway::Surroundings {
         tokens,
         sessions: live.clone(),
-        readiness: readiness.clone(),
+        readiness: surroundings.readiness,
+        metrics: surroundings.metrics,
         docs: options.docs.then(|| kit::service::docs_router(&document())),
     };
     gateway::gateway(config, &locals, surroundings)

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use gateway::{Cors, GatewayConfig, Local, Routes, Surroundings};
+use gateway::{Cors, GatewayConfig, Local, MetricsAccess, Routes, Surroundings};
 use kit::clock::Clock;
 use kit::identity::{Check, Role, Sessions};
+use kit::metrics::{Metrics, RequestCounts};
 use kit::secret::Secret;
 use kit::server::{Limits, bind, serve};
-use kit::service::Readiness;
+use kit::service::{Readiness, Service};
 use kit::token::{Claims, Tokens};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -43,7 +44,8 @@ pub(crate) async fn start_with(router: Router, limits: Limits) -> Port {
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopping) = watch::channel(false);
-    let ended = tokio::spawn(serve(listener, router, limits, stopping));
+    let service = Service { name: "test", router, counts: Arc::<RequestCounts>::default() };
+    let ended = tokio::spawn(serve(listener, service, limits, stopping));
     Port { address, stop, ended }
 }
 
@@ -81,13 +83,19 @@ pub(crate) fn gateway_with(
         trusted_proxies: Vec::new(),
         cors: Cors { localhost: true, origins: Vec::new() },
         limits: gateway::Limits::default(),
+        metrics_access: MetricsAccess::Open,
     };
     change(&mut config);
     let readiness = Readiness::default();
     readiness.set_ready();
-    let surroundings =
-        Surroundings { tokens: Arc::new(tokens()), sessions: Arc::new(AllLive), readiness, docs: None };
-    gateway::gateway(config, locals, surroundings)
+    let surroundings = Surroundings {
+        tokens: Arc::new(tokens()),
+        sessions: Arc::new(AllLive),
+        readiness,
+        metrics: Arc::new(Metrics::default()),
+        docs: None,
+    };
+    gateway::gateway(config, locals, surroundings).router
 }
 
 /// One route, `/x`, to an address.

@@ -7,8 +7,14 @@ use storehouse::migrations::MIGRATIONS;
 use toml::Table;
 
 /// The crates from the ground up; each may depend on those of earlier rows only.
-const LAYERS: &[&[&str]] =
-    &[&["db"], &["kit"], &["accounts"], &["auth", "users", "orders", "gateway"], &["storehouse"]];
+const LAYERS: &[&[&str]] = &[
+    &["metrics"],
+    &["db"],
+    &["kit"],
+    &["accounts"],
+    &["auth", "users", "orders", "gateway"],
+    &["storehouse"],
+];
 
 const SERVICES: &[&str] = &["auth", "users", "orders"];
 

@@ -7,7 +7,7 @@ use accounts::{FirstAdmin, NewAccount, NewSession, PasswordHash, create_account,
 use axum::Router;
 use axum::body::Body;
 use futures_util::FutureExt;
-use gateway::{Cors, Ports, Routes};
+use gateway::{Cors, MetricsAccess, Ports, Routes};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use kit::clock::Clock;
@@ -120,7 +120,7 @@ impl App {
     /// The router of the gateway, or of a service by name.
     pub(crate) fn router(&self, name: &str) -> Router {
         let service = self.system.services.iter().find(|service| service.name == name);
-        service.map_or(&self.system.gateway, |service| &service.router).clone()
+        service.unwrap_or(&self.system.gateway).router.clone()
     }
 }
 
@@ -140,6 +140,8 @@ pub(crate) fn options() -> Options {
         currency: "USD".parse().unwrap(),
         max_pending_orders: 100,
         docs: true,
+        metrics_access: MetricsAccess::Open,
+        data_dir: std::env::temp_dir(),
         routes: Routes::built_in(Ports::default()),
         cors: Cors { localhost: true, origins: Vec::new() },
         trusted_proxies: Vec::new(),
