@@ -84,7 +84,8 @@ pub struct Surroundings {
 /// The gateway. A route whose backend is a local service calls that service's router directly.
 pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundings) -> Service {
     let table = routes::Table::new(&config.routes, locals);
-    let routes = table.iter().map(|(_, route)| &*route.path).chain(own::PATHS).map(str::to_owned);
+    let configured = table.iter().map(|(_, route)| route.path.to_string());
+    let routes = configured.chain(own::paths().map(str::to_owned));
     let counts = RequestCounts::new(&surroundings.metrics, NAME, routes);
     let gateway = pipeline::Gateway {
         table,

@@ -20,17 +20,16 @@ use crate::pipeline::Gateway;
 const INDEX: &str = include_str!("index.html");
 const DOCS_LINKS: [&str; 2] = ["href=\"/docs\"", "href=\"/openapi.json\""];
 
-/// These paths as metrics show them; what else there may be below `/docs` is nothing's.
-pub(crate) const PATHS: [&str; 8] = [
-    "/",
-    "/health",
-    "/health/ready",
-    "/.well-known/jwks.json",
-    kit::metrics::PATH,
-    kit::service::DOCUMENT_PATH,
-    kit::docs::PAGE_PATH,
-    kit::docs::SCRIPT_PATH,
-];
+/// What it answers itself, always.
+const PATHS: [&str; 5] = ["/", "/health", "/health/ready", "/.well-known/jwks.json", kit::metrics::PATH];
+
+/// Where the docs are on; what else there may be below `/docs` is nothing's.
+const DOCS_PATHS: [&str; 3] = [kit::service::DOCUMENT_PATH, kit::docs::PAGE_PATH, kit::docs::SCRIPT_PATH];
+
+/// These paths, as metrics show them.
+pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
+    PATHS.into_iter().chain(DOCS_PATHS)
+}
 
 /// What may be asked of these paths.
 pub(crate) const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD");
@@ -57,8 +56,7 @@ struct Health<'a> {
 
 /// Whether the gateway answers this path itself.
 pub(crate) fn serves(gateway: &Gateway, path: &str) -> bool {
-    matches!(path, "/" | "/health" | "/health/ready" | "/.well-known/jwks.json" | kit::metrics::PATH)
-        || (gateway.docs.is_some() && is_docs(path))
+    PATHS.contains(&path) || (gateway.docs.is_some() && is_docs(path))
 }
 
 fn is_docs(path: &str) -> bool {
