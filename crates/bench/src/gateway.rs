@@ -6,6 +6,7 @@ mod haproxy;
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -34,13 +35,15 @@ const IN_PROCESS: &str = "/auth/validate";
 
 pub(crate) async fn measure(setup: &Setup, report: &mut Report<impl Write>) -> Result<()> {
     let people: Vec<Person> = (0..PEOPLE).map(|_| Person::new(Role::Customer)).collect();
-    let (backend, _backend) = start_backend(setup).await?;
+    let folder = setup.folder()?;
+    let (backend, _backend) = start_backend(&folder.path().join("log")).await?;
     let proxy = Contestant::proxy(setup, backend, &people).await?;
     let all_in_one = Contestant::all_in_one(setup, &people).await?;
     let haproxy = match HaProxy::start(setup, backend).await {
         Ok(haproxy) => haproxy,
         Err(error) => {
-            let why = format!("no HAProxy ({error:#}): apt-get install haproxy, or name its binary with --haproxy");
+            let why =
+                format!("no HAProxy ({error:#}): apt-get install haproxy, or name its binary with --haproxy");
             return Ok(report.skip("the gateway beside HAProxy", &why)?);
         }
     };
@@ -67,10 +70,17 @@ fn tell(
     let cpu = |sample: &Sample| sample.server_cpu.unwrap_or_default();
     let ratio = |sample| cpu(sample) / cpu(theirs).max(f64::MIN_POSITIVE);
     report.judge("the gateway as a proxy, of HAProxy's CPU a request", ratio(ours), "", Target::AtMost(0.67));
-    report.judge("the gateway in one process, of HAProxy's CPU a request", ratio(inside), "", Target::AtMost(0.4));
+    report.judge(
+        "the gateway in one process, of HAProxy's CPU a request",
+        ratio(inside),
+        "",
+        Target::AtMost(0.4),
+    );
     let rows = [
-        Row::new("storehouse serve gateway, before a backend", ours).ratio(ratio(ours), "of its CPU a request"),
-        Row::new("storehouse in one process, GET /auth/validate", inside).ratio(ratio(inside), "of its CPU a request"),
+        Row::new("storehouse serve gateway, before a backend", ours)
+            .ratio(ratio(ours), "of its CPU a request"),
+        Row::new("storehouse in one process, GET /auth/validate", inside)
+            .ratio(ratio(inside), "of its CPU a request"),
         Row::new(&format!("HAProxy, {threads} threads, before the same"), theirs),
     ];
     Ok(report.table("gateway, 64 clients, 1000 tokens", &rows)?)
@@ -108,11 +118,11 @@ fn requests(path: &str, people: &[Person]) -> Result<Arc<[Vec<u8>]>> {
 }
 
 /// The backend is a process of its own, so that its CPU time is neither the gateway's nor the load generator's.
-async fn start_backend(setup: &Setup) -> Result<(SocketAddr, Program)> {
+async fn start_backend(log: &Path) -> Result<(SocketAddr, Program)> {
     let [address] = free_ports()?;
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--as-backend", &address.to_string()]);
-    let mut program = Program::start(command, &setup.folder()?.path().join("log"))?;
+    let mut program = Program::start(command, log)?;
     program.wait_until(async || status(address, Request::get("/")).await == Some(200)).await?;
     Ok((address, program))
 }

@@ -60,7 +60,9 @@ impl Tally {
 
     fn record(&mut self, took: Duration, outcome: Result<u16, String>) {
         match outcome {
-            Ok(200..300) => self.latencies.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)),
+            Ok(200..300) => {
+                self.latencies.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX))
+            }
             Ok(status) => self.fail(format!("answered {status}")),
             Err(error) => self.fail(error),
         }
@@ -87,7 +89,11 @@ pub(crate) async fn run(load: &Load, seconds: f64, cpu: Cpu<'_>) -> Result<Sampl
 }
 
 /// The same until `end` has come, which begins after the warm-up.
-pub(crate) async fn run_until<T>(load: &Load, cpu: Cpu<'_>, end: impl Future<Output = T>) -> Result<(Sample, T)> {
+pub(crate) async fn run_until<T>(
+    load: &Load,
+    cpu: Cpu<'_>,
+    end: impl Future<Output = T>,
+) -> Result<(Sample, T)> {
     ensure!(!load.requests.is_empty(), "there is nothing to send");
     let phase = Arc::new(AtomicU8::new(WARMING));
     let mut clients = JoinSet::new();
@@ -99,7 +105,8 @@ pub(crate) async fn run_until<T>(load: &Load, cpu: Cpu<'_>, end: impl Future<Out
     phase.store(RECORDING, Ordering::Relaxed);
     let ended = end.await;
     phase.store(OVER, Ordering::Relaxed);
-    let (span, server, own) = (begun.elapsed(), cpu()?.saturating_sub(server), thread_cpu()?.saturating_sub(own));
+    let (span, server, own) =
+        (begun.elapsed(), cpu()?.saturating_sub(server), thread_cpu()?.saturating_sub(own));
     let tally = gather(clients).await?;
     let mut sample = Sample::of(tally.latencies.len(), span, Some(server), Some(own));
     sample.p50 = Some(milliseconds(tally.latencies.value_at_quantile(0.5)));
@@ -240,7 +247,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_rate_is_kept() {
-        let load = Load { rate: Some(100.0), ..Load::new(server().await, 4, vec![Request::get("/").bytes()]) };
+        let load =
+            Load { rate: Some(100.0), ..Load::new(server().await, 4, vec![Request::get("/").bytes()]) };
         let (sample, ended) = run_until(&load, &|| Ok(Duration::ZERO), async { 7 }).await.unwrap();
         assert_eq!((ended, sample.failed), (7, 0));
     }

@@ -7,6 +7,7 @@
 
 mod gateway;
 mod load;
+mod logins;
 mod measure;
 mod orders;
 mod people;
@@ -15,8 +16,11 @@ mod postgres;
 mod program;
 mod reads;
 mod report;
+mod restart;
+mod series;
 mod setup;
 mod site;
+mod start;
 mod wire;
 
 use std::io;
@@ -47,6 +51,18 @@ async fn run(options: Options) -> Result<()> {
     }
     if setup.measures(Line::Gateway) {
         gateway::measure(&setup, &mut report).await?;
+    }
+    if setup.measures(Line::Logins) {
+        logins::measure(&setup, &mut report).await?;
+    }
+    if setup.measures(Line::Series) {
+        series::measure(&setup, &mut report).await?;
+    }
+    if setup.measures(Line::Restart) {
+        restart::measure(&setup, &mut report).await?;
+    }
+    if setup.measures(Line::Start) {
+        start::measure(&setup, &mut report).await?;
     }
     report.finish()
 }

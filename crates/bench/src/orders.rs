@@ -38,7 +38,8 @@ pub(crate) async fn measure(setup: &Setup, report: &mut Report<impl Write>) -> R
     match Database::server(&setup.options.postgres).await {
         Ok(server) => on_postgres(setup, report, &server, &placements).await,
         Err(error) => {
-            let why = format!("no PostgreSQL at {} ({error:#}); --postgres names one", setup.options.postgres);
+            let why =
+                format!("no PostgreSQL at {} ({error:#}); --postgres names one", setup.options.postgres);
             Ok(report.skip("orders on PostgreSQL", &why)?)
         }
     }
@@ -59,11 +60,7 @@ async fn place(
     load::run(&Load::new(address, clients, Arc::clone(requests)), setup.seconds(), &cpu).await
 }
 
-async fn on_sqlite(
-    setup: &Setup,
-    report: &mut Report<impl Write>,
-    placements: &[Placement],
-) -> Result<()> {
+async fn on_sqlite(setup: &Setup, report: &mut Report<impl Write>, placements: &[Placement]) -> Result<()> {
     let (site, staff) = (Site::new(setup)?, Person::new(Role::Staff));
     site.migrate()?;
     settle(&site.database(), std::slice::from_ref(&staff))?;
@@ -84,14 +81,17 @@ async fn on_sqlite(
     for (clients, samples) in CLIENTS.into_iter().zip(&ours) {
         let sample = median(samples);
         let ratio = sample.rate / raw.rate;
-        rows.push(Row::new(&format!("storehouse, {clients} clients"), &sample).ratio(ratio, "of the raw loop"));
+        rows.push(
+            Row::new(&format!("storehouse, {clients} clients"), &sample).ratio(ratio, "of the raw loop"),
+        );
         if clients == TARGET_CLIENTS {
             report.judge("orders on SQLite at 64 clients, of the raw loop", ratio, "", Target::AtLeast(0.75));
         }
     }
     rows.push(Row::new("raw loop: rusqlite, 100 in a transaction", &raw));
     report.table("orders, SQLite, synchronous=FULL", &rows)?;
-    let (placed, looped) = (sqlite::rows_an_order(&site.database())?, sqlite::rows_an_order(&floor.database())?);
+    let (placed, looped) =
+        (sqlite::rows_an_order(&site.database())?, sqlite::rows_an_order(&floor.database())?);
     report.note(&format!("rows an order: {placed}; in the raw loop {looped}"))?;
     drop(program);
     Ok(())

@@ -59,7 +59,9 @@ impl Drop for Database {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 let client = Self { url: server, made: None }.client().await?;
-                Ok::<_, anyhow::Error>(client.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await?)
+                Ok::<_, anyhow::Error>(
+                    client.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await?,
+                )
             })
         });
         // A database that stays behind harms nobody.

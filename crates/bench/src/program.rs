@@ -103,7 +103,8 @@ pub(crate) fn own_cpu() -> Result<Duration> {
 
 /// CPU time of the calling thread.
 pub(crate) fn thread_cpu() -> Result<Duration> {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").context("no CPU time of threads in /proc")?;
+    let text =
+        fs::read_to_string("/proc/thread-self/schedstat").context("no CPU time of threads in /proc")?;
     let nanoseconds = text.split_whitespace().next().and_then(|first| first.parse().ok());
     nanoseconds.map(Duration::from_nanos).context("no CPU time of threads in /proc")
 }

@@ -100,7 +100,8 @@ impl<W: Write> Report<W> {
             Target::AtMost(bound) => ("at most", bound),
         };
         let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
-        self.verdicts.push(format!("{verdict}  {what}: {}{unit} (target {word} {bound}{unit})", short(figure)));
+        self.verdicts
+            .push(format!("{verdict}  {what}: {}{unit} (target {word} {bound}{unit})", short(figure)));
     }
 
     /// A target that could not be judged.

@@ -98,26 +98,23 @@ impl Site {
 
     /// Starts some parts as one process that answers at this address.
     pub(crate) async fn start_part(&self, arguments: &[&str], address: SocketAddr) -> Result<Program> {
-        let mut program = self.spawn(arguments)?;
-        program.wait_until(async || status(address, Request::get("/health/ready")).await == Some(200)).await?;
-        Ok(program)
+        ready(self.spawn(arguments)?, address).await
     }
 
     /// Starts it, and waits for nothing.
     pub(crate) fn spawn(&self, arguments: &[&str]) -> Result<Program> {
-        Program::start(self.command(arguments), &self.folder.path().join("log"))
+        Program::start(self.command(arguments), &self.log())
     }
 
-    /// The same on another port, of the only part that these arguments name.
-    pub(crate) async fn start_copy(&self, arguments: &[&str], address: SocketAddr) -> Result<Program> {
-        let mut command = self.command(arguments);
-        for name in ["GATEWAY_PORT", "AUTH_PORT", "USERS_PORT", "ORDERS_PORT"] {
-            command.env_remove(name);
-        }
-        command.env("PORT", address.port().to_string());
-        let mut program = Program::start(command, &self.folder.path().join("log"))?;
-        program.wait_until(async || status(address, Request::get("/health/ready")).await == Some(200)).await?;
-        Ok(program)
+    /// Starts the orders service on a port of its own, so that there can be several.
+    pub(crate) async fn start_orders(&self, address: SocketAddr) -> Result<Program> {
+        let mut command = self.command(&["serve", "orders"]);
+        command.env("ORDERS_PORT", address.port().to_string());
+        ready(Program::start(command, &self.log())?, address).await
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
     }
 
     /// Registers somebody; the first is an admin. Answers with what the system said.
@@ -125,6 +122,11 @@ impl Site {
         let body = json!({"email": format!("{name}@example.com"), "password": PASSWORD, "username": name});
         call(self.ports.gateway, Request::post("/auth/register", &body)).await
     }
+}
+
+async fn ready(mut program: Program, address: SocketAddr) -> Result<Program> {
+    program.wait_until(async || status(address, Request::get("/health/ready")).await == Some(200)).await?;
+    Ok(program)
 }
 
 /// The token in what register or login answered.

@@ -16,19 +16,19 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    pub(crate) fn new(method: &str, path: &str) -> Self {
+    pub(crate) fn new(host: &str, method: &str, path: &str) -> Self {
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: storehouse-bench\r\nAccept: application/json\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: storehouse-bench\r\nAccept: application/json\r\n"
         );
         Self { head, body: String::new() }
     }
 
     pub(crate) fn get(path: &str) -> Self {
-        Self::new("GET", path)
+        Self::new("localhost", "GET", path)
     }
 
     pub(crate) fn post(path: &str, body: &Value) -> Self {
-        let mut request = Self::new("POST", path).header("Content-Type", "application/json");
+        let mut request = Self::new("localhost", "POST", path).header("Content-Type", "application/json");
         request.body = body.to_string();
         let length = request.body.len().to_string();
         request.header("Content-Length", &length)
@@ -166,7 +166,9 @@ fn decode_chunks(mut bytes: &[u8]) -> io::Result<Option<Vec<u8>>> {
         let parsed = httparse::parse_chunk_size(bytes).map_err(|error| invalid(&error.to_string()))?;
         let httparse::Status::Complete((start, size)) = parsed else { return Ok(None) };
         let end = start + usize::try_from(size).map_err(io::Error::other)?;
-        let (Some(chunk), Some(rest)) = (bytes.get(start..end), bytes.get(end + 2..)) else { return Ok(None) };
+        let (Some(chunk), Some(rest)) = (bytes.get(start..end), bytes.get(end + 2..)) else {
+            return Ok(None);
+        };
         if size == 0 {
             return Ok(Some(body));
         }
@@ -178,8 +180,10 @@ fn decode_chunks(mut bytes: &[u8]) -> io::Result<Option<Vec<u8>>> {
 /// One request over a connection of its own, answered with success; for what is set up before a measurement.
 pub(crate) async fn call(address: SocketAddr, request: Request) -> Result<Value> {
     let bytes = request.bytes();
-    let what = String::from_utf8_lossy(bytes.split(|byte| *byte == b'\r').next().unwrap_or_default()).into_owned();
-    let mut wire = Wire::connect(address).await.with_context(|| format!("{what}: no connection to {address}"))?;
+    let what =
+        String::from_utf8_lossy(bytes.split(|byte| *byte == b'\r').next().unwrap_or_default()).into_owned();
+    let mut wire =
+        Wire::connect(address).await.with_context(|| format!("{what}: no connection to {address}"))?;
     let status = wire.exchange(&bytes).await.with_context(|| format!("{what}: no answer"))?;
     if !(200..300).contains(&status) {
         bail!("{what}: {status} {}", String::from_utf8_lossy(wire.body()));
@@ -209,7 +213,8 @@ mod tests {
 
     #[test]
     fn a_head_tells_how_long_the_body_is() {
-        let read = |text: &str| head(text.as_bytes()).unwrap().map(|head| (head.status, head.length, head.closes));
+        let read =
+            |text: &str| head(text.as_bytes()).unwrap().map(|head| (head.status, head.length, head.closes));
         assert_eq!(read("HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n"), Some((200, Some(12), false)));
         assert_eq!(read("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), Some((200, None, false)));
         assert_eq!(read("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"), Some((204, Some(0), true)));

@@ -51,7 +51,8 @@ async fn answer(mut stream: TcpStream) -> io::Result<()> {
 
 /// An order, filled up to its length.
 fn body() -> String {
-    let start = r#"{"id":"42","number":1042,"status":"pending","currency":"USD","total_price":999.99,"note":""#;
+    let start =
+        r#"{"id":"42","number":1042,"status":"pending","currency":"USD","total_price":999.99,"note":""#;
     format!("{start}{}\"}}", "x".repeat(LENGTH - start.len() - 2))
 }
 

@@ -118,7 +118,9 @@ mod tests {
     fn the_configuration_names_its_addresses() {
         let [address, metrics, backend] = free_ports().unwrap();
         let text = configuration(3, address, metrics, backend);
-        for part in ["nbthread 3", &format!("bind {address}"), &format!("server one {backend}"), "{ path /metrics }"] {
+        for part in
+            ["nbthread 3", &format!("bind {address}"), &format!("server one {backend}"), "{ path /metrics }"]
+        {
             assert!(text.contains(part), "{part}");
         }
     }

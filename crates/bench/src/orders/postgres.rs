@@ -63,8 +63,8 @@ impl Statements {
             .execute(
                 &self.order,
                 &[
-                    &id, &number, &self.user, &"pending", &"USD", &total, &false, &none, &none, &none, &"{}", &search,
-                    &now,
+                    &id, &number, &self.user, &"pending", &"USD", &total, &false, &none, &none, &none, &"{}",
+                    &search, &now,
                 ],
             )
             .await?;
@@ -73,7 +73,17 @@ impl Statements {
             client
                 .execute(
                     &self.line,
-                    &[&id, &position, &new_id(), &none, &no_id, &line.name, &line.quantity, &Some(line.unit), &total],
+                    &[
+                        &id,
+                        &position,
+                        &new_id(),
+                        &none,
+                        &no_id,
+                        &line.name,
+                        &line.quantity,
+                        &Some(line.unit),
+                        &total,
+                    ],
                 )
                 .await?;
         }
@@ -81,7 +91,18 @@ impl Statements {
         client
             .execute(
                 &self.history,
-                &[&new_id(), &id, &"place", &none, &"pending", &Some(self.user), &none, &"{}", &request, &now],
+                &[
+                    &new_id(),
+                    &id,
+                    &"place",
+                    &none,
+                    &"pending",
+                    &Some(self.user),
+                    &none,
+                    &"{}",
+                    &request,
+                    &now,
+                ],
             )
             .await?;
         Ok(client.batch_execute("COMMIT").await?)

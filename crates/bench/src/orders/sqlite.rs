@@ -44,7 +44,8 @@ impl RawLoop {
         let (begun, cpu) = (Instant::now(), thread_cpu()?);
         let mut done = 0;
         while begun.elapsed() < Duration::from_secs_f64(seconds) {
-            let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let transaction =
+                self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             for placement in placements.iter().cycle().skip(self.next % placements.len()).take(BATCH) {
                 insert(&transaction, placement, self.user)?;
             }

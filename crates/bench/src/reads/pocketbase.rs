@@ -64,7 +64,8 @@ impl PocketBase {
         };
         let list = "/api/collections/orders/records?perPage=20&sort=-created&skipTotal=1";
         let list: Arc<[Vec<u8>]> = Arc::new([Request::get(list).token(&token).bytes()]);
-        let body = call(address, Request::get("/api/collections/orders/records?perPage=20").token(&token)).await?;
+        let body =
+            call(address, Request::get("/api/collections/orders/records?perPage=20").token(&token)).await?;
         ensure!(body.get("totalItems") == Some(&json!(count)), "PocketBase has {}", body["totalItems"]);
         let reads = Reads { address, one: (0..count).map(one).collect(), list };
         Ok(Self { program, reads, _folder: folder })
@@ -78,7 +79,8 @@ fn id(number: usize) -> String {
 
 async fn log_in(address: SocketAddr, collection: &str) -> Result<(String, String)> {
     let path = format!("/api/collections/{collection}/auth-with-password");
-    let answer = call(address, Request::post(&path, &json!({"identity": EMAIL, "password": PASSWORD}))).await?;
+    let answer =
+        call(address, Request::post(&path, &json!({"identity": EMAIL, "password": PASSWORD}))).await?;
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
     let token = text(answer.get("token")).context("no token")?;
     Ok((token, text(answer.pointer("/record/id")).context("no id")?))
@@ -104,7 +106,9 @@ async fn create_collection(address: SocketAddr, token: &str) -> Result<()> {
     ];
     fields.extend(texts.map(|name| json!({"name": name, "type": "text"})));
     fields.extend(numbers.map(|name| json!({"name": name, "type": "number"})));
-    fields.extend(["lines", "metadata", "allowed_transitions"].map(|name| json!({"name": name, "type": "json"})));
+    fields.extend(
+        ["lines", "metadata", "allowed_transitions"].map(|name| json!({"name": name, "type": "json"})),
+    );
     let owner = "user = @request.auth.id";
     let collection = json!({
         "name": "orders", "type": "base", "fields": fields, "listRule": owner, "viewRule": owner,
