@@ -61,7 +61,8 @@ impl Tally {
     fn record(&mut self, took: Duration, outcome: Result<u16, String>) {
         match outcome {
             Ok(200..300) => {
-                self.latencies.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX))
+                let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+                self.latencies.saturating_record(nanoseconds);
             }
             Ok(status) => self.fail(format!("answered {status}")),
             Err(error) => self.fail(error),
@@ -85,7 +86,9 @@ impl Tally {
 
 /// Runs a load for `seconds` after a warm-up; `cpu` tells what the servers have used so far.
 pub(crate) async fn run(load: &Load, seconds: f64, cpu: Cpu<'_>) -> Result<Sample> {
-    run_until(load, cpu, sleep(Duration::from_secs_f64(seconds))).await.map(|(sample, ())| sample)
+    // Inside a block, since a sleep counts from when it was made.
+    let end = async { sleep(Duration::from_secs_f64(seconds)).await };
+    run_until(load, cpu, end).await.map(|(sample, ())| sample)
 }
 
 /// The same until `end` has come, which begins after the warm-up.

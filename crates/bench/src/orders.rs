@@ -12,14 +12,13 @@ use std::time::Duration;
 use anyhow::Result;
 use kit::identity::Role;
 
-use self::postgres::Statements;
+use self::postgres::{Statements, server_cpu};
 use self::sqlite::RawLoop;
 use crate::load::{self, Load};
 use crate::measure::{Sample, median};
 use crate::people::{Person, settle};
 use crate::placement::{Placement, placements};
 use crate::postgres::Database;
-use crate::program::{Program, cpu_of_all};
 use crate::report::{Report, Row, Target};
 use crate::setup::Setup;
 use crate::site::{Site, token};
@@ -97,11 +96,6 @@ async fn on_sqlite(setup: &Setup, report: &mut Report<impl Write>, placements: &
     Ok(())
 }
 
-/// The program and the server do the work together, so both count.
-fn cpu_with_postgres(program: &Program) -> Result<Duration> {
-    Ok(program.cpu()? + cpu_of_all("postgres")?)
-}
-
 async fn on_postgres(
     setup: &Setup,
     report: &mut Report<impl Write>,
@@ -109,6 +103,7 @@ async fn on_postgres(
     placements: &Arc<[Placement]>,
 ) -> Result<()> {
     let (database, floor) = (server.create("ours").await?, server.create("floor").await?);
+    let postmaster = server.postmaster().await?;
     let mut site = Site::new(setup)?;
     site.set("DATABASE_URL", &floor.url);
     site.migrate()?;
@@ -118,9 +113,10 @@ async fn on_postgres(
     let requests = requests(placements, &admin);
     let (mut ours, mut raw) = (Vec::new(), Vec::new());
     for _ in 0..setup.rounds() {
-        let cpu = || cpu_with_postgres(&program);
+        // The program and the server do the work together, so both count.
+        let cpu = || Ok(program.cpu()? + server_cpu(postmaster)?);
         ours.push(place(setup, site.ports.gateway, TARGET_CLIENTS, &requests, cpu).await?);
-        raw.push(Statements::run(&floor.url, placements, setup.seconds())?);
+        raw.push(Statements::run(&floor.url, postmaster, placements, setup.seconds())?);
     }
     let (ours, raw) = (median(&ours), median(&raw));
     let ratio = ours.rate / raw.rate;

@@ -1,9 +1,12 @@
 //! Databases of the benchmark's own on a PostgreSQL server.
 
+use std::fs;
+
 use anyhow::{Context as _, Result};
 use tokio_postgres::{Client, NoTls};
 
 use crate::orders::{TABLES, rows_text};
+use crate::program::parent;
 
 /// A database; the server's own, or one that is dropped at the end.
 pub(crate) struct Database {
@@ -37,6 +40,14 @@ impl Database {
         client.batch_execute(&format!("CREATE DATABASE {name}")).await?;
         let (place, _) = self.url.rsplit_once('/').context("not an address")?;
         Ok(Self { url: format!("{place}/{name}"), made: Some((self.url.clone(), name)) })
+    }
+
+    /// The server's first process, if it runs on this machine: the parent of each that serves a connection.
+    pub(crate) async fn postmaster(&self) -> Result<Option<u32>> {
+        let client = self.client().await?;
+        let process: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?;
+        let name = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+        Ok(if name.trim_end() == "postgres" { parent(process.cast_unsigned()) } else { None })
     }
 
     /// How many rows an order has in each table.

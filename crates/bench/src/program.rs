@@ -109,23 +109,34 @@ pub(crate) fn thread_cpu() -> Result<Duration> {
     nanoseconds.map(Duration::from_nanos).context("no CPU time of threads in /proc")
 }
 
-/// CPU time of all processes of a name, such as a database server's on this machine.
-pub(crate) fn cpu_of_all(name: &str) -> Result<Duration> {
+/// The process that started this one.
+pub(crate) fn parent(process: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    fields(&stat)?.nth(1)?.parse().ok()
+}
+
+/// CPU time of all processes that this one has started and that still run.
+pub(crate) fn cpu_of_children(process: u32) -> Result<Duration> {
     let mut sum = Duration::ZERO;
     for entry in fs::read_dir("/proc")? {
-        let folder = entry?.path();
-        let is_named = fs::read_to_string(folder.join("comm")).is_ok_and(|own| own.trim_end() == name);
-        if is_named && let Ok(stat) = fs::read_to_string(folder.join("stat")) {
+        // A process may end between being found and being read.
+        let Ok(stat) = fs::read_to_string(entry?.path().join("stat")) else { continue };
+        let parent = fields(&stat).and_then(|mut fields| fields.nth(1)?.parse().ok());
+        if parent == Some(process) {
             sum += TICK * ticks(&stat).unwrap_or_default();
         }
     }
     Ok(sum)
 }
 
-/// `utime` and `stime` of `/proc/PID/stat`, the 14th and 15th fields; the second is a name that may hold anything.
+/// The fields of `/proc/PID/stat` from the third on; the second is a name that may hold anything.
+fn fields(stat: &str) -> Option<impl Iterator<Item = &str>> {
+    stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace())
+}
+
+/// `utime` and `stime`, the 14th and 15th fields.
 fn ticks(stat: &str) -> Option<u32> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_whitespace().skip(11);
+    let mut fields = fields(stat)?.skip(11);
     let mut next = || fields.next()?.parse::<u32>().ok();
     Some(next()? + next()?)
 }
@@ -144,6 +155,7 @@ mod tests {
     fn figures_are_found_in_proc() {
         let stat = "42 (a) b (c) S 1 42 42 0 -1 4194304 100 0 0 0 120 30 0 0 20 0 3 0 100 1000 10";
         assert_eq!(ticks(stat), Some(150));
+        assert_eq!(fields(stat).unwrap().nth(1), Some("1"));
         assert_eq!(kibibytes("VmPeak:\t  9 kB\nVmRSS:\t   2048 kB\n", "VmRSS"), Some(2048.0));
         assert!(thread_cpu().unwrap() > Duration::ZERO);
         assert!(own_cpu().is_ok());
@@ -156,6 +168,8 @@ mod tests {
         command.arg("100");
         let mut program = Program::start(command, &folder.path().join("log")).unwrap();
         assert!(program.memory("VmHWM").unwrap() > 0.0 && program.cpu().is_ok());
+        assert_eq!(parent(program.id()), Some(std::process::id()));
+        assert!(cpu_of_children(std::process::id()).is_ok());
         program.stop().await.unwrap();
     }
 

@@ -8,9 +8,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use fastrand::Rng;
 use kit::identity::Role;
+use serde_json::Value;
 
 use self::pocketbase::PocketBase;
 use crate::load::{self, Load};
@@ -21,7 +22,7 @@ use crate::program::Program;
 use crate::report::{Report, Row, Target};
 use crate::setup::Setup;
 use crate::site::Site;
-use crate::wire::Request;
+use crate::wire::{Request, call};
 
 const CLIENTS: usize = 32;
 const FEW: usize = 10_000;
@@ -69,10 +70,19 @@ impl Shop {
             let id = random.choice(&ids)?;
             Some(Request::get(&format!("/orders/{id}")).token(&token).bytes())
         });
-        let list = Request::get("/orders?limit=20").token(&token).bytes();
-        let reads = Reads { address: site.ports.gateway, one: one.collect(), list: Arc::new([list]) };
+        let list = || Request::get("/orders?limit=20").token(&token);
+        check_list(&call(site.ports.gateway, list()).await?)?;
+        let reads =
+            Reads { address: site.ports.gateway, one: one.collect(), list: Arc::new([list().bytes()]) };
         Ok(Self { program, reads, _site: site })
     }
+}
+
+/// Both systems call the records of a list its items.
+fn check_list(answer: &Value) -> Result<()> {
+    let items = answer.get("items").and_then(Value::as_array).map_or(0, Vec::len);
+    ensure!(items == 20, "a list of 20 has {items}");
+    Ok(())
 }
 
 async fn ask(setup: &Setup, reads: &Reads, requests: &Arc<[Vec<u8>]>, program: &Program) -> Result<Sample> {

@@ -30,14 +30,16 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.";
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the gateway and all services, or those named, until SIGTERM or Ctrl-C
-    #[command(after_help = "Parts that run apart share one database, the secret JWT_SECRET and the ports of the others.
+    #[command(
+        after_help = "Parts that run apart share one database, the secret JWT_SECRET and the ports of the others.
 
 Examples:
   storehouse serve
   storehouse serve gateway
   storehouse serve auth users orders
   PORT=9000 LOG_LEVEL=debug storehouse serve
-  ENVIRONMENT=production JWT_SECRET=$(openssl rand -hex 32) storehouse serve")]
+  ENVIRONMENT=production JWT_SECRET=$(openssl rand -hex 32) storehouse serve"
+    )]
     Serve {
         /// What this process runs [default: all]
         #[arg(value_enum, value_name = "PART")]

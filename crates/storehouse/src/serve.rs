@@ -118,7 +118,11 @@ fn routes(settings: &Settings, parts: &[Part], ports: Ports) -> Result<Routes> {
 fn built_in_routes(parts: &[Part], ports: Ports) -> Result<Routes> {
     for part in Part::ALL.into_iter().skip(1).filter(|_| parts.contains(&Part::Gateway)) {
         let name = part.port_setting();
-        ensure!(ports.of(part.name()) != 0, "{name} is 0: the gateway must know where the {} is", part.title());
+        ensure!(
+            ports.of(part.name()) != 0,
+            "{name} is 0: the gateway must know where the {} is",
+            part.title()
+        );
     }
     Ok(Routes::built_in(ports))
 }

@@ -81,7 +81,8 @@ impl System {
         let data = db.map(|db| Data { live: LiveSessions::new(db.clone(), clock.clone()), db });
         let readiness = Readiness::default();
         let services = data.as_ref().map(|data| services(data, &clock, &options, &readiness));
-        let mut system = Self { gateway: None, services: services.unwrap_or_default(), readiness, data, clock };
+        let mut system =
+            Self { gateway: None, services: services.unwrap_or_default(), readiness, data, clock };
         if options.parts.contains(&Part::Gateway) {
             system.gateway = Some(system.make_gateway(options));
         }
@@ -91,7 +92,11 @@ impl System {
     /// What answers for a part of this process.
     pub fn router(&self, part: Part) -> Option<Router> {
         let service = self.services.iter().find(|service| service.name == part.name());
-        if part == Part::Gateway { self.gateway.clone() } else { service.map(|service| service.router.clone()) }
+        if part == Part::Gateway {
+            self.gateway.clone()
+        } else {
+            service.map(|service| service.router.clone())
+        }
     }
 
     fn make_gateway(&self, options: Options) -> Router {
@@ -140,9 +145,9 @@ impl System {
     /// In small writes, so that nobody waits long for one.
     async fn sweep_all(&self, data: &Data) -> Result<(), db::Error> {
         while data.live.sweep(SWEEP_LIMIT).await? == SWEEP_LIMIT.unsigned_abs() {}
-        while idempotency::sweep(&data.db, self.clock.now(), SWEEP_LIMIT).await?
-            == SWEEP_LIMIT.unsigned_abs()
-        {}
+        while idempotency::sweep(&data.db, self.clock.now(), SWEEP_LIMIT).await? == SWEEP_LIMIT.unsigned_abs()
+        {
+        }
         Ok(())
     }
 }

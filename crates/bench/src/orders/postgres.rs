@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::measure::Sample;
 use crate::placement::{INSERT_HISTORY, INSERT_LINE, INSERT_ORDER, Placement};
-use crate::program::{cpu_of_all, own_cpu};
+use crate::program::{cpu_of_children, own_cpu};
 
 const CONNECTIONS: usize = 16;
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
@@ -31,11 +31,16 @@ pub(super) struct Statements {
 
 impl Statements {
     /// On a runtime of its own with a thread for each core, which is what the measured program has.
-    pub(super) fn run(url: &str, placements: &Arc<[Placement]>, seconds: f64) -> Result<Sample> {
+    pub(super) fn run(
+        url: &str,
+        server: Option<u32>,
+        placements: &Arc<[Placement]>,
+        seconds: f64,
+    ) -> Result<Sample> {
         let (url, placements) = (url.to_owned(), Arc::clone(placements));
         let thread = std::thread::spawn(move || {
             let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(all(&url, &placements, seconds))
+            runtime.block_on(all(&url, server, &placements, seconds))
         });
         thread.join().ok().context("the loop panicked")?
     }
@@ -109,12 +114,17 @@ impl Statements {
     }
 }
 
-async fn all(url: &str, placements: &Arc<[Placement]>, seconds: f64) -> Result<Sample> {
+/// CPU time of the server's processes, if they run on this machine.
+pub(super) fn server_cpu(server: Option<u32>) -> Result<Duration> {
+    server.map_or(Ok(Duration::ZERO), cpu_of_children)
+}
+
+async fn all(url: &str, server: Option<u32>, placements: &Arc<[Placement]>, seconds: f64) -> Result<Sample> {
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
         connections.push(Statements::connect(url).await?);
     }
-    let (begun, server, own) = (Instant::now(), cpu_of_all("postgres")?, own_cpu()?);
+    let (begun, before) = (Instant::now(), server_cpu(server)? + own_cpu()?);
     let end = begun + Duration::from_secs_f64(seconds);
     let mut running = JoinSet::new();
     for (number, connection) in connections.into_iter().enumerate() {
@@ -134,6 +144,6 @@ async fn all(url: &str, placements: &Arc<[Placement]>, seconds: f64) -> Result<S
     }
     let ended: Vec<_> = running.join_all().await.into_iter().collect::<Result<_>>()?;
     let span = begun.elapsed();
-    let used = cpu_of_all("postgres")?.saturating_sub(server) + own_cpu()?.saturating_sub(own);
+    let used = (server_cpu(server)? + own_cpu()?).saturating_sub(before);
     Ok(Sample::of(ended.iter().map(|(done, _)| done).sum(), span, Some(used), None))
 }

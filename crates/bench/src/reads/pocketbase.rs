@@ -63,10 +63,9 @@ impl PocketBase {
             Request::get(&format!("/api/collections/orders/records/{}", id(number))).token(&token).bytes()
         };
         let list = "/api/collections/orders/records?perPage=20&sort=-created&skipTotal=1";
-        let list: Arc<[Vec<u8>]> = Arc::new([Request::get(list).token(&token).bytes()]);
-        let body =
-            call(address, Request::get("/api/collections/orders/records?perPage=20").token(&token)).await?;
-        ensure!(body.get("totalItems") == Some(&json!(count)), "PocketBase has {}", body["totalItems"]);
+        let list = || Request::get(list).token(&token);
+        super::check_list(&call(address, list()).await?)?;
+        let list: Arc<[Vec<u8>]> = Arc::new([list().bytes()]);
         let reads = Reads { address, one: (0..count).map(one).collect(), list };
         Ok(Self { program, reads, _folder: folder })
     }

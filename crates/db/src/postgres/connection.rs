@@ -16,8 +16,7 @@ use crate::Error;
 
 pub(super) const CONNECTIONS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
-const LIMITS: &str =
-    "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s";
+const LIMITS: &str = "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s";
 
 /// The caller's address with what makes a dead server noticed.
 pub(super) fn watchful(config: &Config) -> Config {

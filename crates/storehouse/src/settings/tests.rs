@@ -7,11 +7,7 @@ fn read(environment: &[(&str, &str)]) -> Result<Settings> {
     read_with(None, &Part::ALL, environment)
 }
 
-fn read_with(
-    config: Option<&Path>,
-    parts: &[Part],
-    environment: &[(&str, &str)],
-) -> Result<Settings> {
+fn read_with(config: Option<&Path>, parts: &[Part], environment: &[(&str, &str)]) -> Result<Settings> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("empty.toml");
     fs::write(&file, "")?;
@@ -53,7 +49,8 @@ fn production_opens_the_gateway_alone_and_closes_the_docs() {
 
 #[test]
 fn port_is_the_gateways_or_the_one_services() {
-    let listen = |parts: &[Part], environment: &[(&str, &str)]| read_with(None, parts, environment).unwrap().listen;
+    let listen =
+        |parts: &[Part], environment: &[(&str, &str)]| read_with(None, parts, environment).unwrap().listen;
     assert_eq!(listen(&Part::ALL, &[("PORT", "9000")]).gateway.port(), 9000);
     assert_eq!(listen(&Part::ALL, &[("PORT", "9000")]).auth.port(), 8083);
     assert_eq!(listen(&Part::ALL, &[("PORT", "9000"), ("GATEWAY_PORT", "9001")]).gateway.port(), 9001);

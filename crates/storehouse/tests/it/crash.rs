@@ -86,7 +86,12 @@ async fn a_killed_part_of_a_split_system_loses_nothing_that_it_acknowledged() {
             entries.append(&mut new);
         }
         check(split.part("gateway"), &token, 0, &mut entries).await;
-        report(&format!("kill -9 of orders, then the gateway, {}", database.engine), &dice, &entries, unanswered);
+        report(
+            &format!("kill -9 of orders, then the gateway, {}", database.engine),
+            &dice,
+            &entries,
+            unanswered,
+        );
     })
     .await;
 }

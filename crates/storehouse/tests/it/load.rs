@@ -179,8 +179,11 @@ pub(crate) async fn check(process: &Storehouse, token: &str, earlier: usize, ent
 
 async fn read(process: &Storehouse, token: &str, wire: &mut Wire, path: &str) -> Value {
     let answer = wire.get(path).await.unwrap();
-    let answer =
-        if is_for_now(&answer) { until_served(process, token, Method::GET, path, None).await } else { answer };
+    let answer = if is_for_now(&answer) {
+        until_served(process, token, Method::GET, path, None).await
+    } else {
+        answer
+    };
     answer.expect(200).json()
 }
 

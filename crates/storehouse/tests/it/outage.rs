@@ -39,7 +39,11 @@ async fn is_refused_clearly(process: &Storehouse, token: &str, key: &str) {
     for answer in answers {
         let what = answer.what.clone();
         let answer = answer.expect(503);
-        assert!(["unavailable", "outcome_unknown"].contains(&answer.code().as_str()), "{what}: {}", answer.text());
+        assert!(
+            ["unavailable", "outcome_unknown"].contains(&answer.code().as_str()),
+            "{what}: {}",
+            answer.text()
+        );
     }
     process.connect().await.get("/health").await.unwrap().expect(200);
     let mut orders = Wire::connect(process.addresses[3]).await.unwrap();

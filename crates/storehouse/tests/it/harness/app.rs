@@ -83,7 +83,10 @@ impl App {
         }
         let ports = Ports { auth: ports[0], users: ports[1], orders: ports[2] };
         let parts = vec![Part::Gateway];
-        app.run(database.open().await, Options { parts, routes: Routes::built_in(ports), ports, ..options() });
+        app.run(
+            database.open().await,
+            Options { parts, routes: Routes::built_in(ports), ports, ..options() },
+        );
         app
     }
 
