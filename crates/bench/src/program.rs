@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(ticks(stat), Some(150));
         assert_eq!(fields(stat).unwrap().nth(1), Some("1"));
         assert_eq!(kibibytes("VmPeak:\t  9 kB\nVmRSS:\t   2048 kB\n", "VmRSS"), Some(2048.0));
-        assert!(thread_cpu().unwrap() > Duration::ZERO);
+        assert!(thread_cpu().is_ok());
         assert!(own_cpu().is_ok());
     }
 
