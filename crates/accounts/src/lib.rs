@@ -1,22 +1,26 @@
 //! Accounts, their credentials and their sessions: what auth and users share.
 //!
-//! It is not a service: it has no endpoints. Its functions work on a transaction that the caller holds; its two
-//! pieces of state are [`Passwords`], the bounded pool that hashes, and [`LiveSessions`], the cache of sessions.
+//! It is not a service: it has no endpoints. Its functions work on a transaction that the caller holds; its
+//! pieces of state are [`Passwords`], the bounded pool that hashes, [`LoginLimits`], which counts wrong guesses, and
+//! [`LiveSessions`], the cache of sessions.
 //!
 //! Tables: `accounts`, `sessions`, `session_feed`; the guard rows `admins` and `session_feed`.
 //!
 //! Files in reading order: `model` (types that can only be valid), `store` (every statement), `create_account`,
-//! `change_account`, `passwords`, `refresh_token`, `session` (start, refresh, end), `live_sessions` (the cache
+//! `change_account`, `passwords`, `login_limits`, `refresh_token`, `session` (start, refresh, end), `live_sessions` (the cache
 //! and the feed that keeps it true in every process), `error`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use kit::problem::Problem;
 use kit::secret::Secret;
 
 mod change_account;
 mod create_account;
 mod error;
 mod live_sessions;
+mod login_limits;
 mod model;
 mod passwords;
 mod refresh_token;
@@ -27,6 +31,7 @@ pub use change_account::{AccountChange, change_account, change_password, delete_
 pub use create_account::{FirstAdmin, NewAccount, create_account};
 pub use error::Error;
 pub use live_sessions::LiveSessions;
+pub use login_limits::{Attempt, LoginLimits};
 pub use model::{
     Account, Credentials, Email, LoginPassword, Password, Preferences, Session, Username, parse_role,
 };
@@ -39,6 +44,8 @@ pub use session::{NewSession, Refreshed, end_all_sessions, end_session, refresh_
 pub struct Accounts {
     /// The pool that hashes.
     pub passwords: Arc<Passwords>,
+    /// Counts wrong guesses.
+    pub login_limits: Arc<LoginLimits>,
     /// The sessions that are known to live.
     pub live: Arc<LiveSessions>,
     /// Makes and reads refresh tokens.
@@ -47,7 +54,37 @@ pub struct Accounts {
 
 impl Accounts {
     /// With keys derived from the shared secret.
-    pub fn new(secret: &Secret, passwords: Passwords, live: Arc<LiveSessions>) -> Self {
-        Self { passwords: Arc::new(passwords), live, refresh_tokens: Arc::new(RefreshTokens::new(secret)) }
+    pub fn new(
+        secret: &Secret,
+        passwords: Passwords,
+        login_limits: LoginLimits,
+        live: Arc<LiveSessions>,
+    ) -> Self {
+        Self {
+            passwords: Arc::new(passwords),
+            login_limits: Arc::new(login_limits),
+            live,
+            refresh_tokens: Arc::new(RefreshTokens::new(secret)),
+        }
+    }
+
+    /// Compares the password of somebody who is logged in, and gives the hash that it fits: 401 if it is wrong, 429
+    /// if it was too often.
+    pub async fn confirm_password(
+        &self,
+        found: &Credentials,
+        password: LoginPassword,
+        address: Option<IpAddr>,
+    ) -> Result<String, Problem> {
+        let attempt = self.login_limits.begin(&found.account.email, address)?;
+        attempt.settle(self.compare(found, password).await)
+    }
+
+    async fn compare(&self, found: &Credentials, password: LoginPassword) -> Result<String, Problem> {
+        let verdict = self.passwords.verify(password.0, found.password_hash.clone()).await?;
+        match &found.password_hash {
+            Some(hash) if verdict != Verdict::Wrong => Ok(hash.clone()),
+            _ => Err(Problem::invalid_credentials("The current password is wrong.")),
+        }
     }
 }

@@ -82,7 +82,7 @@ impl FromStr for Username {
 }
 
 /// Without case and compatibility forms, so that what looks alike to a careless eye is the same.
-fn unique_key(text: &str) -> String {
+pub(crate) fn unique_key(text: &str) -> String {
     text.nfkc().flat_map(char::to_lowercase).nfkc().collect()
 }
 

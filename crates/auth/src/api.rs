@@ -25,7 +25,11 @@ use crate::{Auth, change_password, log_in};
 
 // What only the handler knows may go wrong; the rest comes from its types.
 const REGISTER: Problems = &[(409, "The email or the user name is taken.")];
-const LOGIN: Problems = &[(401, "The email or the password is wrong.")];
+const LOGIN: Problems = &[
+    (401, "The email or the password is wrong."),
+    (429, "Too many logins, or too many wrong ones; `Retry-After` says when to come back."),
+];
+const PASSWORD: Problems = &[(429, "Too many wrong passwords; `Retry-After` says when to come back.")];
 const REFRESH: Problems = &[(401, "The refresh token is not valid, or no longer.")];
 
 pub(crate) fn endpoints() -> ApiRouter<Auth> {
@@ -51,7 +55,7 @@ pub(crate) fn endpoints() -> ApiRouter<Auth> {
         )
         .api_route(
             "/auth/password",
-            post_with(password_change, op("password_change", "Change the own password", &[])),
+            post_with(password_change, op("password_change", "Change the own password", PASSWORD)),
         )
         .api_route(
             "/auth/validate",
@@ -76,7 +80,8 @@ async fn auth_login(
     client: Client,
     body: Body<LoginBody>,
 ) -> Result<Resource<LoginAnswer>, Problem> {
-    Answer::new(&log_in::log_in(&auth, body.parse()?, &client).await?)
+    auth.accounts.login_limits.admit(client.address)?;
+    Answer::new(&log_in::log_in(&auth, &body.parse()?, &client).await?)
 }
 
 async fn auth_refresh(
@@ -157,9 +162,10 @@ async fn session_delete(
 async fn password_change(
     caller: Caller<Anyone>,
     State(auth): State<Auth>,
+    client: Client,
     body: Body<PasswordBody>,
 ) -> Result<NoContent, Problem> {
-    change_password::change_password(&auth, &caller, body.parse()?).await?;
+    change_password::change_password(&auth, &caller, body.parse()?, &client).await?;
     Ok(NoContent)
 }
 

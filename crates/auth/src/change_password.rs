@@ -1,14 +1,20 @@
 //! Changing the own password, which ends all other sessions.
 
-use accounts::{Password, Verdict, store};
+use accounts::{Password, store};
 use futures_util::FutureExt;
+use kit::client::Client;
 use kit::identity::Caller;
 use kit::problem::Problem;
 
 use crate::Auth;
 use crate::model::PasswordBody;
 
-pub(crate) async fn change_password(auth: &Auth, caller: &Caller, body: PasswordBody) -> Result<(), Problem> {
+pub(crate) async fn change_password(
+    auth: &Auth,
+    caller: &Caller,
+    body: PasswordBody,
+    client: &Client,
+) -> Result<(), Problem> {
     auth.check_new_password("new_password", &body.new_password)?;
     let account = caller.account();
     let found = auth.shared.db.lookup(account, |tx, id| store::find_credentials(tx, *id).boxed()).await?;
@@ -20,11 +26,7 @@ pub(crate) async fn change_password(auth: &Auth, caller: &Caller, body: Password
             "must not be the email or user name",
         ));
     }
-    let verdict =
-        auth.accounts.passwords.verify(body.current_password.0, found.password_hash.clone()).await?;
-    let (Some(old), false) = (found.password_hash, verdict == Verdict::Wrong) else {
-        return Err(Problem::invalid_credentials("The current password is wrong."));
-    };
+    let old = auth.accounts.confirm_password(&found, body.current_password, client.address).await?;
     let new = auth.accounts.passwords.hash(&body.new_password).await?;
     let input = (account, old, new, caller.session(), auth.accounts.live.clone(), auth.shared.clock.now());
     auth.shared

@@ -10,10 +10,15 @@ use kit::problem::Problem;
 use crate::Auth;
 use crate::model::{LoginAnswer, LoginBody};
 
-pub(crate) async fn log_in(auth: &Auth, body: LoginBody, client: &Client) -> Result<LoginAnswer, Problem> {
+pub(crate) async fn log_in(auth: &Auth, body: &LoginBody, client: &Client) -> Result<LoginAnswer, Problem> {
+    let counted = auth.accounts.login_limits.begin(body.email.as_str(), client.address)?;
+    counted.settle(compare(auth, body, client).await)
+}
+
+async fn compare(auth: &Auth, body: &LoginBody, client: &Client) -> Result<LoginAnswer, Problem> {
     // Twice, since another login may upgrade the hash while this one compares with the old.
     for _ in 0..2 {
-        if let Some(answer) = attempt(auth, &body, client).await? {
+        if let Some(answer) = attempt(auth, body, client).await? {
             return Ok(answer);
         }
     }

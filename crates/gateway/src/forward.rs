@@ -1,17 +1,21 @@
 //! Hands a request on to its service: as a call within this process, or over HTTP.
 
+mod backends;
+mod check;
+mod download;
 mod http;
 mod local;
+mod upload;
 
 use std::pin::pin;
 use std::time::Duration;
 
 use ::http::StatusCode;
-use ::http::uri::Authority;
 use axum::Router;
-use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
+pub(crate) use backends::Backends;
+pub use backends::Counters;
 use http_body::Body as _;
 use kit::identity::Verified;
 use kit::problem::Problem;
@@ -49,8 +53,8 @@ impl Default for Limits {
 pub(crate) enum Upstream {
     /// A service of this process.
     Local(Router),
-    /// A service elsewhere.
-    Http(Authority),
+    /// A service elsewhere, at one address or several.
+    Http(Backends),
 }
 
 /// The way to all services.
@@ -82,26 +86,29 @@ impl Forward {
                 let answer = local::call(router, request, caller, client.address, ended);
                 self.await_answer(route.timeout, body_ended, answer).await?
             }
-            Upstream::Http(authority) => {
-                let answer = http::call(&self.client, &self.limits, authority, request, ended);
+            Upstream::Http(backends) => {
+                let answer = http::call(&self.client, &self.limits, backends, route.timeout, request, ended);
                 self.await_answer(route.timeout, body_ended, answer).await?
             }
         }
     }
 
-    /// Whether the service says that it takes work.
+    /// Whether the service says that it takes work, or one of its backends does.
     pub(crate) async fn is_ready(&self, upstream: &Upstream) -> bool {
-        let request = Request::get("/health/ready").body(Body::empty()).unwrap_or_default();
-        let ended = EndOfBody::default();
         let answer = async {
             match upstream {
-                Upstream::Local(router) => local::call(router, request, None, None, ended).await,
-                Upstream::Http(authority) => {
-                    http::call(&self.client, &self.limits, authority, request, ended).await
-                }
+                Upstream::Local(router) => local::is_ready(router).await,
+                Upstream::Http(backends) => check::any_alive(&self.client, backends).await,
             }
         };
-        matches!(timeout(READY_TIMEOUT, answer).await, Ok(Ok(response)) if response.status().is_success())
+        timeout(READY_TIMEOUT, answer).await.unwrap_or(false)
+    }
+
+    /// Asks a service elsewhere again and again whether it takes work.
+    pub(crate) async fn watch(&self, upstream: &Upstream) {
+        if let Upstream::Http(backends) = upstream {
+            check::watch(&self.client, backends).await;
+        }
     }
 
     /// The service's time runs from the last byte of the request; until then the client's own limit holds.

@@ -7,11 +7,13 @@ use http::header::{
     SERVER, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
+use kit::client::{ClientKey, X_FORWARDED_SIGNATURE};
 use kit::request_id::X_REQUEST_ID;
 
 use crate::client_address::Client;
 
-pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) use kit::client::X_FORWARDED_FOR;
+
 pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -56,6 +58,13 @@ pub(crate) fn prepare_request(headers: &mut HeaderMap, client: &Client) {
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme));
     if let Some(host) = &client.host {
         headers.insert(X_FORWARDED_HOST, host.clone());
+    }
+}
+
+/// Lets a service of ours in another process believe the client's address.
+pub(crate) fn sign_address(headers: &mut HeaderMap, key: &ClientKey) {
+    if let Some(signature) = headers.get(X_FORWARDED_FOR).and_then(|address| key.sign(address)) {
+        headers.insert(X_FORWARDED_SIGNATURE, signature);
     }
 }
 

@@ -8,7 +8,8 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, ORIGIN};
 use http::{HeaderValue, Method};
 use ipnet::IpNet;
-use kit::identity::Sessions;
+use kit::client::ClientKey;
+use kit::identity::{Sessions, Verified};
 use kit::problem::Problem;
 use kit::server::AccessNote;
 use kit::service::Readiness;
@@ -17,7 +18,8 @@ use kit::token::Tokens;
 use crate::client_address::Client;
 use crate::cors::Cors;
 use crate::forward::{Forward, Upstream};
-use crate::routes::Table;
+use crate::limit::{Count, RateLimits};
+use crate::routes::{Route, Table};
 use crate::{authenticate, cors, headers, own, path};
 
 /// All that a request meets; never changed once made.
@@ -29,12 +31,14 @@ pub(crate) struct Gateway {
     pub(crate) cors: Cors,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) sessions: Arc<dyn Sessions>,
+    pub(crate) client_key: ClientKey,
+    pub(crate) limits: Option<RateLimits>,
     pub(crate) forward: Forward,
 }
 
 /// Every request goes the one way; the edge around it gives the request id and finishes the answer.
-pub(crate) fn router(gateway: Gateway) -> Router {
-    let router = Router::new().fallback(handle).with_state(Arc::new(gateway));
+pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
+    let router = Router::new().fallback(handle).with_state(gateway);
     router.layer(axum::middleware::from_fn(kit::service::edge))
 }
 
@@ -73,9 +77,33 @@ async fn answer(
     if !route.allows(request.method()) {
         return Ok(not_allowed(request.method(), &route.allow));
     }
-    let caller = authenticate::caller(gateway, route, request.uri().path(), request.headers()).await?;
-    note.account = caller.as_ref().map(|verified| verified.sub);
+    let caller = authenticate::caller(gateway, route, request.uri().path(), request.headers()).await;
+    note.account = caller.as_ref().ok().and_then(Option::as_ref).map(|verified| verified.sub);
+    // After the token, which says who is counted; before its fault is told, so that guessing tokens ends in 429.
+    let count = gateway.limits.as_ref().and_then(|limits| limits.count(&route.path, &caller, client));
+    let answered = match count.as_ref().and_then(Count::refusal) {
+        Some(refusal) => Err(refusal),
+        None => forward(gateway, route, request, caller, client).await,
+    };
+    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+    if let Some(count) = count {
+        count.tell(&mut response);
+    }
+    Ok(response)
+}
+
+async fn forward(
+    gateway: &Gateway,
+    route: &Route<Upstream>,
+    mut request: Request,
+    caller: Result<Option<Verified>, Problem>,
+    client: &Client,
+) -> Result<Response, Problem> {
+    let caller = caller?;
     headers::prepare_request(request.headers_mut(), client);
+    if let Upstream::Http(_) = route.upstream {
+        headers::sign_address(request.headers_mut(), &gateway.client_key);
+    }
     let mut response = gateway.forward.send(route, request, caller, client).await?;
     headers::clean_response(response.headers_mut());
     Ok(response)

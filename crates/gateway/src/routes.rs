@@ -1,20 +1,24 @@
 //! Which service answers which paths: what is configured, and the table that a request is looked up in.
 
-pub(crate) mod file;
+mod fault;
+mod file;
+mod keys;
+mod show;
+mod yaml;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use file::RoutesError;
-use http::uri::Authority;
+pub use fault::{Fault, RoutesError};
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method};
 use kit::limit::Rate;
 
 use crate::Local;
-use crate::forward::Upstream;
+use crate::forward::{Backends, Upstream};
 
-/// How long a service may take, where a route doesn't say.
-pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+/// A JSON Schema (2020-12) of the routes file, for editors.
+pub const SCHEMA: &str = include_str!("routes/schema.json");
 
 /// The configured routes, each checked, no path twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,24 +26,78 @@ pub struct Routes(Vec<RouteConfig>);
 
 /// One configured route.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct RouteConfig {
+pub(crate) struct RouteConfig {
     /// The prefix, by whole segments, without a slash at its end.
     path: String,
-    /// Where it goes.
-    backend: Backend,
+    /// Where it goes: at least one, none twice.
+    pub(crate) backends: Vec<Backend>,
     /// What may be asked.
     methods: Vec<Method>,
     /// Whether no token is needed.
     public: bool,
+    /// What holds on the way.
+    pub(crate) terms: Terms,
+}
+
+/// What a route may say for itself, and `defaults` for all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
     /// How long the service may take.
     timeout: Duration,
     /// How often one client may ask; the gateway's own rate where there is none.
     rate_limit: Option<Rate>,
+    /// Which of several backends is next.
+    pub(crate) balance: Balance,
+    /// How a backend is asked whether it takes work.
+    pub(crate) health_check: HealthCheck,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        let health_check = HealthCheck {
+            path: PathAndQuery::from_static("/health/ready"),
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+        };
+        let timeout = Duration::from_secs(30);
+        Self { timeout, rate_limit: None, balance: Balance::LeastLoaded, health_check }
+    }
+}
+
+/// Which of several backends is next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Balance {
+    /// Of two taken by chance the one with fewer requests in flight.
+    LeastLoaded,
+    /// One after the other.
+    RoundRobin,
+}
+
+impl Balance {
+    pub(crate) const ALL: [Self; 2] = [Self::LeastLoaded, Self::RoundRobin];
+
+    /// Its name in the routes file.
+    fn name(self) -> &'static str {
+        match self {
+            Self::LeastLoaded => "least_loaded",
+            Self::RoundRobin => "round_robin",
+        }
+    }
+}
+
+/// How a backend is asked whether it takes work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HealthCheck {
+    pub(crate) path: PathAndQuery,
+    /// From the end of one check to the next.
+    pub(crate) interval: Duration,
+    /// How long an answer may take.
+    pub(crate) timeout: Duration,
 }
 
 /// Where a service is: `http://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Backend(Authority);
+pub(crate) struct Backend(pub(crate) Authority);
 
 /// Where the services of the built-in routes listen.
 #[derive(Clone, Copy, Debug)]
@@ -86,11 +144,10 @@ impl Routes {
 fn built_in_route(path: &str, port: u16) -> Option<RouteConfig> {
     Some(RouteConfig {
         path: path.to_owned(),
-        backend: Backend(Authority::try_from(format!("localhost:{port}")).ok()?),
+        backends: vec![Backend(Authority::try_from(format!("localhost:{port}")).ok()?)],
         methods: vec![Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE],
         public: false,
-        timeout: DEFAULT_TIMEOUT,
-        rate_limit: None,
+        terms: Terms::default(),
     })
 }
 
@@ -98,12 +155,23 @@ impl Backend {
     /// Whether it is this machine's own port.
     fn is_own_port(&self, port: u16) -> bool {
         let is_loopback = matches!(self.0.host(), "localhost" | "127.0.0.1" | "[::1]");
-        is_loopback && self.0.port_u16().unwrap_or(80) == port
+        is_loopback && self.port() == port
+    }
+
+    /// Whether it is the same address, though it may be written in another way.
+    fn is_same(&self, other: &Self) -> bool {
+        self.port() == other.port() && self.0.host().eq_ignore_ascii_case(other.0.host())
+    }
+
+    fn port(&self) -> u16 {
+        self.0.port_u16().unwrap_or(80)
     }
 }
 
 /// One route, ready for requests.
 pub(crate) struct Route<U> {
+    /// The prefix that it is found by.
+    pub(crate) path: String,
     pub(crate) upstream: U,
     methods: Vec<Method>,
     /// The methods as the `Allow` header says them.
@@ -116,19 +184,17 @@ pub(crate) struct Route<U> {
 
 impl<U> Route<U> {
     fn new(config: &RouteConfig, upstream: U) -> Self {
-        let mut methods = config.methods.clone();
-        if methods.contains(&Method::GET) && !methods.contains(&Method::HEAD) {
-            methods.push(Method::HEAD);
-        }
+        let methods = with_head(&config.methods);
         let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
         let allow = HeaderValue::try_from(names.join(", ")).unwrap_or(HeaderValue::from_static(""));
         Self {
+            path: config.path.clone(),
             upstream,
             methods,
             allow,
             public: config.public,
-            timeout: config.timeout,
-            rate_limit: config.rate_limit,
+            timeout: config.terms.timeout,
+            rate_limit: config.terms.rate_limit,
         }
     }
 
@@ -137,24 +203,38 @@ impl<U> Route<U> {
     }
 }
 
+/// HEAD goes where GET goes.
+fn with_head(methods: &[Method]) -> Vec<Method> {
+    let mut methods = methods.to_vec();
+    if methods.contains(&Method::GET) && !methods.contains(&Method::HEAD) {
+        methods.push(Method::HEAD);
+    }
+    methods
+}
+
 /// All routes by their path.
 pub(crate) struct Table<U>(HashMap<String, Route<U>>);
 
 impl Table<Upstream> {
+    /// A route that names just a port of this very process leads straight to the service there.
     pub(crate) fn new(routes: &Routes, locals: &[Local]) -> Self {
-        Self::with(routes, |backend| match locals.iter().find(|local| backend.is_own_port(local.port)) {
-            Some(local) => Upstream::Local(local.router.clone()),
-            None => Upstream::Http(backend.0.clone()),
+        Self::with(routes, |config| {
+            let local = match config.backends.as_slice() {
+                [only] => locals.iter().find(|local| only.is_own_port(local.port)),
+                _ => None,
+            };
+            match local {
+                Some(local) => Upstream::Local(local.router.clone()),
+                None => Upstream::Http(Backends::new(config)),
+            }
         })
     }
 }
 
 impl<U> Table<U> {
-    fn with(routes: &Routes, upstream: impl Fn(&Backend) -> U) -> Self {
-        let entries = routes
-            .0
-            .iter()
-            .map(|config| (config.path.clone(), Route::new(config, upstream(&config.backend))));
+    fn with(routes: &Routes, upstream: impl Fn(&RouteConfig) -> U) -> Self {
+        let entries =
+            routes.0.iter().map(|config| (config.path.clone(), Route::new(config, upstream(config))));
         Self(entries.collect())
     }
 
@@ -171,7 +251,7 @@ impl<U> Table<U> {
 
     /// Every route with its path.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Route<U>)> {
-        self.0.iter().map(|(path, route)| (path.as_str(), route))
+        self.0.iter().map(|(path, route)| (if path.is_empty() { "/" } else { path }, route))
     }
 }
 

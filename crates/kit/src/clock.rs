@@ -2,16 +2,24 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 /// The system's clock, with an offset that a test may move.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Clock {
+    /// Nothing in a stopped clock, which moves by [`Clock::advance`] alone.
+    started: Option<Instant>,
     offset_micros: Arc<AtomicI64>,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { started: Some(Instant::now()), offset_micros: Arc::default() }
+    }
 }
 
 impl Clock {
@@ -21,6 +29,17 @@ impl Clock {
         let micros = i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX);
         let moved = micros.saturating_add(self.offset_micros.load(Ordering::Relaxed));
         Timestamp(moved - moved.rem_euclid(1000))
+    }
+
+    /// How long it runs: never goes back, whatever becomes of the system's time. For measuring, never for storing.
+    pub fn monotonic(&self) -> Duration {
+        let moved = u64::try_from(self.offset_micros.load(Ordering::Relaxed)).unwrap_or_default();
+        self.started.map_or(Duration::ZERO, |started| started.elapsed()) + Duration::from_micros(moved)
+    }
+
+    /// A clock whose [`Clock::monotonic`] stands still, so that a test of limits can't be too slow for them.
+    pub fn stopped() -> Self {
+        Self { started: None, offset_micros: Arc::default() }
     }
 
     /// Moves this clock and all its clones forward.

@@ -96,7 +96,7 @@ pub async fn authenticate(
         Check::Known(known) => known?,
         Check::Ask(question) => question.await?,
     }
-    Ok(Verified(Arc::new(claims)))
+    Ok(Verified(claims))
 }
 
 fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {

@@ -156,6 +156,14 @@ impl Problem {
         Self::invalid(vec![Fault { field: field.to_owned(), code: code.into(), message: message.into() }])
     }
 
+    /// 429 with `Retry-After`: asked too often.
+    pub fn rate_limited(retry_after_seconds: u64) -> Self {
+        let unit = if retry_after_seconds == 1 { "second" } else { "seconds" };
+        let detail = format!("Too many requests: try again in {retry_after_seconds} {unit}.");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
+            .with_header(header::RETRY_AFTER, &retry_after_seconds.to_string())
+    }
+
     /// 503 with `Retry-After`: try again soon.
     pub fn unavailable(retry_after_seconds: u32, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)

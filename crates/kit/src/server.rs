@@ -3,11 +3,12 @@
 //! A head is read whole and judged before the HTTP library sees it (`guard`, `head`), so a limit or a framing
 //! rule is written once, and its refusal is an ordinary answer: a problem with a request id, in the access log.
 //! Files in reading order: this one (listener and connections), `head` (which heads are refused), `guard`
-//! (the stream that applies it, and the time limits), `access` (the log line of each request).
+//! (the stream that applies it, and the time limits), `workers` (the threads), `access` (the log line of each request).
 
 mod access;
 mod guard;
 mod head;
+mod workers;
 
 use std::convert::Infallible;
 use std::io;
@@ -31,6 +32,7 @@ use tracing::{debug, warn};
 
 pub use access::AccessNote;
 use guard::{Guard, Refused};
+pub use workers::Workers;
 
 use crate::problem::Problem;
 use crate::request_id::RequestId;
@@ -84,7 +86,13 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves until `shutdown` turns true or its sender is gone, then lets requests in flight end.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdown: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    workers: Arc<Workers>,
+    shutdown: watch::Receiver<bool>,
+) {
     let (running, mut all_ended) = mpsc::channel::<Infallible>(1);
     let mut stop = pin!(signal(shutdown.clone()));
     loop {
@@ -96,8 +104,12 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
         match accepted {
             Ok((stream, peer)) => {
                 let (router, shutdown, running) = (router.clone(), shutdown.clone(), running.clone());
-                tokio::spawn(async move {
-                    serve_connection(stream, Peer(peer), router, limits, shutdown).await;
+                workers.spawn(async move {
+                    // It is watched by the runtime that serves it.
+                    match stream.into_std().and_then(TcpStream::from_std) {
+                        Ok(stream) => serve_connection(stream, Peer(peer), router, limits, shutdown).await,
+                        Err(error) => warn!(%error, "a connection can't be served"),
+                    }
                     drop(running);
                 });
             }

@@ -1,6 +1,7 @@
 //! Every statement on orders.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use db::{Error, Row, Tx, Value};
 use kit::clock::Timestamp;
@@ -13,6 +14,8 @@ use crate::model::{Line, Order};
 
 const ORDER: &str = "id, number, user_id, status, currency, total_price, paid_minor, refunded_minor, is_free_text, note, ship_to,
                      external_id, metadata, hidden, version, created_at, updated_at";
+
+const ORDER_COLUMNS: usize = 17;
 
 fn order(row: &Row<'_>) -> Result<Order, Error> {
     let (status, currency): (String, String) = (row.get(3)?, row.get(4)?);
@@ -44,41 +47,58 @@ const LINE: &str =
     "order_id, id, sku, product_id, name, quantity, shipped, delivered, returned, unit_minor, total_minor";
 
 fn line(row: &Row<'_>) -> Result<(Uuid, Line), Error> {
-    let line = Line {
-        id: row.get(1)?,
-        sku: row.get(2)?,
-        product_id: row.get(3)?,
-        name: row.get(4)?,
-        quantity: row.get(5)?,
-        shipped: row.get(6)?,
-        delivered: row.get(7)?,
-        returned: row.get(8)?,
-        unit_minor: row.get(9)?,
-        total_minor: row.get(10)?,
-    };
-    Ok((row.get(0)?, line))
+    Ok((row.get(0)?, line_from(row, 0)?))
 }
 
-/// An order with its lines, both of one version: a change between the two statements is noticed and read again.
+/// The line that stands behind an order's own columns; none where the order has no lines.
+fn joined_line(row: &Row<'_>) -> Result<Option<Line>, Error> {
+    let order_id: Option<Uuid> = row.get(ORDER_COLUMNS)?;
+    order_id.map(|_| line_from(row, ORDER_COLUMNS)).transpose()
+}
+
+fn line_from(row: &Row<'_>, first: usize) -> Result<Line, Error> {
+    Ok(Line {
+        id: row.get(first + 1)?,
+        sku: row.get(first + 2)?,
+        product_id: row.get(first + 3)?,
+        name: row.get(first + 4)?,
+        quantity: row.get(first + 5)?,
+        shipped: row.get(first + 6)?,
+        delivered: row.get(first + 7)?,
+        returned: row.get(first + 8)?,
+        unit_minor: row.get(first + 9)?,
+        total_minor: row.get(first + 10)?,
+    })
+}
+
+/// An order with its lines, in one statement, so that both are of one version.
 pub(crate) async fn find_order(tx: &Tx, id: Uuid) -> Result<Option<Order>, Error> {
-    for _ in 0..MAX_READS {
-        let found =
-            tx.optional(&format!("SELECT {ORDER} FROM orders WHERE id = $1"), &[id.into()], order).await?;
-        let Some(order) = found else { return Ok(None) };
-        let sql = format!(
-            "SELECT {LINE}, (SELECT version FROM orders WHERE id = $1) FROM order_lines WHERE order_id = $1 ORDER BY position"
-        );
-        let lines =
-            tx.rows(&sql, &[id.into()], |row| Ok((line(row)?.1, row.get::<Option<i64>>(11)?))).await?;
-        if lines.iter().all(|(_, version)| *version == Some(order.version)) {
-            return Ok(Some(Order { lines: lines.into_iter().map(|(line, _)| line).collect(), ..order }));
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        let (order, line) = (columns_of("orders", ORDER), columns_of("order_lines", LINE));
+        format!(
+            "SELECT {order}, {line} FROM orders LEFT JOIN order_lines ON order_lines.order_id = orders.id
+             WHERE orders.id = $1 ORDER BY order_lines.position"
+        )
+    });
+    let mut found: Option<Order> = None;
+    let add_line = |row: &Row<'_>| {
+        if found.is_none() {
+            found = Some(order(row)?);
         }
-    }
-    Err(Error::Busy)
+        if let (Some(order), Some(line)) = (&mut found, joined_line(row)?) {
+            order.lines.push(line);
+        }
+        Ok(())
+    };
+    tx.rows(&SQL, &[id.into()], add_line).await?;
+    Ok(found)
 }
 
-/// An order that changes more often than this between two statements is busy.
-const MAX_READS: usize = 10;
+/// Columns with their table before each, for a join.
+fn columns_of(table: &str, columns: &str) -> String {
+    let named: Vec<String> = columns.split(',').map(|column| format!("{table}.{}", column.trim())).collect();
+    named.join(", ")
+}
 
 /// An order with its lines, locked until the transaction ends: the update that changes nothing takes the row's lock
 /// on an engine where writers run side by side.

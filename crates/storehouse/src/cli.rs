@@ -46,6 +46,20 @@ Examples:
         parts: Vec<Part>,
     },
 
+    /// Check a routes file: every fault with its place, or what it says; exit code 0 if it is good, else 1
+    #[command(after_help = "Examples:
+  storehouse check                 the file that `serve` would use
+  storehouse check my-routes.yaml
+  storehouse check --schema > routes.schema.json   for an editor's YAML support")]
+    Check {
+        /// The file [default: the one that `serve` would use]
+        file: Option<PathBuf>,
+
+        /// Print the file's JSON Schema instead
+        #[arg(long, conflicts_with = "file")]
+        schema: bool,
+    },
+
     /// Show the settings in effect, as a settings file with secrets left out
     #[command(after_help = "Examples:
   storehouse config

@@ -5,10 +5,11 @@
 //! them: `migrations` lists every migration in order.
 //!
 //! Files in reading order: `cli`, `part`, `settings`, `migrations`, `system`, then a command each: `serve` (with `banner`),
-//! `migrate`, `openapi`, `admin`, `health`.
+//! `check`, `migrate`, `openapi`, `admin`, `health`.
 
 mod admin;
 mod banner;
+mod check;
 mod cli;
 mod health;
 mod migrate;
@@ -41,6 +42,9 @@ pub fn run() -> Result<()> {
             let parts = part::in_order(&parts);
             serve::run(&load_for(&parts)?, &parts)
         }
+        Command::Check { schema: true, .. } => print(gateway::SCHEMA),
+        Command::Check { file: Some(file), .. } => print(&check::file(&file)?),
+        Command::Check { file: None, .. } => print(&check::in_use(&load()?)?),
         Command::Config => show_config(&load()?),
         Command::Migrate => print(&migrate::run(&load()?)?),
         Command::Openapi => print(&openapi::document()?),

@@ -1,9 +1,9 @@
 //! `storehouse serve`: takes the ports, opens the database, puts the parts together, serves each on its port, and ends
 //! it in order.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use accounts::FirstAdmin;
@@ -13,18 +13,18 @@ use futures_util::future::pending;
 use gateway::{Cors, Ports, Routes};
 use kit::clock::Clock;
 use kit::secret::Secret;
-use kit::server::{self, Limits};
+use kit::server::{self, Limits, Workers};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::info;
 
-use crate::banner;
 use crate::migrations::MIGRATIONS;
 use crate::part::Part;
 use crate::settings::{Environment, Settings};
 use crate::system::{Options, System};
+use crate::{banner, check};
 
 /// A part of this process with the port that it was given.
 pub(crate) type Listeners = Vec<(Part, TcpListener)>;
@@ -32,10 +32,14 @@ pub(crate) type Listeners = Vec<(Part, TcpListener)>;
 /// Between failing readiness and refusing connections, so that a balancer that asks has time to look elsewhere.
 const NOTICE: Duration = Duration::from_millis(200);
 
+/// The same where gateways in other processes ask, each second.
+const NOTICE_TO_GATEWAYS: Duration = Duration::from_millis(1500);
+
 /// Runs these parts until SIGTERM or SIGINT.
 pub(crate) fn run(settings: &Settings, parts: &[Part]) -> Result<()> {
     let _logs = kit::telemetry::init(settings.logs.levels.clone(), settings.logs.format)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // It accepts connections and does what nobody waits for; the workers do the rest.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(serve(settings, parts));
     // What still runs was given its time already.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -81,6 +85,7 @@ fn options(settings: &Settings, parts: &[Part], secret: Secret, ports: Ports) ->
         docs: settings.docs,
         routes: routes(settings, parts, ports)?,
         cors: cors(settings),
+        rate_limit: settings.gateway.rate_limit,
         trusted_proxies: settings.gateway.trusted_proxies.clone(),
         ports,
     })
@@ -110,9 +115,7 @@ fn routes(settings: &Settings, parts: &[Part], ports: Ports) -> Result<Routes> {
     let Some(file) = &settings.gateway.routes_file else {
         return built_in_routes(parts, ports);
     };
-    let text =
-        fs::read_to_string(file).with_context(|| format!("can't read the routes file {}", file.display()))?;
-    Ok(Routes::parse(&text, &file.display().to_string())?)
+    check::read(file)
 }
 
 fn built_in_routes(parts: &[Part], ports: Ports) -> Result<Routes> {
@@ -144,10 +147,13 @@ async fn bind(settings: &Settings, parts: &[Part]) -> Result<Listeners> {
 
 async fn serve_until_stopped(system: &System, listeners: Listeners, db: Option<&Db>) -> Result<()> {
     let (stop, stopping) = watch::channel(false);
+    let workers = Arc::new(Workers::start().context("can't start the threads that serve")?);
+    let notice = if system.router(Part::Gateway).is_some() { NOTICE } else { NOTICE_TO_GATEWAYS };
     let mut servers = JoinSet::new();
     for (part, listener) in listeners {
         let router = system.router(part).with_context(|| format!("the {} was not made", part.title()))?;
-        servers.spawn(server::serve(listener, router, Limits::default(), stopping.clone()));
+        let (workers, stopping) = (workers.clone(), stopping.clone());
+        servers.spawn(server::serve(listener, router, Limits::default(), workers, stopping));
     }
     let mut work = pin!(system.work());
     system.readiness.set_ready();
@@ -161,7 +167,7 @@ async fn serve_until_stopped(system: &System, listeners: Listeners, db: Option<&
     let end = async {
         if let Ok(signal) = &reason {
             info!(signal, "stopping: requests in flight end first, 30 s at most");
-            tokio::time::sleep(NOTICE).await;
+            tokio::time::sleep(notice).await;
         }
         // The receivers live in the servers, which may have ended already.
         let _ = stop.send(true);

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::{Accounts, FirstAdmin, LiveSessions, PasswordHash, Passwords};
+use accounts::{Accounts, FirstAdmin, LiveSessions, LoginLimits, PasswordHash, Passwords};
 use aide::openapi::OpenApi;
 use auth::Auth;
 use axum::Router;
 use db::Db;
-use futures_util::future::pending;
-use gateway::{Cors, GatewayConfig, Local, Ports, Routes};
+use futures_util::future::{OptionFuture, join};
+use gateway::{Cors, Gateway, GatewayConfig, Local, Ports, Routes};
 use ipnet::IpNet;
 use kit::client::ClientKey;
 use kit::clock::Clock;
@@ -52,6 +52,8 @@ pub struct Options {
     pub routes: Routes,
     /// Which pages of other origins may call.
     pub cors: Cors,
+    /// Whether clients are limited in how often they may ask and log in.
+    pub rate_limit: bool,
     /// Proxies whose word on the client's address is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Where the services listen, by which the gateway knows those of its own process.
@@ -60,7 +62,7 @@ pub struct Options {
 
 /// What this process runs of the system, ready to be served.
 pub struct System {
-    gateway: Option<Router>,
+    gateway: Option<Gateway>,
     services: Vec<Service>,
     /// Whether the process takes work.
     pub readiness: Readiness,
@@ -92,14 +94,13 @@ impl System {
     /// What answers for a part of this process.
     pub fn router(&self, part: Part) -> Option<Router> {
         let service = self.services.iter().find(|service| service.name == part.name());
-        if part == Part::Gateway {
-            self.gateway.clone()
-        } else {
-            service.map(|service| service.router.clone())
+        match part {
+            Part::Gateway => self.gateway.as_ref().map(|gateway| gateway.router.clone()),
+            _ => service.map(|service| service.router.clone()),
         }
     }
 
-    fn make_gateway(&self, options: Options) -> Router {
+    fn make_gateway(&self, options: Options) -> Gateway {
         let local = |service: &Service| Local {
             port: options.ports.of(service.name),
             router: service.router.clone(),
@@ -109,6 +110,7 @@ impl System {
             routes: options.routes,
             trusted_proxies: options.trusted_proxies,
             cors: options.cors,
+            rate_limit: options.rate_limit,
             limits: gateway::Limits::default(),
         };
         let surroundings = gateway::Surroundings {
@@ -118,18 +120,19 @@ impl System {
                 None => Arc::new(UncheckedSessions),
             },
             client_key: ClientKey::new(&options.secret),
+            clock: self.clock.clone(),
             readiness: self.readiness.clone(),
             docs: options.docs.then(|| kit::service::docs_router(&document())),
         };
         gateway::gateway(config, &locals, surroundings)
     }
 
-    /// Does the work that nobody asks for, until it is dropped: follows the session feed, sweeps what is past its time.
+    /// Does the work that nobody asks for, until it is dropped: follows the session feed, sweeps what is past its
+    /// time, watches the gateway's backends.
     pub async fn work(&self) {
-        match &self.data {
-            Some(data) => drop(tokio::join!(data.live.clone().follow_feed(), self.sweep(data))),
-            None => pending().await,
-        }
+        let front = self.gateway.as_ref().map(Gateway::work);
+        let back = self.data.as_ref().map(|data| join(data.live.clone().follow_feed(), self.sweep(data)));
+        join(OptionFuture::from(front), OptionFuture::from(back)).await;
     }
 
     async fn sweep(&self, data: &Data) {
@@ -158,7 +161,8 @@ fn services(data: &Data, clock: &Clock, options: &Options, readiness: &Readiness
     let shared = Arc::new(shared);
     let surroundings = Surroundings { db, readiness: readiness.clone(), docs: options.docs };
     let passwords = Passwords::new(options.password_hash, options.password_denylist);
-    let accounts = Accounts::new(&options.secret, passwords, live);
+    let login_limits = if options.rate_limit { LoginLimits::new(clock.clone()) } else { LoginLimits::off() };
+    let accounts = Accounts::new(&options.secret, passwords, login_limits, live);
     let service = |part: &Part| match part {
         Part::Auth => {
             let (shared, accounts) = (shared.clone(), accounts.clone());

@@ -7,6 +7,7 @@ use axum::extract::State;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created, NoContent, Resource};
 use kit::body::Body;
+use kit::client::Client;
 use kit::etag::{IfMatch, IfNoneMatch};
 use kit::idempotency::IdempotencyKey;
 use kit::identity::{Admin, Anyone, Caller, Role, Staff};
@@ -25,10 +26,11 @@ use crate::delete_user::delete_user;
 use crate::model::{CreateUser, UserChange};
 
 // What only the handler knows may go wrong; the rest comes from its types.
+const WRONG_TOO_OFTEN: (u16, &str) = (429, "`current_password` was wrong too often.");
 const OWN_CHANGE: Problems =
-    &[(403, "A new email needs `current_password`."), (409, "Taken, or the last admin.")];
+    &[(403, "A new email needs `current_password`."), (409, "Taken, or the last admin."), WRONG_TOO_OFTEN];
 const CHANGE: Problems =
-    &[(403, "Only an admin may change somebody else."), (409, "Taken, or the last admin.")];
+    &[(403, "Only an admin may change somebody else."), (409, "Taken, or the last admin."), WRONG_TOO_OFTEN];
 const DELETE: Problems = &[(403, "Only an admin may delete somebody else."), (409, "The last admin.")];
 
 pub(crate) fn endpoints() -> ApiRouter<Users> {
@@ -131,10 +133,11 @@ async fn own_user_change(
     caller: Caller<Anyone>,
     State(users): State<Users>,
     condition: IfMatch,
+    client: Client,
     body: Body<UserChange>,
 ) -> Result<Resource<Account>, Problem> {
     let change = body.parse()?;
-    change_user(&users, &caller, caller.account(), change, condition).await
+    change_user(&users, &caller, caller.account(), change, condition, &client).await
 }
 
 async fn user_change(
@@ -142,10 +145,11 @@ async fn user_change(
     State(users): State<Users>,
     PathId(id): PathId,
     condition: IfMatch,
+    client: Client,
     body: Body<UserChange>,
 ) -> Result<Resource<Account>, Problem> {
     let change = body.parse_after(check_changeable(&users, &caller, id)).await?;
-    change_user(&users, &caller, id, change, condition).await
+    change_user(&users, &caller, id, change, condition, &client).await
 }
 
 async fn user_delete(

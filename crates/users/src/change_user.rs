@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use accounts::{Account, AccountChange, LiveSessions, Verdict, change_account, store};
+use accounts::{Account, AccountChange, LiveSessions, change_account, store};
 use db::Tx;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Resource};
+use kit::client::Client;
 use kit::clock::Timestamp;
 use kit::etag::IfMatch;
 use kit::identity::Caller;
@@ -22,10 +23,11 @@ pub(crate) async fn change_user(
     id: Uuid,
     change: UserChange,
     condition: IfMatch,
+    client: &Client,
 ) -> Result<Resource<Account>, Problem> {
     check_visible(caller, id)?;
     check_exists(users, id, caller).await?;
-    let confirmed_hash = confirm_own_email(users, caller, id, &change).await?;
+    let confirmed_hash = confirm_own_email(users, caller, id, &change, client).await?;
     let step = Change {
         id,
         change: change.change,
@@ -55,6 +57,7 @@ async fn confirm_own_email(
     caller: &Caller,
     id: Uuid,
     change: &UserChange,
+    client: &Client,
 ) -> Result<Option<String>, Problem> {
     if caller.account() != id || change.change.email.is_none() {
         return Ok(None);
@@ -67,11 +70,7 @@ async fn confirm_own_email(
     let Some(password) = &change.current_password else {
         return Err(Problem::forbidden("To change your email, send `current_password` too."));
     };
-    let verdict = users.accounts.passwords.verify(password.0.clone(), found.password_hash.clone()).await?;
-    if verdict == Verdict::Wrong {
-        return Err(Problem::invalid_credentials("The current password is wrong."));
-    }
-    Ok(found.password_hash)
+    users.accounts.confirm_password(&found, password.clone(), client.address).await.map(Some)
 }
 
 struct Change {

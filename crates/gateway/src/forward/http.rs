@@ -2,26 +2,26 @@
 
 use std::error::Error as _;
 use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::uri::{Authority, Scheme};
+use http::request::Parts;
+use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, StatusCode, Uri, Version};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kit::problem::Problem;
-use tokio::time::{Sleep, sleep};
 
+use super::backends::{Backend, Backends, InFlight};
+use super::download::DownloadBody;
+use super::upload::{UploadBody, too_large};
 use super::{EndOfBody, Limits, bad_gateway, timed_out};
 
 pub(crate) type HttpClient = Client<HttpConnector, UploadBody>;
@@ -41,194 +41,145 @@ pub(crate) fn client(limits: &Limits) -> HttpClient {
         .build(connector)
 }
 
-/// Sends the request, and once more where its connection broke and repeating it does no harm. A request that
-/// a stale connection never took is sent again by the client itself.
+/// Why an attempt brought no answer.
+enum Failure {
+    /// No connection came about, so nothing was sent: any request may go elsewhere.
+    Unreached(Problem),
+    /// It may have been received. (What a stale connection never took, the client sends again by itself.)
+    BrokenOff(Problem),
+    /// Another attempt would change nothing.
+    Final(Problem),
+}
+
+/// Sends the request to one backend after the other until one can be reached, and once more where its
+/// connection broke and repeating it does no harm. `patience` is how long the parts of an answer may take.
 pub(super) async fn call(
     client: &HttpClient,
     limits: &Limits,
-    authority: &Authority,
+    backends: &Backends,
+    patience: Duration,
     request: Request,
     ended: EndOfBody,
 ) -> Result<Response, Problem> {
-    let request = address(request, authority)?;
     if declared_length(request.headers()).is_some_and(|length| length > limits.max_body as u64) {
         return Err(too_large(limits));
     }
-    let again = repeatable(&request);
-    let fault = Arc::new(OnceLock::new());
-    let (parts, body) = request.into_parts();
-    let body = UploadBody {
-        ends_at: (!body.is_end_stream()).then(|| Box::pin(sleep(limits.body_timeout))),
-        body,
-        limits: *limits,
-        remaining: limits.max_body,
-        fault: Arc::clone(&fault),
-        ended,
-    };
-    let mut sent = client.request(Request::from_parts(parts, body)).await;
-    if let (Err(error), Some(request)) = (&sent, again)
-        && !error.is_connect()
-    {
-        sent = client.request(request).await;
+    let (mut parts, body) = cleared(request).into_parts();
+    let is_repeatable = parts.method.is_idempotent() && body.is_end_stream();
+    let mut upload = UploadBody::new(body, limits, ended);
+    let mut may_repeat = is_repeatable;
+    let mut last: Option<&Arc<Backend>> = None;
+    let mut problem = None;
+    // Each failed connection takes a backend out of the choice, unless a check brings it back meanwhile.
+    for _ in 0..=backends.len() {
+        let Some(backend) = backends.choose(last) else { break };
+        let again = (is_repeatable || backends.len() > 1).then(|| parts.clone());
+        let returned = (again.is_some() && !is_repeatable).then(|| upload.lend());
+        let failure = match attempt(client, backend, parts, upload, patience).await {
+            Ok(response) => return Ok(response),
+            Err(failure) => failure,
+        };
+        match failure {
+            Failure::Unreached(cause) => problem = Some(cause),
+            Failure::BrokenOff(cause) if std::mem::take(&mut may_repeat) => problem = Some(cause),
+            Failure::BrokenOff(cause) | Failure::Final(cause) => return Err(cause),
+        }
+        let whole =
+            returned.map_or_else(|| is_repeatable.then(UploadBody::empty), |mut home| home.try_recv().ok());
+        let (Some(same), Some(whole)) = (again, whole) else { break };
+        (parts, upload, last) = (same, whole, Some(backend));
     }
-    match sent {
-        Ok(response) => accept(response),
-        Err(error) => Err(fault.get().cloned().unwrap_or_else(|| failure(&error))),
-    }
+    Err(problem.unwrap_or_else(all_down))
 }
 
-/// Points the request at the service; the path and the query stay.
-fn address(mut request: Request, authority: &Authority) -> Result<Request, Problem> {
-    let mut uri = std::mem::take(request.uri_mut()).into_parts();
-    uri.scheme = Some(Scheme::HTTP);
-    uri.authority = Some(authority.clone());
-    *request.uri_mut() = Uri::from_parts(uri).map_err(Problem::internal)?;
+/// One request to one backend.
+async fn attempt(
+    client: &HttpClient,
+    backend: &Arc<Backend>,
+    mut parts: Parts,
+    upload: UploadBody,
+    patience: Duration,
+) -> Result<Response, Failure> {
+    let path = parts.uri.path_and_query().cloned();
+    parts.uri = uri_at(backend, path.unwrap_or(PathAndQuery::from_static("/")))
+        .map_err(|error| Failure::Final(Problem::internal(error)))?;
+    let (in_flight, fault) = (backend.enter(), upload.fault());
+    let error = match client.request(Request::from_parts(parts, upload)).await {
+        Ok(response) => return accept(response, in_flight, patience),
+        Err(error) => error,
+    };
+    if let Some(fault) = fault.get() {
+        return Err(Failure::Final(fault.clone()));
+    }
+    let cause = full_text(&error);
+    if !error.is_connect() {
+        backend.note_error();
+        return Err(Failure::BrokenOff(bad_gateway(cause)));
+    }
+    backend.note_connect_failure(&cause);
+    let took_too_long = is_timeout(&error);
+    Err(Failure::Unreached(if took_too_long { timed_out(cause) } else { bad_gateway(cause) }))
+}
+
+/// Takes away what is for the connection to the gateway alone. The client names the backend as the host, as
+/// HTTP asks.
+fn cleared(mut request: Request) -> Request {
     *request.version_mut() = Version::HTTP_11;
-    // The client sets it to the service's own, as HTTP asks.
     request.headers_mut().remove(HOST);
     request.extensions_mut().clear();
-    Ok(request)
+    request
 }
 
-/// A second copy of a request without a body whose repetition changes nothing.
-fn repeatable(request: &Request) -> Option<Request<UploadBody>> {
-    if !request.method().is_idempotent() || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut copy = Request::new(UploadBody::empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
+/// This path at a backend.
+pub(super) fn uri_at(backend: &Backend, path: PathAndQuery) -> Result<Uri, http::Error> {
+    Uri::builder().scheme(Scheme::HTTP).authority(backend.authority.clone()).path_and_query(path).build()
 }
 
 /// An answer with two lengths could be read in two ways (RFC 9112, section 6.3).
-fn accept(response: http::Response<Incoming>) -> Result<Response, Problem> {
+fn accept(
+    response: http::Response<Incoming>,
+    in_flight: InFlight,
+    patience: Duration,
+) -> Result<Response, Failure> {
+    let improper = |cause| {
+        in_flight.backend().note_error();
+        Err(Failure::Final(bad_gateway(cause)))
+    };
     let headers = response.headers();
     if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
-        return Err(bad_gateway("the service's answer has both Content-Length and Transfer-Encoding"));
+        return improper("the service's answer has both Content-Length and Transfer-Encoding");
     }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(bad_gateway("the service switched protocols, which nobody asked for"));
+        return improper("the service switched protocols, which nobody asked for");
     }
-    let mut response = response.map(Body::new);
-    response.extensions_mut().clear();
-    Ok(response)
+    let (mut parts, body) = response.into_parts();
+    parts.extensions.clear();
+    let body = DownloadBody::new(body, &parts.headers, in_flight, patience);
+    Ok(Response::from_parts(parts, Body::new(body)))
 }
 
-fn failure(error: &Error) -> Problem {
+/// 503: nobody to ask, which is known without asking.
+fn all_down() -> Problem {
+    Problem::unavailable(1, "The service behind this address is down; it is watched for its return.")
+}
+
+/// An error with all that led to it.
+pub(super) fn full_text(error: &Error) -> String {
     let mut text = error.to_string();
-    let mut took_too_long = false;
     let mut cause = error.source();
     while let Some(inner) = cause {
         text = format!("{text}: {inner}");
-        let broken = inner.downcast_ref::<io::Error>();
-        took_too_long |= broken.is_some_and(|broken| broken.kind() == io::ErrorKind::TimedOut);
         cause = inner.source();
     }
-    if error.is_connect() && took_too_long { timed_out(text) } else { bad_gateway(text) }
+    text
+}
+
+fn is_timeout(error: &Error) -> bool {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    let mut broken = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
+    broken.any(|broken| broken.kind() == io::ErrorKind::TimedOut)
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn too_large(limits: &Limits) -> Problem {
-    let detail = format!("The body is larger than {} bytes.", limits.max_body);
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-}
-
-fn too_slow(limits: &Limits) -> Problem {
-    let detail = format!("The body took longer than {} s to arrive.", limits.body_timeout.as_secs());
-    Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
-}
-
-/// A request's body on its way to a service, within the limits. It fails where they are passed, so that the
-/// connection breaks and the service never takes a part for the whole.
-pub(crate) struct UploadBody {
-    body: Body,
-    limits: Limits,
-    remaining: usize,
-    ends_at: Option<Pin<Box<Sleep>>>,
-    fault: Arc<OnceLock<Problem>>,
-    ended: EndOfBody,
-}
-
-impl UploadBody {
-    fn empty() -> Self {
-        Self {
-            body: Body::empty(),
-            limits: Limits::default(),
-            remaining: 0,
-            ends_at: None,
-            fault: Arc::default(),
-            ended: EndOfBody::default(),
-        }
-    }
-
-    fn fail(&mut self, problem: Problem) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        // Only the first fault counts; the connection is broken after it.
-        let _ = self.fault.set(problem);
-        self.ended.tell();
-        Poll::Ready(Some(Err(BrokenOff)))
-    }
-}
-
-/// Breaks off an upload; why stands beside it.
-#[derive(Debug, thiserror::Error)]
-#[error("the client's body broke off or passed a limit")]
-pub(crate) struct BrokenOff;
-
-impl http_body::Body for UploadBody {
-    type Data = Bytes;
-    type Error = BrokenOff;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Pending => {
-                if let Some(ends_at) = &mut self.ends_at {
-                    ready!(ends_at.as_mut().poll(cx));
-                    let problem = too_slow(&self.limits);
-                    return self.fail(problem);
-                }
-                Poll::Pending
-            }
-            Poll::Ready(None) => {
-                self.ended.tell();
-                Poll::Ready(None)
-            }
-            Poll::Ready(Some(Err(_))) => {
-                self.fail(Problem::malformed("incomplete_body", "The body ended before it was complete."))
-            }
-            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) if data.len() > self.remaining => {
-                    let problem = too_large(&self.limits);
-                    self.fail(problem)
-                }
-                Ok(data) => {
-                    self.remaining -= data.len();
-                    if self.body.is_end_stream() {
-                        self.ended.tell();
-                    }
-                    Poll::Ready(Some(Ok(Frame::data(data))))
-                }
-                // Trailers are for one connection, and nothing of ours reads them.
-                Err(_) => {
-                    self.ended.tell();
-                    Poll::Ready(None)
-                }
-            },
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

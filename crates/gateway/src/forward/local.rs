@@ -42,6 +42,13 @@ pub(super) async fn call(
     }
 }
 
+/// Whether the service says that it takes work.
+pub(super) async fn is_ready(router: &Router) -> bool {
+    let request = Request::get("/health/ready").body(Body::empty()).unwrap_or_default();
+    let answer = call(router, request, None, None, EndOfBody::default()).await;
+    answer.is_ok_and(|response| response.status().is_success())
+}
+
 /// A request's body that tells when its last byte was read.
 struct WatchedBody {
     body: Body,

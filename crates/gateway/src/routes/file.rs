@@ -1,112 +1,146 @@
-//! The routes file: its keys, and every way in which it can be wrong.
+//! The routes file: its keys, and every way in which it can be wrong. `schema.json` says the same to an editor.
 
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use http::uri::Authority;
+use http::uri::{Authority, PathAndQuery};
 use http::{Method, Uri};
-use serde::Deserialize;
-use serde_saphyr::{Location, Spanned};
+use kit::limit::Rate;
 
-use super::{Backend, DEFAULT_TIMEOUT, RouteConfig, Routes};
+use super::fault::{Faults, Located, RoutesError};
+use super::keys::Keys;
+use super::yaml::{self, Node, Value};
+use super::{Backend, Balance, HealthCheck, RouteConfig, Routes, Terms};
 
-/// A fault of a routes file, with its place.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{file}:{line}:{column}: {message}")]
-pub struct RoutesError {
-    file: String,
-    line: u64,
-    column: u64,
-    message: String,
-}
+const FILE: &[&str] = &["defaults", "routes"];
+const DEFAULTS: &[&str] = &["timeout", "rate_limit", "balance", "health_check"];
+const ROUTE: &[&str] =
+    &["path", "backend", "backends", "methods", "public", "timeout", "rate_limit", "balance", "health_check"];
+const RATE_LIMIT: &[&str] = &["requests", "per", "burst"];
+const HEALTH_CHECK: &[&str] = &["path", "interval", "timeout"];
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    defaults: Defaults,
-    routes: Spanned<Vec<Entry>>,
-}
+/// A day is more than anybody waits, and far from where sums of times overflow.
+const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Defaults {
-    timeout: Option<Spanned<String>>,
-}
+/// Up to a million in any time is more than one gateway can do.
+const REQUESTS: RangeInclusive<u64> = 1..=1_000_000;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    path: Spanned<String>,
-    backend: Spanned<String>,
-    methods: Spanned<Vec<Spanned<String>>>,
-    #[serde(default)]
-    public: bool,
-    timeout: Option<Spanned<String>>,
-}
-
-/// A fault and where it stands.
-type Fault = (Location, String);
+const METHODS: [Method; 7] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
 pub(super) fn parse(text: &str, name: &str) -> Result<Routes, RoutesError> {
-    read(text).map_err(|(location, message)| RoutesError {
-        file: name.to_owned(),
-        line: location.line(),
-        column: location.column(),
-        message,
-    })
+    let mut faults = Faults::default();
+    let root = faults.note(yaml::read(text));
+    match root.and_then(|root| read_file(&root, &mut faults)) {
+        Some(routes) if faults.is_empty() => Ok(routes),
+        _ => Err(faults.into_error(name)),
+    }
 }
 
-fn read(text: &str) -> Result<Routes, Fault> {
-    let file: File = serde_saphyr::from_str(text).map_err(|error| syntax_fault(&error))?;
-    let default_timeout = file.defaults.timeout.as_ref().map_or(Ok(DEFAULT_TIMEOUT), read_timeout)?;
-    if file.routes.value.is_empty() {
-        return Err((file.routes.referenced, "`routes` is empty".to_owned()));
+fn read_file(root: &Node, faults: &mut Faults) -> Option<Routes> {
+    let file = Keys::read(root, "the file", FILE, faults)?;
+    // A `defaults:` with nothing but comments below it says nothing.
+    let defaults = file.get("defaults").filter(|defaults| !matches!(defaults.value, Value::Null));
+    let terms = defaults.and_then(|defaults| {
+        let keys = Keys::read(defaults, "`defaults`", DEFAULTS, faults)?;
+        Some(read_terms(&keys, &Terms::default(), faults))
+    });
+    let terms = terms.unwrap_or_default();
+    let list = file.require("routes", faults)?;
+    let entries = faults.note(read_list(list, "routes"))?;
+    let mut seen: Vec<String> = Vec::new();
+    let mut routes = Vec::new();
+    for entry in entries {
+        let Some(keys) = Keys::read(entry, "a route", ROUTE, faults) else { continue };
+        routes.extend(read_route(&keys, &terms, &mut seen, faults));
     }
-    let mut routes: Vec<RouteConfig> = Vec::new();
-    for entry in &file.routes.value {
-        let route = read_entry(entry, default_timeout)?;
-        if routes.iter().any(|earlier| earlier.path == route.path) {
-            return Err((entry.path.referenced, format!("the path `{}` stands twice", entry.path.value)));
+    Some(Routes(routes))
+}
+
+fn read_route(
+    keys: &Keys<'_>,
+    defaults: &Terms,
+    seen: &mut Vec<String>,
+    faults: &mut Faults,
+) -> Option<RouteConfig> {
+    let path = keys.require("path", faults).and_then(|node| {
+        let path = faults.note(read_path(node))?;
+        if seen.contains(&path) {
+            faults.add(node.referenced, format!("the path `{path}` stands twice"));
         }
-        routes.push(route);
+        seen.push(path.clone());
+        Some(path)
+    });
+    let backends = read_backends(keys, faults);
+    let methods = keys.require("methods", faults).and_then(|node| read_methods(node, faults));
+    let public = keys.get("public").map_or(Some(false), |node| faults.note(read_switch(node, "public")));
+    let terms = read_terms(keys, defaults, faults);
+    Some(RouteConfig { path: path?, backends: backends?, methods: methods?, public: public?, terms })
+}
+
+/// What a route or the defaults say; what they don't say, or say wrongly, is as in `base`.
+fn read_terms(keys: &Keys<'_>, base: &Terms, faults: &mut Faults) -> Terms {
+    let mut terms = base.clone();
+    if let Some(timeout) = keys.get("timeout").and_then(|node| faults.note(read_time(node))) {
+        terms.timeout = timeout;
     }
-    Ok(Routes(routes))
+    if let Some(rate) = keys.get("rate_limit").and_then(|node| read_rate(node, faults)) {
+        terms.rate_limit = Some(rate);
+    }
+    if let Some(balance) = keys.get("balance").and_then(|node| faults.note(read_balance(node))) {
+        terms.balance = balance;
+    }
+    if let Some(node) = keys.get("health_check") {
+        read_health_check(node, &mut terms.health_check, faults);
+    }
+    terms
 }
 
-fn read_entry(entry: &Entry, default_timeout: Duration) -> Result<RouteConfig, Fault> {
-    Ok(RouteConfig {
-        path: read_path(&entry.path)?,
-        backend: read_backend(&entry.backend)?,
-        methods: read_methods(&entry.methods)?,
-        public: entry.public,
-        timeout: entry.timeout.as_ref().map_or(Ok(default_timeout), read_timeout)?,
-        rate_limit: None,
-    })
-}
-
-fn read_path(path: &Spanned<String>) -> Result<String, Fault> {
-    let fault = |message: &str| (path.referenced, format!("the path `{}` {message}", path.value));
-    if !path.value.starts_with('/') {
+fn read_path(node: &Node) -> Result<String, Located> {
+    let path = read_text(node, "path")?;
+    let fault = |message: &str| (node.referenced, format!("the path `{path}` {message}"));
+    if !path.starts_with('/') {
         return Err(fault("must begin with `/`"));
     }
-    let has_query = path.value.contains(['?', '#']);
-    if has_query || !matches!(crate::path::normalise(&path.value), Ok(None)) {
+    let has_query = path.contains(['?', '#']);
+    if has_query || !matches!(crate::path::normalise(path), Ok(None)) {
         return Err(fault(
             "must be a plain path, without a query, dot segments, double slashes or needless encoding",
         ));
     }
-    Ok(path.value.trim_end_matches('/').to_owned())
+    Ok(path.trim_end_matches('/').to_owned())
 }
 
-fn read_backend(backend: &Spanned<String>) -> Result<Backend, Fault> {
-    let fault = || {
-        let message = format!(
-            "the backend `{}` must be an address like `http://localhost:8082`, without a path",
-            backend.value
-        );
-        (backend.referenced, message)
+/// One address or several, none twice.
+fn read_backends(keys: &Keys<'_>, faults: &mut Faults) -> Option<Vec<Backend>> {
+    let Some(list) = keys.get("backends") else {
+        let node = keys.require("backend", faults)?;
+        return faults.note(read_backend(node)).map(|backend| vec![backend]);
     };
-    let uri: Uri = backend.value.parse().map_err(|_| fault())?;
+    if keys.get("backend").is_some() {
+        faults.add(list.referenced, "a route has `backend` or `backends`, not both");
+    }
+    let nodes = faults.note(read_list(list, "backends"))?;
+    let mut backends: Vec<Backend> = Vec::new();
+    for node in nodes {
+        let Some(backend) = faults.note(read_backend(node)) else { continue };
+        if backends.iter().any(|earlier| earlier.is_same(&backend)) {
+            faults.add(node.referenced, format!("the backend `http://{}` stands twice", backend.0));
+        }
+        backends.push(backend);
+    }
+    Some(backends)
+}
+
+fn read_backend(node: &Node) -> Result<Backend, Located> {
+    let text = read_text(node, "backend")?;
+    let fault = || {
+        let message =
+            format!("the backend `{text}` must be an address like `http://localhost:8082`, without a path");
+        (node.referenced, message)
+    };
+    let uri: Uri = text.parse().map_err(|_| fault())?;
     let is_bare = uri.scheme_str() == Some("http") && uri.path() == "/" && uri.query().is_none();
     let authority = uri.authority().filter(|_| is_bare).filter(|authority| is_address(authority));
     authority.cloned().map(Backend).ok_or_else(fault)
@@ -123,154 +157,116 @@ fn is_address(authority: &Authority) -> bool {
     has_good_port && !authority.host().is_empty()
 }
 
-fn read_methods(methods: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<Method>, Fault> {
-    if methods.value.is_empty() {
-        return Err((methods.referenced, "`methods` is empty".to_owned()));
+fn read_methods(node: &Node, faults: &mut Faults) -> Option<Vec<Method>> {
+    let mut methods: Vec<Method> = Vec::new();
+    for name in faults.note(read_list(node, "methods"))? {
+        let method = faults.note(read_method(name));
+        methods.extend(method.filter(|method| !methods.contains(method)));
     }
-    let known = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::PATCH,
-        Method::DELETE,
-        Method::OPTIONS,
-    ];
-    let mut read: Vec<Method> = Vec::new();
-    for name in &methods.value {
-        let method = known.iter().find(|method| method.as_str().eq_ignore_ascii_case(&name.value));
-        let method = method.ok_or_else(|| (name.referenced, format!("`{}` is not a method", name.value)))?;
-        if !read.contains(method) {
-            read.push(method.clone());
-        }
-    }
-    Ok(read)
+    Some(methods)
 }
 
-fn read_timeout(text: &Spanned<String>) -> Result<Duration, Fault> {
-    let digits = text.value.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.value.split_at(digits);
+fn read_method(node: &Node) -> Result<Method, Located> {
+    let name = read_text(node, "methods")?;
+    let method = METHODS.iter().find(|method| method.as_str().eq_ignore_ascii_case(name));
+    method.cloned().ok_or_else(|| {
+        let names: Vec<&str> = METHODS.iter().map(Method::as_str).collect();
+        (node.referenced, format!("`{name}` is not a method: use {}", names.join(", ")))
+    })
+}
+
+fn read_rate(node: &Node, faults: &mut Faults) -> Option<Rate> {
+    let keys = Keys::read(node, "`rate_limit`", RATE_LIMIT, faults)?;
+    let requests = keys.require("requests", faults);
+    let requests = requests.and_then(|node| faults.note(read_count(node, "requests")));
+    let per = keys.get("per").map_or(Some(Duration::from_secs(1)), |node| faults.note(read_time(node)));
+    let burst = keys.get("burst").map(|node| faults.note(read_count(node, "burst")));
+    let requests = requests?;
+    let twice = requests.saturating_mul(NonZeroU32::MIN.saturating_add(1));
+    Some(Rate { requests, per: per?, burst: burst.unwrap_or(Some(twice))? })
+}
+
+fn read_count(node: &Node, key: &str) -> Result<NonZeroU32, Located> {
+    let count = match node.value {
+        Value::Whole(count) if REQUESTS.contains(&count) => u32::try_from(count).ok(),
+        _ => None,
+    };
+    count.and_then(NonZeroU32::new).ok_or_else(|| {
+        let (least, most) = (REQUESTS.start(), REQUESTS.end());
+        (node.referenced, format!("`{key}` must be a whole number from {least} to {most}"))
+    })
+}
+
+fn read_balance(node: &Node) -> Result<Balance, Located> {
+    let text = read_text(node, "balance")?;
+    Balance::ALL.into_iter().find(|balance| balance.name() == text).ok_or_else(|| {
+        let names = Balance::ALL.map(Balance::name).join("` or `");
+        (node.referenced, format!("`balance` must be `{names}`, not `{text}`"))
+    })
+}
+
+fn read_health_check(node: &Node, check: &mut HealthCheck, faults: &mut Faults) {
+    let Some(keys) = Keys::read(node, "`health_check`", HEALTH_CHECK, faults) else { return };
+    if let Some(path) = keys.get("path").and_then(|node| faults.note(read_check_path(node))) {
+        check.path = path;
+    }
+    if let Some(interval) = keys.get("interval").and_then(|node| faults.note(read_time(node))) {
+        check.interval = interval;
+    }
+    if let Some(timeout) = keys.get("timeout").and_then(|node| faults.note(read_time(node))) {
+        check.timeout = timeout;
+    }
+}
+
+fn read_check_path(node: &Node) -> Result<PathAndQuery, Located> {
+    let text = read_text(node, "path")?;
+    let path = text.starts_with('/').then(|| text.parse().ok()).flatten();
+    path.ok_or_else(|| {
+        (node.referenced, format!("the path `{text}` of a health check must be like `/health/ready`"))
+    })
+}
+
+fn read_time(node: &Node) -> Result<Duration, Located> {
+    let text = match &node.value {
+        Value::Text(text) | Value::Number(text) => text.clone(),
+        Value::Whole(number) => number.to_string(),
+        other => return Err((node.referenced, format!("a time is needed; this is {}", other.kind()))),
+    };
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
     let duration = number.parse::<u64>().ok().and_then(|number| match unit {
         "ms" => Some(Duration::from_millis(number)),
         "s" => Some(Duration::from_secs(number)),
         "m" => number.checked_mul(60).map(Duration::from_secs),
+        "h" => number.checked_mul(60 * 60).map(Duration::from_secs),
         _ => None,
     });
-    // A day is more than anybody waits, and far from where sums of times overflow.
-    let sensible = Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
-    duration.filter(|duration| sensible.contains(duration)).ok_or_else(|| {
-        (text.referenced, format!("`{}` must be a time like `30s`, `500ms` or `2m`", text.value))
+    duration.filter(|duration| TIMES.contains(duration)).ok_or_else(|| {
+        (node.referenced, format!("`{text}` must be a time like `30s`, `500ms` or `2m`, from 1ms to 24h"))
     })
 }
 
-fn syntax_fault(error: &serde_saphyr::Error) -> Fault {
-    let plain = error.without_snippet();
-    let text = plain.to_string();
-    // The place is told apart, and the rest of a longer report repeats the file.
-    let line = text.lines().next().unwrap_or_default();
-    let message = line.split(" at line ").next().unwrap_or_default();
-    (error.location().unwrap_or(Location::UNKNOWN), message.to_owned())
+fn read_switch(node: &Node, key: &str) -> Result<bool, Located> {
+    match node.value {
+        Value::Bool(value) => Ok(value),
+        _ => Err((node.referenced, format!("`{key}` must be true or false"))),
+    }
+}
+
+fn read_text<'a>(node: &'a Node, key: &str) -> Result<&'a str, Located> {
+    match &node.value {
+        Value::Text(text) => Ok(text),
+        other => Err((node.referenced, format!("`{key}` must be text; this is {}", other.kind()))),
+    }
+}
+
+fn read_list<'a>(node: &'a Node, key: &str) -> Result<&'a [Node], Located> {
+    match &node.value {
+        Value::List(items) if items.is_empty() => Err((node.referenced, format!("`{key}` is empty"))),
+        Value::List(items) => Ok(items),
+        other => Err((node.referenced, format!("`{key}` must be a list; this is {}", other.kind()))),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::Ports;
-    use super::*;
-
-    const ORIGINAL: &str = r#"
-routes:
-  - path: /auth
-    backend: http://localhost:8083
-    methods: ["GET", "POST"]
-  - path: /users
-    backend: http://localhost:8081
-    methods: ["GET", "POST", "PUT", "DELETE"]
-"#;
-
-    fn fault(text: &str) -> String {
-        parse(text, "routes.yaml").unwrap_err().to_string()
-    }
-
-    fn fault_of(lines: &str) -> String {
-        fault(&format!("routes:\n  - path: /a\n    backend: http://a:1\n    methods: [GET]\n{lines}"))
-    }
-
-    #[test]
-    fn the_shipped_file_is_the_built_in_table() {
-        let shipped = parse(include_str!("../../../../routes.yaml"), "routes.yaml").unwrap();
-        assert_eq!(shipped, Routes::built_in(Ports::default()));
-    }
-
-    #[test]
-    fn the_original_form_works_unchanged() {
-        let routes = parse(ORIGINAL, "routes.yaml").unwrap();
-        assert_eq!(routes.0[0].methods, [Method::GET, Method::POST]);
-        assert_eq!(routes.0[1].path, "/users");
-        assert!(routes.0.iter().all(|route| !route.public && route.timeout == Duration::from_secs(30)));
-    }
-
-    #[test]
-    fn more_keys_are_read() {
-        let text = "defaults: {timeout: 2m}\nroutes:\n  - {path: /a/, backend: 'http://a', methods: [get], public: true}\n  - {path: /b, backend: 'http://[::1]:1/', methods: [GET], timeout: 500ms}\n";
-        let routes = parse(text, "routes.yaml").unwrap();
-        assert_eq!((routes.0[0].path.as_str(), routes.0[0].public), ("/a", true));
-        assert_eq!(routes.0[0].timeout, Duration::from_secs(120));
-        assert_eq!(routes.0[1].timeout, Duration::from_millis(500));
-    }
-
-    #[test]
-    fn every_fault_is_one_line_with_its_place() {
-        let unknown = fault_of("    backends: [http://b:1]\n");
-        assert!(unknown.starts_with("routes.yaml:5:5: ") && unknown.contains("backends"), "{unknown}");
-        for (text, expected) in [
-            (fault_of("    timeout: soon\n"), "routes.yaml:5:14: `soon` must be a time"),
-            (fault_of("    timeout: 0s\n"), "routes.yaml:5:14: `0s` must be a time"),
-            (
-                fault_of("  - {path: /a/, backend: 'http://b', methods: [GET]}\n"),
-                "routes.yaml:5:12: the path `/a/` stands twice",
-            ),
-            (
-                fault_of("  - {path: b, backend: 'http://b', methods: [GET]}\n"),
-                "routes.yaml:5:12: the path `b` must begin",
-            ),
-            (
-                fault_of("  - {path: /b/../c, backend: 'http://b', methods: [GET]}\n"),
-                "routes.yaml:5:12: the path `/b/../c` must be",
-            ),
-            (
-                fault_of("  - {path: /b, backend: 'https://b', methods: [GET]}\n"),
-                "routes.yaml:5:25: the backend `https://b` must",
-            ),
-            (
-                fault_of("  - {path: /b, backend: 'http://b/c', methods: [GET]}\n"),
-                "routes.yaml:5:25: the backend `http://b/c`",
-            ),
-            (
-                fault_of("  - {path: /b, backend: 'http://b:x', methods: [GET]}\n"),
-                "routes.yaml:5:25: the backend `http://b:x`",
-            ),
-            (
-                fault_of("  - {path: /b, backend: 'http://u@b', methods: [GET]}\n"),
-                "routes.yaml:5:25: the backend `http://u@b`",
-            ),
-            (
-                fault_of("  - {path: /b, backend: 'http://b', methods: [GTE]}\n"),
-                "routes.yaml:5:47: `GTE` is not a method",
-            ),
-            (
-                fault_of("  - {path: /b, backend: 'http://b', methods: []}\n"),
-                "routes.yaml:5:46: `methods` is empty",
-            ),
-            (fault("routes: []\n"), "routes.yaml:1:9: `routes` is empty"),
-        ] {
-            assert!(text.starts_with(expected), "{text}");
-            assert_eq!(text.lines().count(), 1, "{text}");
-        }
-        for text in
-            ["", "routes:\n  - path: /a\n    methods: [GET]\n", "routes: {", "paths: []\n", "routes:\n\t- a"]
-        {
-            let fault = fault(text);
-            assert!(fault.starts_with("routes.yaml:") && fault.lines().count() == 1, "{fault}");
-        }
-    }
-}
+mod tests;

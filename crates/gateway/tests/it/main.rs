@@ -8,6 +8,7 @@
 )]
 
 mod access_log;
+mod backends;
 mod front;
 mod port;
 mod support;

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use gateway::{Cors, GatewayConfig, Local, Routes, Surroundings};
+use gateway::{Cors, Gateway, GatewayConfig, Local, Routes, Surroundings};
+use kit::client::ClientKey;
 use kit::clock::Clock;
-use kit::identity::{Check, Role, Sessions};
+use kit::identity::{Role, UncheckedSessions};
 use kit::secret::Secret;
-use kit::server::{Limits, bind, serve};
+use kit::server::{Limits, Workers, bind, serve};
 use kit::service::Readiness;
-use kit::token::{Claims, Tokens};
+use kit::token::Tokens;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -40,20 +41,14 @@ pub(crate) async fn start(router: Router) -> Port {
 }
 
 pub(crate) async fn start_with(router: Router, limits: Limits) -> Port {
-    let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop, stopping) = watch::channel(false);
-    let ended = tokio::spawn(serve(listener, router, limits, stopping));
-    Port { address, stop, ended }
+    start_on(bind("127.0.0.1:0".parse().unwrap()).await.unwrap(), router, limits)
 }
 
-/// Every session lives.
-struct AllLive;
-
-impl Sessions for AllLive {
-    fn check<'a>(&'a self, _: &'a Claims) -> Check<'a> {
-        Check::Known(Ok(()))
-    }
+pub(crate) fn start_on(listener: TcpListener, router: Router, limits: Limits) -> Port {
+    let address = listener.local_addr().unwrap();
+    let (stop, stopping) = watch::channel(false);
+    let ended = tokio::spawn(serve(listener, router, limits, Arc::new(Workers::here()), stopping));
+    Port { address, stop, ended }
 }
 
 fn tokens() -> Tokens {
@@ -76,23 +71,85 @@ pub(crate) fn gateway_with(
     locals: &[Local],
     change: impl FnOnce(&mut GatewayConfig),
 ) -> Router {
+    complete_gateway(routes, locals, change).router
+}
+
+/// The same with its counters and its work, which doesn't run by itself.
+pub(crate) fn complete_gateway(
+    routes: &str,
+    locals: &[Local],
+    change: impl FnOnce(&mut GatewayConfig),
+) -> Gateway {
     let mut config = GatewayConfig {
         routes: Routes::parse(routes, "routes.yaml").unwrap(),
         trusted_proxies: Vec::new(),
         cors: Cors { localhost: true, origins: Vec::new() },
+        rate_limit: false,
         limits: gateway::Limits::default(),
     };
     change(&mut config);
     let readiness = Readiness::default();
     readiness.set_ready();
-    let surroundings =
-        Surroundings { tokens: Arc::new(tokens()), sessions: Arc::new(AllLive), readiness, docs: None };
+    let surroundings = Surroundings {
+        tokens: Arc::new(tokens()),
+        sessions: Arc::new(UncheckedSessions),
+        clock: Clock::stopped(),
+        client_key: ClientKey::new(&Secret::new("the tests' secret")),
+        readiness,
+        docs: None,
+    };
     gateway::gateway(config, locals, surroundings)
 }
 
 /// One route, `/x`, to an address.
 pub(crate) fn route_to(address: SocketAddr, more: &str) -> String {
     format!("routes: [{{path: /x, backend: 'http://{address}', methods: [GET, POST, PUT]{more}}}]")
+}
+
+/// Polls until the condition holds.
+pub(crate) async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("waited in vain: {what}"));
+}
+
+/// A service that treats each connection, by its number, as it is told.
+pub(crate) async fn scripted<F>(treat: impl Fn(usize, TcpStream) -> F + Send + 'static) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        for number in 0.. {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(treat(number, stream));
+        }
+    });
+    address
+}
+
+/// A port that refuses connections: bound, so that nobody else gets it, but not listening.
+pub(crate) fn refusing() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
+/// Reads a request's head.
+pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => break,
+        }
+    }
+    String::from_utf8(head).unwrap()
 }
 
 /// Sends bytes and reads until the other end closes.

@@ -9,41 +9,13 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::IntoResponse;
 use axum::routing::{get as on_get, post as on_post};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, mpsc};
 
 use crate::support::{
-    Port, SHORT, connect, exchange, gateway, gateway_with, get, header, post, problem_code, read_to_end,
-    read_until, route_to, soon, start, status,
+    Port, SHORT, connect, exchange, gateway, gateway_with, get, header, post, problem_code, read_head,
+    read_to_end, read_until, refusing, route_to, scripted, soon, start, status,
 };
-
-/// A service that treats each connection, by its number, as it is told.
-async fn scripted<F>(treat: impl Fn(usize, TcpStream) -> F + Send + 'static) -> SocketAddr
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        for number in 0.. {
-            let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(treat(number, stream));
-        }
-    });
-    address
-}
-
-async fn read_head(stream: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        match stream.read_u8().await {
-            Ok(byte) => head.push(byte),
-            Err(_) => break,
-        }
-    }
-    String::from_utf8(head).unwrap()
-}
 
 async fn front(address: SocketAddr) -> Port {
     start(gateway(&route_to(address, ""), &[])).await
@@ -85,16 +57,17 @@ async fn a_request_reaches_a_service_over_http() {
 
 #[tokio::test]
 async fn a_service_that_is_down_is_502() {
-    // Bound, so that nobody else gets the port, but not listening.
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = socket.local_addr().unwrap();
+    let (_socket, address) = refusing();
     let port = front(address).await;
     let answer = exchange(port.address, get("/x", "")).await;
     assert_eq!((status(&answer), problem_code(&answer).as_str()), (502, "bad_gateway"));
     assert!(!answer.contains(&address.port().to_string()), "no address leaks: {answer}");
     let ready = exchange(port.address, get("/health/ready", "")).await;
     assert!(status(&ready) == 200 && ready.contains(r#"{"/x":"unavailable"}"#), "{ready}");
+    // From now on that is known, and told without asking.
+    let answer = exchange(port.address, get("/x", "")).await;
+    assert_eq!((status(&answer), problem_code(&answer).as_str()), (503, "unavailable"));
+    assert_eq!(header(&answer, "retry-after"), Some("1"));
 }
 
 #[tokio::test]

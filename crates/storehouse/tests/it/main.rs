@@ -26,6 +26,10 @@ mod orders;
 #[cfg(test)]
 mod shared;
 
+/// How often one may ask and log in.
+#[cfg(test)]
+mod limits;
+
 /// A day of the business, through the gateway.
 #[cfg(test)]
 mod story;
@@ -63,4 +67,9 @@ mod crash;
 mod process;
 
 /// PostgreSQL stopped, paused, slow, and back.
+#[cfg(test)]
 mod outage;
+
+/// Containers, units and monitoring, held to what the program offers.
+#[cfg(test)]
+mod deploy;

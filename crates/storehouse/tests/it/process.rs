@@ -1,5 +1,7 @@
 //! The program as its operator meets it: start, stop, commands, logs, files.
 
+/// `storehouse check`.
+mod check;
 /// What each command does, and how it refuses.
 mod commands;
 /// Signals, with requests under way.
@@ -142,13 +144,18 @@ async fn a_routes_file_in_the_originals_form_works() {
 }
 
 #[tokio::test]
-async fn a_routes_file_with_a_typo_is_refused_with_its_place() {
+async fn a_routes_file_with_faults_is_refused_with_their_places() {
     let site = Site::new(None).with("ROUTES_FILE", "routes.yaml");
     let text =
         original_routes([1, 2, 3]).replacen("backend: http://localhost:2", "backnd: http://localhost:2", 1);
-    fs::write(site.path("routes.yaml"), text).unwrap();
-    let said = site.refusal(&[]);
-    assert!(said.contains("routes.yaml") && said.contains("backnd") && said.contains('6'), "{said}");
+    fs::write(site.path("routes.yaml"), text.replacen("[\"GET\", \"POST\"]", "[GTE]", 1)).unwrap();
+    let output = site.run(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let [method, key, count] = said.lines().collect::<Vec<_>>()[..] else { panic!("three lines: {said}") };
+    assert!(method.starts_with("routes.yaml:4:15: `GTE` is not a method"), "{said}");
+    assert!(key.starts_with("routes.yaml:6:5: unknown key `backnd`: did you mean `backend`?"), "{said}");
+    assert_eq!(count, "storehouse: the routes file routes.yaml has 2 faults");
     fs::remove_file(site.path("routes.yaml")).unwrap();
     assert!(site.refusal(&[]).contains("routes.yaml"));
 }

@@ -1,6 +1,6 @@
 //! The system under test: put together as `serve` does, called through its routers, without a socket.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use ::db::Db;
@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use kit::clock::Clock;
 use kit::identity::Role;
 use kit::secret::Secret;
-use kit::server::{self, Limits, Peer};
+use kit::server::{self, Limits, Peer, Workers};
 use kit::token::Tokens;
 use serde_json::Value;
 use storehouse::part::Part;
@@ -45,6 +45,9 @@ const NEVER: &[&str] = &[
     ".rs:",
 ];
 
+/// Where everybody calls from, unless said otherwise.
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 /// A running system on a test's own database.
 pub(crate) struct App {
     pub(crate) db: Db,
@@ -58,7 +61,7 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// With the settings of development.
+    /// With the settings of development, but no limits.
     pub(crate) async fn new(database: &TestDatabase) -> Self {
         Self::with(database, |_| {}).await
     }
@@ -91,7 +94,7 @@ impl App {
     }
 
     async fn empty(database: &TestDatabase) -> Self {
-        let (db, clock) = (database.open().await, Clock::default());
+        let (db, clock) = (database.open().await, Clock::stopped());
         let tokens = Tokens::new(&Secret::new(SECRET), clock.clone());
         Self { db, clock, tokens, systems: Vec::new(), workers: Vec::new(), stop: watch::channel(false).0 }
     }
@@ -109,13 +112,14 @@ impl App {
     async fn serve(&mut self, router: Router) -> u16 {
         let listener = server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        tokio::spawn(server::serve(listener, router, Limits::default(), self.stop.subscribe()));
+        let (workers, stopping) = (Arc::new(Workers::here()), self.stop.subscribe());
+        tokio::spawn(server::serve(listener, router, Limits::default(), workers, stopping));
         port
     }
 
     /// Somebody without a token.
     pub(crate) fn nobody(&self) -> Client<'_> {
-        Client { app: self, token: None, id: Uuid::nil(), email: String::new() }
+        Client { app: self, token: None, id: Uuid::nil(), email: String::new(), address: HERE }
     }
 
     /// A logged-in customer, staff or admin, made without the cost of a password. The name makes the email.
@@ -140,7 +144,7 @@ impl App {
             .await
             .unwrap();
         let token = self.tokens.sign(account.id, &account.email, role, session.id).unwrap();
-        Client { app: self, token: Some(token), id: account.id, email }
+        Client { app: self, token: Some(token), id: account.id, email, address: HERE }
     }
 
     pub(crate) async fn customer(&self, name: &str) -> Client<'_> {
@@ -173,7 +177,7 @@ impl Drop for App {
     }
 }
 
-/// The settings of development, with the tests' secret.
+/// The settings of development, without limits, with the tests' secret.
 pub(crate) fn options() -> Options {
     Options {
         parts: Part::ALL.to_vec(),
@@ -186,6 +190,7 @@ pub(crate) fn options() -> Options {
         docs: true,
         routes: Routes::built_in(Ports::default()),
         cors: Cors { localhost: true, origins: Vec::new() },
+        rate_limit: false,
         trusted_proxies: Vec::new(),
         ports: Ports::default(),
     }
@@ -198,12 +203,18 @@ pub(crate) struct Client<'a> {
     pub(crate) token: Option<String>,
     pub(crate) id: Uuid,
     pub(crate) email: String,
+    address: IpAddr,
 }
 
 impl<'a> Client<'a> {
     /// The same person with another token.
     pub(crate) fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same person at another address.
+    pub(crate) fn at(&self, address: &str) -> Self {
+        Self { address: address.parse().unwrap(), ..self.clone() }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -228,13 +239,14 @@ impl<'a> Client<'a> {
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        Call { app: self.app, service: "gateway", request, body: Body::empty() }
+        Call { app: self.app, address: self.address, service: "gateway", request, body: Body::empty() }
     }
 }
 
 /// A request being made.
 pub(crate) struct Call<'a> {
     app: &'a App,
+    address: IpAddr,
     service: &'static str,
     request: http::request::Builder,
     body: Body,
@@ -271,7 +283,7 @@ impl Call<'_> {
     /// Sends it, and checks what must hold for every answer.
     pub(crate) async fn send(self) -> Answer {
         let mut request = self.request.body(self.body).unwrap();
-        request.extensions_mut().insert(Peer(SocketAddr::from(([127, 0, 0, 1], 50_000))));
+        request.extensions_mut().insert(Peer(SocketAddr::new(self.address, 50_000)));
         let what = format!("{} {}", request.method(), request.uri());
         let response = self.app.router(self.service).oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
@@ -383,6 +395,12 @@ impl Answer {
                 "{what}: 401 without WWW-Authenticate"
             ),
             405 => assert!(!self.header("allow").is_empty(), "{what}: 405 without Allow"),
+            429 => {
+                let seconds = self.header("retry-after");
+                assert!(seconds.parse::<u32>().is_ok_and(|seconds| seconds > 0), "{what}: {seconds:?}");
+                let told = self.header("ratelimit");
+                assert!(told.is_empty() || told.ends_with(&format!(";t={seconds}")), "{what}: {told}");
+            }
             503 => assert!(!self.header("retry-after").is_empty(), "{what}: 503 without Retry-After"),
             _ => {}
         }

@@ -3,7 +3,7 @@
 //! - `each_engine(MIGRATIONS, async |database| …)`: the same test on SQLite, then on PostgreSQL, each time in a fresh database.
 //! - `TestDatabase`: a fresh database: `open()` for a `Db`, `url()` for a configuration.
 //! - `postgres_server()`: the server that all tests share, or nothing where there is none; `Server::start()`: one of the test's own, to stop, kill and start again.
-//! - `each_app(async |app| …)`: the same test against the whole system on each engine; `App::with` for other settings.
+//! - `each_app(async |app| …)`: the same test against the whole system on each engine; `App::with` for other settings, `limited_app` with the limits on, whose time a test moves by `app.clock.advance`.
 //! - `each_shape(async |app| …)`: the same again with gateway and services apart.
 //! - `Site::new(…).start()`: the real program as a process, to signal, kill and start again; `Wire`: HTTP over a real connection to it.
 //! - `SmallDisk::mount()`, `refusing_sync(…)`: disks that fail.
@@ -42,6 +42,14 @@ pub(crate) async fn each_shape(test: impl AsyncFn(&App)) {
     .await;
     each_engine(storehouse::migrations::MIGRATIONS, async |database| {
         test(&App::split(database).await).await;
+    })
+    .await;
+}
+
+/// The same with the limits on.
+pub(crate) async fn limited_app(test: impl AsyncFn(&App)) {
+    each_engine(storehouse::migrations::MIGRATIONS, async |database| {
+        test(&App::with(database, |options| options.rate_limit = true).await).await;
     })
     .await;
 }

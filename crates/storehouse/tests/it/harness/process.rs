@@ -62,7 +62,12 @@ impl Site {
 
     /// The program behind another one, such as `setpriv`.
     pub(crate) fn prepare(&self, mut command: Command, arguments: &[&str]) -> Command {
-        command.args(arguments).env_clear().envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.args(arguments).env_clear();
+        // Production refuses this; elsewhere no test but that of the limits should meet them.
+        if !self.variables.iter().any(|(_, value)| value == "production") {
+            command.env("RATE_LIMIT", "off");
+        }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.current_dir(self.folder.path());
         command

@@ -1,0 +1,45 @@
+# syntax=docker/dockerfile:1
+
+# The whole system, or one part of it: docker run storehouse [serve gateway | serve auth | migrate | …].
+# The image stands in production, where a start without JWT_SECRET is refused in one line that says how to make one.
+# To look around on one's own machine, where the first account becomes the admin:
+#
+#   docker build --tag storehouse .
+#   docker run --rm --publish 127.0.0.1:8000:8000 --env ENVIRONMENT=development storehouse
+
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /src
+COPY Cargo.toml Cargo.lock ./
+COPY crates crates
+# The caches keep downloads and built dependencies between builds. Cargo tells a changed file by its time alone, and a
+# fresh checkout may carry an older one than the cache: touched, our own crates are always built anew.
+RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
+    --mount=type=cache,target=/src/target,sharing=locked \
+    find crates -type f -exec touch {} + \
+    && cargo build --release --locked \
+    && install -D target/release/storehouse /out/storehouse \
+    && mkdir -p /out/data
+
+# The binary needs glibc and libgcc and nothing else, so the image holds no shell and no package manager to keep up to
+# date. It is of the same Debian as the stage above: a binary doesn't run on a glibc older than the one it was built with.
+FROM gcr.io/distroless/cc-debian12
+LABEL org.opencontainers.image.title="Storehouse" \
+      org.opencontainers.image.description="Inventory and order backend: gateway, auth, users and orders in one program" \
+      org.opencontainers.image.licenses="MIT"
+COPY --from=build /out/storehouse /usr/local/bin/storehouse
+COPY --from=build --chown=65532:65532 /out/data /data
+# A number, because that is how an orchestrator can see that it isn't root.
+USER 65532:65532
+# Who reaches a container is said by the ports that are published, so it listens on all of its addresses in development too.
+ENV ENVIRONMENT=production \
+    HOST=0.0.0.0 \
+    DATA_DIR=/data
+# ./storehouse.toml and ./routes.yaml are looked for here: mount them to use your own.
+WORKDIR /etc/storehouse
+VOLUME /data
+# Gateway, users, orders, auth. Beside a gateway in one process the services answer on the loopback address alone.
+EXPOSE 8000 8081 8082 8083
+# For the gateway; a container of one service asks that one, as in docker-compose.yml.
+HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 CMD ["storehouse", "health"]
+ENTRYPOINT ["storehouse"]
+CMD ["serve"]

@@ -1,0 +1,287 @@
+//! How often passwords may be guessed. An address may be wrong 10 times a minute and log in 30 times in all; for one
+//! account from one address five guesses are free, and each further one waits twice as long as the one before.
+//!
+//! Nothing here locks an account: who comes from another address is not concerned. An email that nobody has counts
+//! as any other, since no account is looked up.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::StatusCode;
+use kit::clock::Clock;
+use kit::limit::{Limiter, Origin, Place, Rate, Table, whole_seconds};
+use kit::problem::Problem;
+
+use crate::model::unique_key;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const ATTEMPTS: Rate = Rate::new(30, MINUTE, 30);
+const FAILURES: Rate = Rate::new(10, MINUTE, 10);
+
+/// How many wrong guesses wait for nothing; then a second, doubled by each further one, up to a minute.
+const FREE_GUESSES: u32 = 5;
+const LONGEST_DELAY: Duration = MINUTE;
+
+/// After so long without a wrong guess the earlier ones are forgotten.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// The limits of this process, or none.
+pub struct LoginLimits(Option<Limits>);
+
+struct Limits {
+    clock: Clock,
+    attempts: Limiter,
+    failures: Limiter,
+    delays: Table<Delay>,
+    refused: AtomicU64,
+}
+
+/// The wrong guesses at one account from one address.
+#[derive(Default)]
+struct Delay {
+    guesses: u32,
+    last: Duration,
+}
+
+/// A guess that may be looked at. It counts as wrong from the start, so that many at once are no more than one after
+/// the other; [`Attempt::settle`] sets it right.
+#[must_use]
+pub struct Attempt<'a> {
+    limits: Option<&'a Limits>,
+    account: (String, Origin),
+}
+
+impl LoginLimits {
+    /// On, with nothing counted.
+    pub fn new(clock: Clock) -> Self {
+        Self(Some(Limits {
+            attempts: Limiter::new(ATTEMPTS, clock.clone()),
+            failures: Limiter::new(FAILURES, clock.clone()),
+            delays: Table::new(Delay::is_over),
+            refused: AtomicU64::new(0),
+            clock,
+        }))
+    }
+
+    /// Nothing is counted or refused.
+    pub fn off() -> Self {
+        Self(None)
+    }
+
+    /// Counts a login from an address before anything of it is read: 429 if there were too many.
+    pub fn admit(&self, address: Option<IpAddr>) -> Result<(), Problem> {
+        let Some(limits) = &self.0 else { return Ok(()) };
+        let origin = Origin::of(address);
+        for decision in [limits.failures.look(&origin), limits.attempts.take(&origin)] {
+            if !decision.allowed {
+                return Err(limits.refuse(decision.retry_after));
+            }
+        }
+        Ok(())
+    }
+
+    /// Before a password is compared: 429 if it is too early for another guess at this email from this address.
+    pub fn begin(&self, email: &str, address: Option<IpAddr>) -> Result<Attempt<'_>, Problem> {
+        let account = (unique_key(email), Origin::of(address));
+        let Some(limits) = &self.0 else { return Ok(Attempt { limits: None, account }) };
+        let decision = limits.failures.take(&account.1);
+        if !decision.allowed {
+            return Err(limits.refuse(decision.retry_after));
+        }
+        let delay = limits.guess(&account);
+        if !delay.is_zero() {
+            limits.failures.give_back(&account.1);
+            return Err(limits.refuse(delay));
+        }
+        Ok(Attempt { limits: Some(limits), account })
+    }
+
+    /// How many logins and guesses were refused since the start.
+    pub fn refused(&self) -> u64 {
+        self.0.as_ref().map_or(0, |limits| limits.refused.load(Ordering::Relaxed))
+    }
+}
+
+impl Limits {
+    /// Counts a guess, or says how long it has to wait. Where so many are remembered that there is no room for another
+    /// account, its address's limit alone holds: a shared delay would let strangers lock it.
+    fn guess(&self, account: &(String, Origin)) -> Duration {
+        let now = self.clock.monotonic();
+        self.delays.update(account, now, |delay, place| {
+            if place == Place::Crowd {
+                return Duration::ZERO;
+            }
+            if delay.is_over(now) {
+                *delay = Delay::default();
+            }
+            let wait = delay.over_at().saturating_sub(now);
+            if wait.is_zero() {
+                *delay = Delay { guesses: delay.guesses.saturating_add(1), last: now };
+            }
+            wait
+        })
+    }
+
+    fn refuse(&self, wait: Duration) -> Problem {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Problem::rate_limited(whole_seconds(wait))
+    }
+}
+
+impl Delay {
+    /// When the next guess may be made.
+    fn over_at(&self) -> Duration {
+        let seconds = match self.guesses.checked_sub(FREE_GUESSES) {
+            None => 0,
+            Some(more) => 1_u64.checked_shl(more).unwrap_or(u64::MAX),
+        };
+        self.last.saturating_add(LONGEST_DELAY.min(Duration::from_secs(seconds)))
+    }
+
+    fn is_over(&self, now: Duration) -> bool {
+        self.guesses == 0 || self.last.saturating_add(FORGOTTEN_AFTER) <= now
+    }
+}
+
+impl Attempt<'_> {
+    /// Gives the outcome on. A right password makes the earlier wrong ones forgotten; one that was never compared
+    /// doesn't count; a wrong one (401) stays counted, as does one whose client went away meanwhile.
+    pub fn settle<T>(self, outcome: Result<T, Problem>) -> Result<T, Problem> {
+        let is_wrong = outcome.as_ref().is_err_and(|problem| problem.status() == StatusCode::UNAUTHORIZED);
+        if let (Some(limits), false) = (self.limits, is_wrong) {
+            limits.failures.give_back(&self.account.1);
+            limits.delays.update(&self.account, limits.clock.monotonic(), |delay, place| {
+                if place == Place::Own {
+                    delay.guesses = if outcome.is_ok() { 0 } else { delay.guesses.saturating_sub(1) };
+                }
+            });
+        }
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)));
+    const THERE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2)));
+
+    fn limits() -> (LoginLimits, Clock) {
+        let clock = Clock::stopped();
+        (LoginLimits::new(clock.clone()), clock)
+    }
+
+    /// How long a wrong guess has to wait, in seconds; with 0 it was made.
+    fn wrong(limits: &LoginLimits, email: &str, address: Option<IpAddr>) -> u64 {
+        settle(limits, email, address, Err(Problem::invalid_credentials("wrong")))
+    }
+
+    fn settle(
+        limits: &LoginLimits,
+        email: &str,
+        address: Option<IpAddr>,
+        outcome: Result<(), Problem>,
+    ) -> u64 {
+        match limits.begin(email, address) {
+            Ok(attempt) => {
+                drop(attempt.settle(outcome));
+                0
+            }
+            Err(problem) => {
+                assert_eq!((problem.status().as_u16(), problem.code()), (429, "rate_limited"));
+                problem.render("id").headers()["retry-after"].to_str().unwrap().parse().unwrap()
+            }
+        }
+    }
+
+    #[test]
+    fn after_five_guesses_each_waits_twice_as_long() {
+        let (limits, clock) = limits();
+        for _ in 0..5 {
+            assert_eq!(wrong(&limits, "ada@example.com", HERE), 0);
+        }
+        for delay in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
+            assert_eq!(wrong(&limits, "ADA@example.com", HERE), delay);
+            assert_eq!(wrong(&limits, "ada@example.com", THERE), 0, "another address is not concerned");
+            assert_eq!(settle(&limits, "ada@example.com", THERE, Ok(())), 0);
+            clock.advance(Duration::from_secs(delay) - Duration::from_millis(1));
+            assert_eq!(wrong(&limits, "ada@example.com", HERE), 1);
+            clock.advance(Duration::from_millis(1));
+            assert_eq!(wrong(&limits, "ada@example.com", HERE), 0);
+        }
+        clock.advance(FORGOTTEN_AFTER);
+        for _ in 0..5 {
+            assert_eq!(wrong(&limits, "ada@example.com", HERE), 0);
+        }
+        assert_eq!(wrong(&limits, "ada@example.com", HERE), 1);
+    }
+
+    #[test]
+    fn a_right_password_clears_and_a_failure_of_ours_does_not_count() {
+        let (limits, _) = limits();
+        for _ in 0..4 {
+            assert_eq!(wrong(&limits, "ada@example.com", HERE), 0);
+        }
+        for _ in 0..100 {
+            let failure = Err(Problem::unavailable(1, "busy"));
+            assert_eq!(settle(&limits, "ada@example.com", HERE, failure), 0);
+        }
+        assert_eq!(settle(&limits, "ada@example.com", HERE, Ok(())), 0);
+        for _ in 0..5 {
+            assert_eq!(wrong(&limits, "ada@example.com", HERE), 0);
+        }
+        assert_eq!(wrong(&limits, "ada@example.com", HERE), 1);
+        assert_eq!(limits.refused(), 1);
+    }
+
+    #[test]
+    fn an_address_is_wrong_ten_times_a_minute_whomever_it_guesses_at() {
+        let (limits, clock) = limits();
+        for number in 0..10 {
+            limits.admit(HERE).unwrap();
+            assert_eq!(wrong(&limits, &format!("user{number}@example.com"), HERE), 0);
+        }
+        limits.admit(HERE).unwrap_err();
+        assert_eq!(wrong(&limits, "user10@example.com", HERE), 6);
+        limits.admit(THERE).unwrap();
+        clock.advance(Duration::from_secs(6));
+        limits.admit(HERE).unwrap();
+        assert_eq!(wrong(&limits, "user10@example.com", HERE), 0);
+        assert_eq!(wrong(&limits, "user11@example.com", HERE), 6);
+    }
+
+    #[test]
+    fn an_address_logs_in_thirty_times_a_minute() {
+        let (limits, clock) = limits();
+        for _ in 0..30 {
+            limits.admit(HERE).unwrap();
+            assert_eq!(settle(&limits, "ada@example.com", HERE, Ok(())), 0);
+        }
+        let refused = limits.admit(HERE).unwrap_err();
+        assert_eq!(refused.render("id").headers()["retry-after"], "2");
+        clock.advance(Duration::from_secs(2));
+        limits.admit(HERE).unwrap();
+    }
+
+    #[test]
+    fn guesses_at_once_are_no_more_than_guesses_in_a_row() {
+        let (limits, _) = limits();
+        let one: Vec<_> = (0..200).filter_map(|_| limits.begin("ada@example.com", HERE).ok()).collect();
+        assert_eq!(one.len(), 5);
+        let many =
+            (0..200).filter_map(|number| limits.begin(&format!("user{number}@example.com"), HERE).ok());
+        assert_eq!(many.count(), 5, "ten in all from one address");
+    }
+
+    #[test]
+    fn off_is_off() {
+        let limits = LoginLimits::off();
+        for _ in 0..1000 {
+            limits.admit(HERE).unwrap();
+            assert_eq!(wrong(&limits, "ada@example.com", HERE), 0);
+        }
+        assert_eq!(limits.refused(), 0);
+    }
+}

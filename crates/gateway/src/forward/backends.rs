@@ -1,0 +1,248 @@
+//! The backends of one route: what is known of each, and which is next.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use http::uri::Authority;
+use tracing::{info, warn};
+
+use crate::routes::{Balance, HealthCheck, RouteConfig};
+
+/// What happened at one backend of one route since the start.
+#[derive(Debug)]
+pub struct Counters {
+    /// Requests begun, repeated ones too; health checks don't count.
+    pub requests: AtomicU64,
+    /// Connections that didn't come about.
+    pub connect_failures: AtomicU64,
+    /// Answers that didn't come, were no proper HTTP, or broke off.
+    pub other_errors: AtomicU64,
+    /// Requests begun whose answer hasn't ended.
+    pub in_flight: AtomicU64,
+    /// Whether it gets requests.
+    pub healthy: AtomicBool,
+}
+
+/// A service elsewhere, at one address.
+pub(crate) struct Backend {
+    pub(super) authority: Authority,
+    pub(super) counters: Counters,
+}
+
+impl Backend {
+    fn new(authority: Authority) -> Self {
+        let counters = Counters {
+            requests: AtomicU64::new(0),
+            connect_failures: AtomicU64::new(0),
+            other_errors: AtomicU64::new(0),
+            in_flight: AtomicU64::new(0),
+            // Until somebody knows better: a start must not refuse what the first check has yet to find out.
+            healthy: AtomicBool::new(true),
+        };
+        Self { authority, counters }
+    }
+
+    fn is_healthy(&self) -> bool {
+        self.counters.healthy.load(Ordering::Relaxed)
+    }
+
+    fn in_flight(&self) -> u64 {
+        self.counters.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_healthy(&self) {
+        if !self.counters.healthy.swap(true, Ordering::Relaxed) {
+            info!(backend = %self.authority, "the backend is up again");
+        }
+    }
+
+    /// From now on it gets no requests, until a check succeeds.
+    pub(super) fn set_down(&self, cause: impl std::fmt::Display) {
+        if self.counters.healthy.swap(false, Ordering::Relaxed) {
+            warn!(backend = %self.authority, %cause, "the backend is down");
+        }
+    }
+
+    pub(super) fn note_connect_failure(&self, cause: impl std::fmt::Display) {
+        self.counters.connect_failures.fetch_add(1, Ordering::Relaxed);
+        self.set_down(cause);
+    }
+
+    pub(super) fn note_error(&self) {
+        self.counters.other_errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Begins a request.
+    pub(super) fn enter(self: &Arc<Self>) -> InFlight {
+        self.counters.requests.fetch_add(1, Ordering::Relaxed);
+        self.counters.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+}
+
+/// A request under way, until its answer's end or the client's: whatever becomes of it, this is dropped.
+pub(super) struct InFlight(Arc<Backend>);
+
+impl InFlight {
+    pub(super) fn backend(&self) -> &Backend {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// All backends of one route.
+pub(crate) struct Backends {
+    all: Vec<Arc<Backend>>,
+    balance: Balance,
+    /// How each is asked whether it takes work.
+    pub(super) check: HealthCheck,
+    turn: AtomicUsize,
+}
+
+impl Backends {
+    pub(crate) fn new(route: &RouteConfig) -> Self {
+        let all = route.backends.iter().map(|backend| Arc::new(Backend::new(backend.0.clone())));
+        Self {
+            all: all.collect(),
+            balance: route.terms.balance,
+            check: route.terms.health_check.clone(),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Backend>> {
+        self.all.iter()
+    }
+
+    /// Each address with what happened there.
+    pub(crate) fn counters(&self) -> impl Iterator<Item = (&str, &Counters)> {
+        self.all.iter().map(|backend| (backend.authority.as_str(), &backend.counters))
+    }
+
+    /// The healthy backend that is next, another than `last` if there is one; `None` if all are down.
+    pub(super) fn choose(&self, last: Option<&Arc<Backend>>) -> Option<&Arc<Backend>> {
+        let others = || {
+            let is_last = |backend: &Arc<Backend>| last.is_some_and(|last| Arc::ptr_eq(last, backend));
+            self.all.iter().filter(move |backend| backend.is_healthy() && !is_last(backend))
+        };
+        let chosen = match others().count() {
+            0 | 1 => others().next(),
+            count => {
+                let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+                match self.balance {
+                    Balance::RoundRobin => others().nth(turn % count),
+                    Balance::LeastLoaded => {
+                        let pair = two_of(count, turn).into_iter().filter_map(|index| others().nth(index));
+                        pair.min_by_key(|backend| backend.in_flight())
+                    }
+                }
+            }
+        };
+        // One may have gone down since they were counted; and the last one is better than none.
+        chosen.or_else(|| self.all.iter().find(|backend| backend.is_healthy()))
+    }
+}
+
+/// Two different numbers below `count`, which is at least 2: the turn, well mixed (the finalizer of SplitMix64),
+/// since chance for its own sake isn't needed.
+fn two_of(count: usize, turn: usize) -> [usize; 2] {
+    let mut mixed = (turn as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^= mixed >> 31;
+    let (low, high) = ((mixed & 0xffff_ffff) as usize, (mixed >> 32) as usize);
+    let first = low % count;
+    [first, (first + 1 + high % (count - 1)) % count]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::routes::Terms;
+
+    use super::*;
+
+    fn backends(count: u16, balance: Balance) -> Backends {
+        let all = (1..=count).map(|port| Backend::new(format!("a:{port}").parse().unwrap()));
+        let check = Terms::default().health_check;
+        Backends { all: all.map(Arc::new).collect(), balance, check, turn: AtomicUsize::new(0) }
+    }
+
+    /// How often each is chosen, if every request ends at once.
+    fn choices(backends: &Backends, rounds: usize) -> Vec<usize> {
+        let mut counts = vec![0; backends.len()];
+        for _ in 0..rounds {
+            let chosen = backends.choose(None).unwrap();
+            counts[backends.iter().position(|backend| Arc::ptr_eq(backend, chosen)).unwrap()] += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn the_load_is_spread() {
+        for count in [2, 3, 5] {
+            let even = choices(&backends(count, Balance::RoundRobin), 100 * usize::from(count));
+            assert!(even.iter().all(|chosen| *chosen == 100), "{even:?}");
+            let about_even = choices(&backends(count, Balance::LeastLoaded), 1000 * usize::from(count));
+            assert!(about_even.iter().all(|chosen| (850..1150).contains(chosen)), "{about_even:?}");
+        }
+    }
+
+    #[test]
+    fn the_least_loaded_of_two_is_chosen() {
+        let two = backends(2, Balance::LeastLoaded);
+        let slow = two.all[0].enter();
+        assert_eq!(choices(&two, 100), [0, 100]);
+        drop(slow);
+        let four = backends(4, Balance::LeastLoaded);
+        let held: Vec<InFlight> = (0..400).map(|_| four.choose(None).unwrap().enter()).collect();
+        let loads: Vec<u64> = four.iter().map(|backend| backend.in_flight()).collect();
+        assert!(loads.iter().all(|load| (90..=110).contains(load)), "{loads:?}");
+        drop(held);
+        assert!(four.iter().all(|backend| backend.in_flight() == 0));
+    }
+
+    #[test]
+    fn who_is_down_is_not_chosen() {
+        for balance in Balance::ALL {
+            let three = backends(3, balance);
+            three.all[1].set_down("a test");
+            assert_eq!(choices(&three, 100)[1], 0);
+            three.all[0].set_down("a test");
+            assert_eq!(choices(&three, 10), [0, 0, 10]);
+            assert!(three.choose(Some(&three.all[2])).is_some(), "the last is better than none");
+            three.all[2].note_connect_failure("a test");
+            assert!(three.choose(None).is_none());
+            three.all[0].set_healthy();
+            assert_eq!(choices(&three, 10), [10, 0, 0]);
+        }
+    }
+
+    #[test]
+    fn another_than_the_last_is_chosen() {
+        for balance in Balance::ALL {
+            let two = backends(2, balance);
+            for _ in 0..20 {
+                assert!(Arc::ptr_eq(two.choose(Some(&two.all[0])).unwrap(), &two.all[1]));
+            }
+        }
+    }
+
+    #[test]
+    fn two_are_always_two() {
+        for count in 2..9 {
+            for turn in (0..500).chain([usize::MAX]) {
+                let [first, second] = two_of(count, turn);
+                assert!(first != second && first < count && second < count);
+            }
+        }
+    }
+}

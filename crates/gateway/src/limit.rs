@@ -1,0 +1,139 @@
+//! How often a client may ask: an account where the token is valid, else an address.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use axum::response::Response;
+use http::StatusCode;
+use kit::clock::Clock;
+use kit::identity::Verified;
+use kit::limit::{Decision, Origin, Policy, Rate};
+use kit::problem::Problem;
+
+use crate::client_address::Client;
+
+/// The rate of all routes together that have none of their own.
+const DEFAULT_RATE: Rate = Rate::new(100, Duration::from_secs(1), 200);
+
+/// Every client's use of the routes.
+pub(crate) struct RateLimits {
+    default: Policy,
+    /// Of routes with a rate of their own, by path.
+    own: HashMap<String, Policy>,
+}
+
+impl RateLimits {
+    /// `own` are the paths of routes with a rate of their own, and it.
+    pub(crate) fn new<'a>(own: impl Iterator<Item = (&'a str, Rate)>, clock: &Clock) -> Self {
+        let policy = |(path, rate): (&str, Rate)| {
+            let name = if path.is_empty() { "/" } else { path };
+            (path.to_owned(), Policy::new(name, rate, clock.clone()))
+        };
+        Self { own: own.map(policy).collect(), default: Policy::new("default", DEFAULT_RATE, clock.clone()) }
+    }
+
+    /// Counts a request on the route of this path. A token that is no good counts for the address that sent it; that a
+    /// token can't be checked is nobody's fault, and doesn't count.
+    pub(crate) fn count(
+        &self,
+        route: &str,
+        caller: &Result<Option<Verified>, Problem>,
+        client: &Client,
+    ) -> Option<Count<'_>> {
+        let policy = self.own.get(route).unwrap_or(&self.default);
+        let decision = match caller {
+            Err(problem) if problem.status().is_server_error() => return None,
+            Ok(Some(verified)) => policy.take(&verified.sub),
+            Ok(None) | Err(_) => policy.take(&Origin::of(client.address)),
+        };
+        Some(Count { policy, decision })
+    }
+}
+
+/// What became of one request's count.
+pub(crate) struct Count<'a> {
+    policy: &'a Policy,
+    decision: Decision,
+}
+
+impl Count<'_> {
+    /// 429, if it was one too many.
+    pub(crate) fn refusal(&self) -> Option<Problem> {
+        (!self.decision.allowed).then(|| self.decision.refusal())
+    }
+
+    /// Tells the client how much is left. Where the service itself refuses for a limit of its own, what it says stands.
+    pub(crate) fn tell(&self, response: &mut Response) {
+        if !self.decision.allowed || response.status() != StatusCode::TOO_MANY_REQUESTS {
+            self.policy.tell(&self.decision, response.headers_mut());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SLOW: Rate = Rate::new(1, Duration::from_secs(60), 2);
+
+    fn client(address: &str) -> Client {
+        Client { address: Some(address.parse().unwrap()), scheme: "http", host: None }
+    }
+
+    fn limits() -> RateLimits {
+        RateLimits::new([("/slow", SLOW), ("", SLOW)].into_iter(), &Clock::stopped())
+    }
+
+    fn is_refused(
+        limits: &RateLimits,
+        route: &str,
+        caller: &Result<Option<Verified>, Problem>,
+        address: &str,
+    ) -> bool {
+        limits.count(route, caller, &client(address)).is_some_and(|count| count.refusal().is_some())
+    }
+
+    #[test]
+    fn a_route_of_its_own_rate_counts_alone() {
+        let limits = limits();
+        for route in ["/slow", ""] {
+            for refused in [false, false, true] {
+                assert_eq!(is_refused(&limits, route, &Ok(None), "192.0.2.1"), refused, "{route}");
+            }
+        }
+        for number in 0..200 {
+            assert!(!is_refused(&limits, "/fast", &Ok(None), "192.0.2.1"), "{number}");
+        }
+        assert!(is_refused(&limits, "/other", &Ok(None), "192.0.2.1"));
+        assert!(!is_refused(&limits, "/slow", &Ok(None), "192.0.2.2"));
+    }
+
+    #[test]
+    fn a_bad_token_counts_for_its_address_and_a_failure_of_ours_for_nobody() {
+        let limits = limits();
+        for _ in 0..10 {
+            assert!(!is_refused(&limits, "/slow", &Err(Problem::unavailable(1, "busy")), "192.0.2.1"));
+        }
+        for refused in [false, false, true] {
+            assert_eq!(is_refused(&limits, "/slow", &Err(Problem::invalid_token()), "192.0.2.1"), refused);
+        }
+    }
+
+    #[test]
+    fn an_answer_has_one_of_each_header() {
+        let limits = limits();
+        let count = limits.count("/slow", &Ok(None), &client("192.0.2.1")).unwrap();
+        let mut response = Response::new(axum::body::Body::empty());
+        for name in ["ratelimit", "ratelimit", "ratelimit-policy"] {
+            response.headers_mut().append(name, "\"theirs\";q=1".parse().unwrap());
+        }
+        count.tell(&mut response);
+        assert_eq!(response.headers()["ratelimit"], "\"/slow\";r=1;t=60");
+        assert_eq!(response.headers()["ratelimit-policy"], "\"/slow\";q=2;w=120");
+        assert_eq!(response.headers().len(), 2);
+        let mut refused = Response::new(axum::body::Body::empty());
+        *refused.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        count.tell(&mut refused);
+        assert!(refused.headers().is_empty(), "a service's own limit is not ours to explain");
+    }
+}

@@ -1,0 +1,349 @@
+//! Several backends of one route: which is asked, which is left out, and what a client notices of it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::routing::get as on_get;
+use gateway::{Counters, Gateway};
+use http::StatusCode;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{Notify, mpsc};
+
+use crate::support::{
+    Port, SHORT, complete_gateway, connect, eventually, exchange, get, header, post, problem_code, read_head,
+    read_to_end, read_until, refusing, scripted, soon, start, start_on, status,
+};
+
+/// A gateway with one route, `/x`, and its port.
+struct Front {
+    gateway: Arc<Gateway>,
+    port: Port,
+}
+
+impl Front {
+    /// Its work doesn't run, so what it knows of its backends comes from requests alone.
+    async fn new(backends: &[SocketAddr], more: &str) -> Self {
+        let addresses: Vec<String> = backends.iter().map(|address| format!("'http://{address}'")).collect();
+        let addresses = addresses.join(", ");
+        let routes =
+            format!("routes: [{{path: /x, backends: [{addresses}], methods: [GET, POST, PUT]{more}}}]");
+        let gateway = complete_gateway(&routes, &[], |_| {});
+        let port = start(gateway.router.clone()).await;
+        Self { gateway: Arc::new(gateway), port }
+    }
+
+    /// It checks its backends every few milliseconds.
+    async fn watching(backends: &[SocketAddr], more: &str) -> Self {
+        let front =
+            Self::new(backends, &format!(", health_check: {{interval: 5ms, timeout: 5s{more}}}")).await;
+        front.work();
+        front
+    }
+
+    fn work(&self) {
+        let gateway = Arc::clone(&self.gateway);
+        tokio::spawn(async move { gateway.work().await });
+    }
+
+    async fn ask(&self, request: String) -> String {
+        exchange(self.port.address, request).await
+    }
+
+    fn counters(&self, backend: SocketAddr) -> &Counters {
+        let mut upstreams = self.gateway.upstreams();
+        let found = upstreams.find(|(path, address, _)| (*path, *address) == ("/x", &backend.to_string()));
+        found.map(|(_, _, counters)| counters).unwrap()
+    }
+
+    fn in_flight(&self, backend: SocketAddr) -> u64 {
+        self.counters(backend).in_flight.load(Ordering::SeqCst)
+    }
+
+    async fn until_healthy_is(&self, backend: SocketAddr, healthy: bool) {
+        eventually("its state is known", async || {
+            self.counters(backend).healthy.load(Ordering::SeqCst) == healthy
+        })
+        .await;
+    }
+}
+
+/// A service that answers with its name and the length of the body.
+async fn named(name: &'static str) -> Port {
+    start(Router::new().fallback(async move |body: Bytes| format!("{name} {}", body.len()))).await
+}
+
+/// The name at an answer's end.
+fn name_in(answer: &str) -> &str {
+    assert_eq!(status(answer), 200, "{answer}");
+    answer.rsplit("\r\n\r\n").next().unwrap().split(' ').next().unwrap()
+}
+
+const QUICK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nquick";
+
+#[tokio::test]
+async fn requests_are_spread_over_all() {
+    let (one, two) = (named("one").await, named("two").await);
+    let turns = Front::new(&[one.address, two.address], ", balance: round_robin").await;
+    let mut names = Vec::new();
+    for _ in 0..4 {
+        names.push(name_in(&turns.ask(get("/x", "")).await).to_owned());
+    }
+    assert_eq!(names, ["one", "two", "one", "two"]);
+    let by_load = Front::new(&[one.address, two.address], "").await;
+    for _ in 0..40 {
+        by_load.ask(get("/x", "")).await;
+    }
+    for backend in [one.address, two.address] {
+        let requests = by_load.counters(backend).requests.load(Ordering::SeqCst);
+        assert!((5..=35).contains(&requests), "{requests} of 40");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_backend_is_left_in_peace() {
+    let (quick, slow) = (
+        named("quick").await,
+        scripted(|_, stream| async move {
+            std::future::pending::<()>().await;
+            drop(stream);
+        })
+        .await,
+    );
+    let front = Front::new(&[quick.address, slow], "").await;
+    // Until it has one, which it keeps.
+    let mut waiting = Vec::new();
+    while front.in_flight(slow) == 0 {
+        let mut client = connect(front.port.address).await;
+        client.write_all(get("/x", "").as_bytes()).await.unwrap();
+        waiting.push(client);
+        eventually("the request is under way or answered", async || {
+            let begun =
+                [quick.address, slow].map(|backend| front.counters(backend).requests.load(Ordering::SeqCst));
+            begun.iter().sum::<u64>() == waiting.len() as u64
+        })
+        .await;
+    }
+    eventually("the quick one is free", async || front.in_flight(quick.address) == 0).await;
+    for _ in 0..20 {
+        assert_eq!(name_in(&front.ask(get("/x", "")).await), "quick");
+        eventually("the quick one is free", async || front.in_flight(quick.address) == 0).await;
+    }
+    assert_eq!(front.in_flight(slow), 1);
+    let ready = front.ask(get("/health/ready", "")).await;
+    assert!(ready.contains(r#"{"/x":"ok"}"#), "one that hangs doesn't hide the other: {ready}");
+}
+
+#[tokio::test]
+async fn nobody_notices_a_dead_backend() {
+    let alive = named("alive").await;
+    let (_socket, dead) = refusing();
+    let body = "b".repeat(100_000);
+    for (request, length) in [
+        (get("/x", ""), 0),
+        (post("/x", "Content-Length: 100000\r\n") + &body, 100_000),
+        (post("/x", "Transfer-Encoding: chunked\r\n") + "5\r\nhello\r\n0\r\n\r\n", 5),
+        (post("/x", "Content-Length: 2\r\n").replacen("POST", "PUT", 1) + "hi", 2),
+        (post("/x", ""), 0),
+    ] {
+        // The first turn is the dead one's, and the last that it gets.
+        let front = Front::new(&[dead, alive.address], ", balance: round_robin").await;
+        for _ in 0..3 {
+            let answer = front.ask(request.clone()).await;
+            assert!(name_in(&answer) == "alive" && answer.ends_with(&format!(" {length}")), "{answer}");
+        }
+        let (failed, working) = (front.counters(dead), front.counters(alive.address));
+        assert_eq!(failed.connect_failures.load(Ordering::SeqCst), 1);
+        assert_eq!(failed.requests.load(Ordering::SeqCst), 1);
+        assert_eq!(working.requests.load(Ordering::SeqCst), 3);
+    }
+}
+
+/// Two services that break every connection once they have read a request, and what they read.
+async fn breaking() -> ([SocketAddr; 2], mpsc::UnboundedReceiver<String>) {
+    let (seen, requests) = mpsc::unbounded_channel();
+    let breaks = || {
+        let seen = seen.clone();
+        scripted(move |_, mut stream| {
+            let seen = seen.clone();
+            async move {
+                let head = read_head(&mut stream).await;
+                if !head.is_empty() {
+                    seen.send(head).unwrap();
+                }
+            }
+        })
+    };
+    ([breaks().await, breaks().await], requests)
+}
+
+/// T40: what may have been received is not sent to another either.
+#[tokio::test]
+async fn a_post_reaches_one_backend_once() {
+    let (backends, mut requests) = breaking().await;
+    let front = Front::new(&backends, "").await;
+    for request in
+        [post("/x", "Content-Length: 2\r\n") + "hi", post("/x", "Content-Length: 0\r\n"), post("/x", "")]
+    {
+        let answer = front.ask(request).await;
+        assert_eq!((status(&answer), problem_code(&answer).as_str()), (502, "bad_gateway"));
+        assert!(requests.recv().await.is_some_and(|head| head.starts_with("POST /x ")));
+        assert!(requests.try_recv().is_err(), "sent twice");
+    }
+    let errors = backends.map(|backend| front.counters(backend).other_errors.load(Ordering::SeqCst));
+    assert_eq!(errors.iter().sum::<u64>(), 3);
+}
+
+#[tokio::test]
+async fn a_get_that_broke_off_goes_to_another_backend_once() {
+    let (backends, mut requests) = breaking().await;
+    let front = Front::new(&backends, "").await;
+    assert_eq!(status(&front.ask(get("/x", "")).await), 502);
+    assert!(requests.try_recv().is_ok() && requests.try_recv().is_ok() && requests.try_recv().is_err());
+    assert_eq!(backends.map(|backend| front.counters(backend).requests.load(Ordering::SeqCst)), [1, 1]);
+    let alive = named("alive").await;
+    let front = Front::new(&[backends[0], alive.address], ", balance: round_robin").await;
+    for _ in 0..4 {
+        assert_eq!(name_in(&front.ask(get("/x", "")).await), "alive");
+    }
+    // With a body it is not sent again: it may have been taken in part.
+    let put = post("/x", "Content-Length: 2\r\n").replacen("POST", "PUT", 1) + "hi";
+    let answers = [front.ask(put.clone()).await, front.ask(put).await].map(|answer| status(&answer));
+    assert!(answers.contains(&502) && answers.contains(&200), "{answers:?}");
+}
+
+#[tokio::test]
+async fn with_all_down_it_is_503_at_once_until_one_returns() {
+    let ((one, address), (_two, other)) = (refusing(), refusing());
+    let front = Front::watching(&[address, other], "").await;
+    front.until_healthy_is(address, false).await;
+    front.until_healthy_is(other, false).await;
+    for request in [get("/x", ""), post("/x", "Content-Length: 2\r\n") + "hi"] {
+        let answer = front.ask(request).await;
+        assert_eq!((status(&answer), problem_code(&answer).as_str()), (503, "unavailable"));
+        assert_eq!(header(&answer, "retry-after"), Some("1"));
+    }
+    assert_eq!(front.counters(address).requests.load(Ordering::SeqCst), 0, "nobody was asked");
+    // A stranger, which knows no health path but lives.
+    let stranger = Router::new().route("/x", on_get(async || "back"));
+    let _back = start_on(one.listen(16).unwrap(), stranger, kit::server::Limits::default());
+    front.until_healthy_is(address, true).await;
+    assert_eq!(name_in(&front.ask(get("/x", "")).await), "back");
+    let ready = front.ask(get("/health/ready", "")).await;
+    assert!(status(&ready) == 200 && ready.contains(r#"{"/x":"ok"}"#), "{ready}");
+}
+
+#[tokio::test]
+async fn a_stopping_backend_leaves_the_rotation() {
+    let is_stopping = Arc::new(AtomicBool::new(false));
+    let says = Arc::clone(&is_stopping);
+    let health =
+        on_get(
+            async move || {
+                if says.load(Ordering::SeqCst) { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
+            },
+        );
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&asked);
+    let router = Router::new().route("/up", health).fallback(async move || {
+        counts.fetch_add(1, Ordering::SeqCst);
+        "stopping"
+    });
+    let (stopping, other) = (start(router).await, named("other").await);
+    let front = Front::watching(&[stopping.address, other.address], ", path: /up").await;
+    eventually("both get requests", async || {
+        front.ask(get("/x", "")).await;
+        asked.load(Ordering::SeqCst) > 0
+    })
+    .await;
+    is_stopping.store(true, Ordering::SeqCst);
+    front.until_healthy_is(stopping.address, false).await;
+    for _ in 0..10 {
+        assert_eq!(name_in(&front.ask(get("/x", "")).await), "other");
+    }
+    is_stopping.store(false, Ordering::SeqCst);
+    front.until_healthy_is(stopping.address, true).await;
+}
+
+#[tokio::test]
+async fn a_backend_that_answers_no_check_leaves_the_rotation() {
+    let silent = scripted(|_, mut stream| async move {
+        while read_head(&mut stream).await.starts_with("GET /x ") {
+            stream.write_all(QUICK).await.unwrap();
+        }
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let front = Front::new(&[silent], ", health_check: {path: /up, interval: 5ms, timeout: 50ms}").await;
+    assert_eq!(name_in(&front.ask(get("/x", "")).await), "quick");
+    front.work();
+    front.until_healthy_is(silent, false).await;
+    assert_eq!(status(&front.ask(get("/x", "")).await), 503);
+}
+
+/// T45: a client that goes, before the answer or within it, no longer counts.
+#[tokio::test]
+async fn nothing_stays_in_flight_when_clients_go() {
+    let arrived = Arc::new(Notify::new());
+    let tell = Arc::clone(&arrived);
+    let router = Router::new()
+        .route(
+            "/x/never",
+            on_get(async move || {
+                tell.notify_one();
+                std::future::pending::<()>().await;
+            }),
+        )
+        .fallback(async || {
+            use futures_util::StreamExt as _;
+            let first = futures_util::stream::iter([Ok::<_, std::io::Error>("first")]);
+            Body::from_stream(first.chain(futures_util::stream::pending()))
+        });
+    let service = start(router).await;
+    let front = Front::new(&[service.address], "").await;
+    let mut before = connect(front.port.address).await;
+    before.write_all(get("/x/never", "").as_bytes()).await.unwrap();
+    soon(arrived.notified()).await;
+    let mut within = connect(front.port.address).await;
+    within.write_all(get("/x", "").as_bytes()).await.unwrap();
+    read_until(&mut within, "first").await;
+    assert_eq!(front.in_flight(service.address), 2, "an answer counts until its end");
+    drop(before);
+    eventually("one is left", async || front.in_flight(service.address) == 1).await;
+    drop(within);
+    eventually("none is left", async || front.in_flight(service.address) == 0).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_left_lying_is_cut() {
+    let address = scripted(|_, mut stream| async move {
+        read_head(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello").await.unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let front = Front::new(&[address], ", timeout: 50ms").await;
+    let answer = front.ask(get("/x", "")).await;
+    assert!(status(&answer) == 200 && answer.ends_with("hello"), "{answer}");
+    assert_eq!(front.counters(address).other_errors.load(Ordering::SeqCst), 1);
+    eventually("none is left", async || front.in_flight(address) == 0).await;
+}
+
+#[tokio::test]
+async fn an_event_stream_may_rest() {
+    let address = scripted(|_, mut stream| async move {
+        read_head(&mut stream).await;
+        let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9\r\n\r\none\n";
+        stream.write_all(head).await.unwrap();
+        tokio::time::sleep(4 * SHORT).await;
+        stream.write_all(b"\ntwo\n").await.unwrap();
+    })
+    .await;
+    let front = Front::new(&[address], ", timeout: 50ms").await;
+    let mut client = connect(front.port.address).await;
+    client.write_all(get("/x", "").as_bytes()).await.unwrap();
+    let answer = read_to_end(&mut client).await;
+    assert!(answer.ends_with("one\n\ntwo\n"), "{answer}");
+}

@@ -1,0 +1,232 @@
+//! One rate for many clients: a token bucket for each, kept as one number (GCRA).
+
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::{Rate, Table};
+use crate::clock::Clock;
+
+/// Counts requests of many clients against one rate. Where its table is full, all new clients of a part share one
+/// bucket: being forgotten or unknown gives nobody a full one.
+pub struct Limiter {
+    clock: Clock,
+    /// How long one request's place in the bucket takes to come back.
+    interval: Duration,
+    /// How long the whole bucket takes.
+    window: Duration,
+    burst: u32,
+    /// When each client's bucket is whole again.
+    table: Table<Duration>,
+    refused: AtomicU64,
+}
+
+/// What a limiter says to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether it may go on; a refused one doesn't count.
+    pub allowed: bool,
+    /// How many more may follow at once.
+    pub remaining: u32,
+    /// How long until the next may: zero if it may now.
+    pub retry_after: Duration,
+    /// How long until as many as the burst may.
+    pub whole_after: Duration,
+}
+
+impl Limiter {
+    /// Everybody's bucket is whole.
+    pub fn new(rate: Rate, clock: Clock) -> Self {
+        let interval = (rate.per / rate.requests.get()).max(Duration::from_nanos(1));
+        let burst = rate.burst.get();
+        let table = Table::new(|whole_at, now| *whole_at <= now);
+        Self {
+            clock,
+            interval,
+            window: interval.saturating_mul(burst),
+            burst,
+            table,
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes one request's place out of the client's bucket, unless it is empty.
+    pub fn take(&self, client: &impl Hash) -> Decision {
+        let now = self.clock.monotonic();
+        let decision = self.table.update(client, now, |whole_at, _| {
+            let taken = self.one_more(*whole_at, now);
+            let allowed = taken <= now.saturating_add(self.window);
+            if allowed {
+                *whole_at = taken;
+            }
+            self.decision(allowed, *whole_at, now)
+        });
+        if !decision.allowed {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        decision
+    }
+
+    /// What [`Limiter::take`] would say, taking nothing.
+    pub fn look(&self, client: &impl Hash) -> Decision {
+        let now = self.clock.monotonic();
+        self.table.update(client, now, |whole_at, _| {
+            let allowed = self.one_more(*whole_at, now) <= now.saturating_add(self.window);
+            self.decision(allowed, *whole_at, now)
+        })
+    }
+
+    /// Puts back what one [`Limiter::take`] took.
+    pub fn give_back(&self, client: &impl Hash) {
+        self.table.update(client, self.clock.monotonic(), |whole_at, _| {
+            *whole_at = whole_at.saturating_sub(self.interval);
+        });
+    }
+
+    /// How many it has refused since the start.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// How many may come at once after a rest.
+    pub fn burst(&self) -> u32 {
+        self.burst
+    }
+
+    /// How long a spent burst takes to be whole again.
+    pub fn window(&self) -> Duration {
+        self.window
+    }
+
+    /// When the bucket is whole after one more request.
+    fn one_more(&self, whole_at: Duration, now: Duration) -> Duration {
+        now.max(whole_at).saturating_add(self.interval)
+    }
+
+    fn decision(&self, allowed: bool, whole_at: Duration, now: Duration) -> Decision {
+        let whole_after = whole_at.saturating_sub(now);
+        let free = self.window.saturating_sub(whole_after);
+        let remaining = free.as_nanos() / self.interval.as_nanos();
+        Decision {
+            allowed,
+            remaining: u32::try_from(remaining).unwrap_or(self.burst),
+            retry_after: self.interval.saturating_sub(free),
+            whole_after,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    /// Still but for what a test advances it by.
+    fn limiter(rate: Rate) -> (Limiter, Clock) {
+        let clock = Clock::stopped();
+        (Limiter::new(rate, clock.clone()), clock)
+    }
+
+    /// Numbers that look random, the same each time (Knuth's MMIX generator).
+    fn numbers(seed: u64) -> impl Iterator<Item = u64> {
+        std::iter::successors(Some(seed), |last| {
+            Some(last.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
+        })
+        .map(|number| number >> 33)
+    }
+
+    /// The same rule, told with tokens that drip into a bucket.
+    struct Bucket {
+        nanos: u128,
+        at: Duration,
+    }
+
+    impl Bucket {
+        fn drip(&mut self, now: Duration, rate: &Rate) {
+            let full = interval(rate) * u128::from(rate.burst.get());
+            self.nanos = full.min(self.nanos + (now - self.at).as_nanos());
+            self.at = now;
+        }
+    }
+
+    fn interval(rate: &Rate) -> u128 {
+        (rate.per / rate.requests.get()).as_nanos()
+    }
+
+    #[test]
+    fn it_decides_as_buckets_of_tokens_do() {
+        for (seed, rate) in [
+            (1, Rate::new(100, Duration::from_secs(1), 200)),
+            (2, Rate::new(10, Duration::from_secs(60), 10)),
+            (3, Rate::new(7, Duration::from_secs(3), 1)),
+        ] {
+            let (limiter, clock) = limiter(rate);
+            let full = interval(&rate) * u128::from(rate.burst.get());
+            let mut buckets = [0; 3].map(|_| Bucket { nanos: full, at: Duration::ZERO });
+            let mut now = Duration::ZERO;
+            let mut random = numbers(seed);
+            for _ in 0..20_000 {
+                let mut next = |below: u64| random.next().unwrap() % below;
+                // Whole microseconds, since that is what a test's clock moves by.
+                let pause = if next(3) > 0 { 0 } else { next(interval(&rate) as u64 / 250) };
+                clock.advance(Duration::from_micros(pause));
+                now += Duration::from_micros(pause);
+                let client = next(3);
+                let bucket = &mut buckets[client as usize];
+                bucket.drip(now, &rate);
+                if next(10) == 0 {
+                    limiter.give_back(&client);
+                    bucket.nanos = full.min(bucket.nanos + interval(&rate));
+                    continue;
+                }
+                let allowed = bucket.nanos >= interval(&rate);
+                assert_eq!(limiter.look(&client).allowed, allowed);
+                let decision = limiter.take(&client);
+                bucket.nanos -= if allowed { interval(&rate) } else { 0 };
+                assert_eq!(decision.allowed, allowed);
+                assert_eq!(u128::from(decision.remaining), bucket.nanos / interval(&rate));
+                assert_eq!(decision.retry_after.as_nanos(), interval(&rate).saturating_sub(bucket.nanos));
+                assert_eq!(decision.whole_after.as_nanos(), full - bucket.nanos);
+            }
+        }
+    }
+
+    #[test]
+    fn over_the_rate_the_rate_still_gets_through() {
+        let (limiter, clock) = limiter(Rate::new(5, Duration::from_secs(1), 5));
+        let mut admitted = 0;
+        for _ in 0..1000 {
+            admitted += u32::from(limiter.take(&"eager").allowed);
+            clock.advance(Duration::from_millis(10));
+        }
+        assert_eq!(admitted, 5 + 5 * 10 - 1, "the burst, then five a second, to the last step before 10 s");
+        assert_eq!(limiter.refused(), u64::from(1000 - admitted));
+    }
+
+    #[test]
+    fn who_is_limited_stays_limited_whoever_else_comes() {
+        let (limiter, clock) = limiter(Rate::new(1, Duration::from_secs(60), 2));
+        assert!(limiter.take(&0_u32).allowed && limiter.take(&0_u32).allowed);
+        let admitted = (1..300_000_u32).filter(|key| limiter.take(key).allowed).count();
+        assert!(admitted < 116_000, "{admitted}");
+        assert!(!limiter.take(&0_u32).allowed, "its entry is not given up");
+        assert!(!limiter.take(&300_001_u32).allowed, "a new one has a share in a spent bucket");
+        clock.advance(Duration::from_secs(120));
+        assert!(limiter.take(&300_001_u32).allowed && limiter.take(&300_001_u32).allowed);
+    }
+
+    #[test]
+    fn threads_together_get_no_more_than_the_rate() {
+        let (limiter, clock) = limiter(Rate::new(100, Duration::from_secs(1), 200));
+        for expected in [200, 50] {
+            let admitted: usize = thread::scope(|scope| {
+                let run = || (0..1000).filter(|_| limiter.take(&"everybody").allowed).count();
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(run)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+            });
+            assert_eq!(admitted, expected);
+            clock.advance(Duration::from_millis(500));
+        }
+    }
+}

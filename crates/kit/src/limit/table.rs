@@ -1,0 +1,116 @@
+//! What is remembered of each client, in bounded memory whatever is sent.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Parts with a lock each, so that clients seldom wait for one another.
+const SHARDS: usize = 64;
+
+/// How many a part remembers: what a hash table of 2048 places takes, some 115,000 in all and 3 MB.
+const ROOM: usize = 1792;
+
+/// How often at most a full part looks for what it may forget.
+const SWEEP_PAUSE: Duration = Duration::from_millis(100);
+
+/// A `V` for each key. Only keys whose `V` says nothing any more are forgotten: who is limited stays limited,
+/// however many others come.
+pub struct Table<V> {
+    /// Differs in each process, so that nobody can choose keys that share an entry or a part.
+    seed: RandomState,
+    is_over: fn(&V, Duration) -> bool,
+    shards: Box<[Mutex<Shard<V>>]>,
+}
+
+struct Shard<V> {
+    /// By the hash of the key, so that a long key takes no more room.
+    entries: HashMap<u64, V>,
+    /// What all keys share that found no room.
+    crowd: V,
+    swept: Duration,
+}
+
+/// Where a key's `V` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In an entry of its own.
+    Own,
+    /// Shared with all other new keys of a full part.
+    Crowd,
+}
+
+impl<V: Default> Table<V> {
+    /// An empty table. `is_over(value, now)` tells that a value says no more than `V::default()`.
+    pub fn new(is_over: fn(&V, Duration) -> bool) -> Self {
+        let shard =
+            || Mutex::new(Shard { entries: HashMap::new(), crowd: V::default(), swept: Duration::ZERO });
+        Self { seed: RandomState::new(), is_over, shards: (0..SHARDS).map(|_| shard()).collect() }
+    }
+
+    /// Looks at a key's value and changes it, at the moment `now`.
+    pub fn update<R>(&self, key: &impl Hash, now: Duration, change: impl FnOnce(&mut V, Place) -> R) -> R {
+        let hash = self.seed.hash_one(key);
+        // The hash table picks its place by a hash of its own, so these bits are free to pick the part.
+        let shard = &self.shards[hash as usize % SHARDS];
+        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = shard.entries.get_mut(&hash) {
+            return change(value, Place::Own);
+        }
+        if shard.has_room(now, self.is_over) {
+            change(shard.entries.entry(hash).or_default(), Place::Own)
+        } else {
+            change(&mut shard.crowd, Place::Crowd)
+        }
+    }
+}
+
+impl<V> Shard<V> {
+    fn has_room(&mut self, now: Duration, is_over: fn(&V, Duration) -> bool) -> bool {
+        if self.entries.len() >= ROOM && now >= self.swept + SWEEP_PAUSE {
+            self.swept = now;
+            self.entries.retain(|_, value| !is_over(value, now));
+        }
+        self.entries.len() < ROOM
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A value that counts, and is over after a second.
+    #[derive(Default)]
+    struct Count(u32, Duration);
+
+    fn count(table: &Table<Count>, key: u32, now: Duration) -> (u32, Place) {
+        table.update(&key, now, |count, place| {
+            *count = Count(count.0 + 1, now + Duration::from_secs(1));
+            (count.0, place)
+        })
+    }
+
+    #[test]
+    fn a_million_keys_take_bounded_room_and_none_is_forgotten_early() {
+        let table = Table::new(|count: &Count, now| count.1 <= now);
+        assert_eq!(count(&table, 0, Duration::ZERO), (1, Place::Own));
+        let crowded =
+            (1..1_000_000).filter(|key| count(&table, *key, Duration::ZERO).1 == Place::Crowd).count();
+        assert_eq!(crowded, 1_000_000 - SHARDS * ROOM);
+        assert_eq!(count(&table, 0, Duration::ZERO), (2, Place::Own));
+        for shard in &table.shards {
+            let shard = shard.lock().unwrap();
+            assert_eq!((shard.entries.len(), shard.entries.capacity()), (ROOM, ROOM));
+        }
+    }
+
+    #[test]
+    fn what_is_over_makes_room() {
+        let table = Table::new(|count: &Count, now| count.1 <= now);
+        for key in 0..300_000 {
+            count(&table, key, Duration::ZERO);
+        }
+        let later = Duration::from_secs(1);
+        assert_eq!(count(&table, 300_000, later), (1, Place::Own));
+    }
+}

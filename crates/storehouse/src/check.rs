@@ -1,0 +1,43 @@
+//! `storehouse check`: what is wrong with a routes file, or what it says.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use gateway::{Ports, Routes};
+
+use crate::settings::Settings;
+
+/// The routes of this file, as text.
+pub(crate) fn file(file: &Path) -> Result<String> {
+    let routes = read(file)?;
+    Ok(format!("{} is good:\n{routes}", file.display()))
+}
+
+/// The routes that `serve` would use, as text.
+pub(crate) fn in_use(settings: &Settings) -> Result<String> {
+    if let Some(named) = &settings.gateway.routes_file {
+        return file(named);
+    }
+    let listen = &settings.listen;
+    let ports = Ports { auth: listen.auth.port(), users: listen.users.port(), orders: listen.orders.port() };
+    Ok(format!("No routes file: the built-in routes are in use:\n{}", Routes::built_in(ports)))
+}
+
+/// Reads a routes file. Its faults go to standard error, each on a line of its own that editors understand; the
+/// error only counts them.
+pub(crate) fn read(file: &Path) -> Result<Routes> {
+    let name = file.display().to_string();
+    let text = fs::read_to_string(file).with_context(|| format!("can't read the routes file {name}"))?;
+    let error = match Routes::parse(&text, &name) {
+        Ok(routes) => return Ok(routes),
+        Err(error) => error,
+    };
+    // With standard error gone the exit code alone must tell.
+    drop(writeln!(io::stderr(), "{error}"));
+    match error.faults().len() {
+        1 => bail!("the routes file {name} has a fault"),
+        count => bail!("the routes file {name} has {count} faults"),
+    }
+}

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Makes dist/storehouse-VERSION-TARGET.tar.gz with what a machine needs to run it, and its SHA-256 beside it.
+#
+#   scripts/release.sh                    builds the release binary first
+#   scripts/release.sh --binary FILE      takes a built one
+#
+# The same binary and commit give the same archive, byte for byte: names are sorted, owners left out, and all times are that
+# of the commit (or SOURCE_DATE_EPOCH).
+set -euo pipefail
+umask 022
+
+cd "$(dirname "$0")/.."
+binary=
+case "${1:-}" in
+    "") ;;
+    --binary) binary=$(realpath "${2:?usage: scripts/release.sh [--binary FILE]}") ;;
+    *) echo "usage: scripts/release.sh [--binary FILE]" >&2 && exit 2 ;;
+esac
+
+if [ -z "$binary" ]; then
+    # Paths of this machine have no place in what others get.
+    RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=. --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo" \
+        cargo build --release --locked
+    binary=${CARGO_TARGET_DIR:-target}/release/storehouse
+fi
+version=$("$binary" --version | cut -d ' ' -f 2)
+target=$(rustc -vV | sed -n 's/^host: //p')
+name=storehouse-$version-$target
+time=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+install -D -m 755 "$binary" "$work/$name/storehouse"
+install -m 644 LICENSE README.md CHANGELOG.md routes.yaml .env.example "$work/$name"
+install -D -m 644 -t "$work/$name/deploy" deploy/storehouse.service deploy/storehouse@.service deploy/storehouse.env
+install -D -m 644 -t "$work/$name/deploy/prometheus" deploy/prometheus/*.yml
+install -D -m 644 -t "$work/$name/deploy/grafana/dashboards" deploy/grafana/dashboards/*.json
+
+mkdir -p dist
+tar --create --directory "$work" --sort=name --format=ustar --mtime="@$time" --owner=0 --group=0 --numeric-owner "$name" |
+    gzip --best --no-name >"dist/$name.tar.gz"
+(cd dist && sha256sum "$name.tar.gz" >"$name.tar.gz.sha256" && cat "$name.tar.gz.sha256")
