@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use rusqlite::Connection;
 use serde_json::json;
+use tokio::task::spawn_blocking;
 
 use crate::load::{self, Load};
 use crate::measure::median;
@@ -89,11 +90,17 @@ fn add_people(site: &Site) -> Result<()> {
     Ok(transaction.commit()?)
 }
 
+/// From a thread of its own, so that the readers' thread has nothing to do but read.
 async fn log_in_all(address: SocketAddr) -> Result<BTreeMap<u16, u64>> {
     let request = |number: usize| {
         let from = format!("10.0.{}.{}", number / 250, number % 250 + 1);
         let body = json!({"email": email(number), "password": PASSWORD});
         Request::post("/auth/login", &body).header("X-Forwarded-For", &from).bytes()
     };
-    load::send_all(address, LOGINS, (0..LOGINS).map(request).collect()).await.context("the logins")
+    let requests = (0..LOGINS).map(request).collect();
+    let sending = spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(load::send_all(address, LOGINS, requests))
+    });
+    sending.await?
 }
