@@ -32,11 +32,11 @@ pub(crate) async fn measure(setup: &Setup, report: &mut Report<impl Write>) -> R
     // Each login comes from an address of its own, as through a balancer, so that no limit is met.
     site.set("TRUSTED_PROXIES", "127.0.0.1");
     let program = site.start().await?;
+    let idle = program.memory("VmRSS")?;
     let reader = token(&site.register("reader").await?)?;
     add_people(&site)?;
     let request = Request::get("/auth/validate").token(&reader).bytes();
     let load = Load { rate: Some(RATE), ..Load::new(site.ports.gateway, READERS, vec![request]) };
-    let idle = program.memory("VmHWM")?;
     let (mut before, mut during, mut answers) = (Vec::new(), Vec::new(), BTreeMap::new());
     for _ in 0..setup.rounds() {
         before.push(load::run(&load, setup.seconds(), &|| program.cpu()).await?);

@@ -75,25 +75,25 @@ async fn on_sqlite(setup: &Setup, report: &mut Report<impl Write>, placements: &
         }
         raw.push(raw_loop.run(placements, setup.seconds())?);
     }
-    let raw = median(&raw);
+    tell_sqlite(report, &ours, &median(&raw))?;
+    let (placed, looped) =
+        (sqlite::rows_an_order(&site.database())?, sqlite::rows_an_order(&floor.database())?);
+    Ok(report.note(&format!("rows an order: {placed}; in the raw loop {looped}"))?)
+}
+
+fn tell_sqlite(report: &mut Report<impl Write>, ours: &[Vec<Sample>], raw: &Sample) -> Result<()> {
     let mut rows = Vec::new();
-    for (clients, samples) in CLIENTS.into_iter().zip(&ours) {
+    for (clients, samples) in CLIENTS.into_iter().zip(ours) {
         let sample = median(samples);
         let ratio = sample.rate / raw.rate;
-        rows.push(
-            Row::new(&format!("storehouse, {clients} clients"), &sample).ratio(ratio, "of the raw loop"),
-        );
+        let name = format!("storehouse, clients: {clients}");
+        rows.push(Row::new(&name, &sample).ratio(ratio, "of the raw loop"));
         if clients == TARGET_CLIENTS {
             report.judge("orders on SQLite at 64 clients, of the raw loop", ratio, "", Target::AtLeast(0.75));
         }
     }
-    rows.push(Row::new("raw loop: rusqlite, 100 in a transaction", &raw));
-    report.table("orders, SQLite, synchronous=FULL", &rows)?;
-    let (placed, looped) =
-        (sqlite::rows_an_order(&site.database())?, sqlite::rows_an_order(&floor.database())?);
-    report.note(&format!("rows an order: {placed}; in the raw loop {looped}"))?;
-    drop(program);
-    Ok(())
+    rows.push(Row::new("raw loop: rusqlite, 100 in a transaction", raw));
+    Ok(report.table("orders, SQLite, synchronous=FULL", &rows)?)
 }
 
 async fn on_postgres(
