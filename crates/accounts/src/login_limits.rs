@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::StatusCode;
 use kit::clock::Clock;
 use kit::limit::{Limiter, Origin, Place, Rate, Table, whole_seconds};
+use kit::metrics::Text;
 use kit::problem::Problem;
 
 use crate::model::unique_key;
@@ -97,8 +98,13 @@ impl LoginLimits {
         Ok(Attempt { limits: Some(limits), account })
     }
 
-    /// How many logins and guesses were refused since the start.
-    pub fn refused(&self) -> u64 {
+    /// Tells how many logins and guesses were refused.
+    pub fn write_metrics(&self, text: &mut Text) {
+        let help = "Requests refused with 429, by the rate that they passed.";
+        text.counter("storehouse_rate_limited_total", help, &[("policy", "login")], self.refused());
+    }
+
+    fn refused(&self) -> u64 {
         self.0.as_ref().map_or(0, |limits| limits.refused.load(Ordering::Relaxed))
     }
 }

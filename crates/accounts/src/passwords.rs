@@ -8,9 +8,11 @@ use std::thread::available_parallelism;
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use kit::fields::Invalid;
+use kit::metrics::{Counter, Histogram, Text};
 use kit::problem::Problem;
 use kit::secret::Secret;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::model::Password;
 
@@ -55,7 +57,12 @@ pub struct Passwords {
     /// Passwords that are refused because everybody tries them first.
     denied: HashSet<&'static str>,
     turns: Arc<Semaphore>,
+    /// How many are hashed at a time.
+    most_running: usize,
+    /// Those who are hashed too.
     waiting: AtomicUsize,
+    refused: Counter,
+    times: Arc<Histogram>,
 }
 
 /// What came of comparing a password with a hash.
@@ -74,8 +81,16 @@ impl Passwords {
     pub fn new(algorithm: PasswordHash, denylist: bool) -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
         let denied = if denylist { COMMON.lines().collect() } else { HashSet::new() };
-        let turns = Arc::new(Semaphore::new(cores.saturating_sub(1).max(1)));
-        Self { algorithm, denied, turns, waiting: AtomicUsize::new(0) }
+        let most_running = cores.saturating_sub(1).max(1);
+        Self {
+            algorithm,
+            denied,
+            turns: Arc::new(Semaphore::new(most_running)),
+            most_running,
+            waiting: AtomicUsize::new(0),
+            refused: Counter::default(),
+            times: Arc::new(Histogram::of_times()),
+        }
     }
 
     /// Whether a new password may be taken: the algorithm can hash it, and it is not too common.
@@ -120,16 +135,33 @@ impl Passwords {
         .await?
     }
 
+    /// Writes how the queue is, and how long hashing takes.
+    pub fn write_metrics(&self, text: &mut Text) {
+        let running = self.most_running.saturating_sub(self.turns.available_permits());
+        let waiting = self.waiting.load(Ordering::Relaxed).saturating_sub(running);
+        let help = "Passwords being hashed or compared.";
+        text.gauge("storehouse_password_hashes_running", help, &[], running as f64);
+        let help = "Passwords waiting to be hashed or compared.";
+        text.gauge("storehouse_password_hashes_waiting", help, &[], waiting as f64);
+        let help = "Passwords that were refused because too many waited.";
+        text.counter("storehouse_password_hashes_refused_total", help, &[], self.refused.get());
+        let help = "How long hashing or comparing a password took, without waiting, in seconds.";
+        text.histogram("storehouse_password_hash_seconds", help, &[], &self.times);
+    }
+
     async fn in_turn<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let _place = Place::take(&self.waiting)?;
+        let _place = Place::take(&self.waiting).inspect_err(|_| self.refused.increment())?;
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(Problem::internal)?;
         // The turn goes along, so that a client that hangs up doesn't let one more in than there are cores.
+        let times = Arc::clone(&self.times);
         let done = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            work()
+            let (_turn, begun) = (turn, Instant::now());
+            let worked = work();
+            times.observe_time(begun.elapsed());
+            worked
         });
         done.await.map_err(Problem::internal)
     }

@@ -80,7 +80,8 @@ async fn auth_login(
     client: Client,
     body: Body<LoginBody>,
 ) -> Result<Resource<LoginAnswer>, Problem> {
-    auth.accounts.login_limits.admit(client.address)?;
+    let admitted = auth.accounts.login_limits.admit(client.address);
+    admitted.inspect_err(|problem| auth.counts.login_refused(problem))?;
     Answer::new(&log_in::log_in(&auth, &body.parse()?, &client).await?)
 }
 

@@ -4,10 +4,11 @@
 //! It has no table of its own: `accounts` and `sessions` belong to the kernel `accounts`.
 //!
 //! Files in reading order: `model` (what requests may say, what answers show), `api` (handlers), then an operation each: `register`,
-//! `log_in`, `refresh`, `change_password`.
+//! `log_in`, `refresh`, `change_password`; last `counts` (what is counted).
 
 mod api;
 mod change_password;
+mod counts;
 mod log_in;
 mod model;
 mod refresh;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use accounts::{Accounts, FirstAdmin};
 use aide::openapi::OpenApi;
 use axum::extract::FromRef;
+pub use counts::AuthCounts;
 use kit::service::{Service, Surroundings};
 use kit::shared::Shared;
 
@@ -30,6 +32,8 @@ pub struct Auth {
     pub accounts: Accounts,
     /// Whether the first account of all becomes an admin.
     pub first_admin: FirstAdmin,
+    /// What it counts.
+    pub counts: Arc<AuthCounts>,
 }
 
 impl FromRef<Auth> for Arc<Shared> {
@@ -40,6 +44,8 @@ impl FromRef<Auth> for Arc<Shared> {
 
 /// The service, complete.
 pub fn service(auth: Auth, surroundings: &Surroundings) -> Service {
+    let counts = Arc::clone(&auth.counts);
+    surroundings.metrics.add(move |text| counts.write(text));
     kit::service::service("auth", surroundings, auth, api::endpoints)
 }
 

@@ -1,5 +1,7 @@
 //! Logging in. Whatever is wrong, the answer and its cost are the same.
 
+use std::sync::Arc;
+
 use accounts::{Account, Credentials, Email, NewSession, Session, Verdict, start_session, store};
 use db::Tx;
 use futures_util::FutureExt;
@@ -7,12 +9,15 @@ use kit::client::Client;
 use kit::clock::Timestamp;
 use kit::problem::Problem;
 
-use crate::Auth;
 use crate::model::{LoginAnswer, LoginBody};
+use crate::{Auth, AuthCounts};
 
 pub(crate) async fn log_in(auth: &Auth, body: &LoginBody, client: &Client) -> Result<LoginAnswer, Problem> {
-    let counted = auth.accounts.login_limits.begin(body.email.as_str(), client.address)?;
-    counted.settle(compare(auth, body, client).await)
+    let answer = match auth.accounts.login_limits.begin(body.email.as_str(), client.address) {
+        Ok(attempt) => attempt.settle(compare(auth, body, client).await),
+        Err(refusal) => Err(refusal),
+    };
+    answer.inspect_err(|problem| auth.counts.login_refused(problem))
 }
 
 async fn compare(auth: &Auth, body: &LoginBody, client: &Client) -> Result<LoginAnswer, Problem> {
@@ -37,7 +42,9 @@ async fn attempt(auth: &Auth, body: &LoginBody, client: &Client) -> Result<Optio
         Verdict::Right => None,
         Verdict::Outdated(new) => Some(new),
     };
-    let start = Start { account, stored, upgrade, session: client.into(), now: auth.shared.clock.now() };
+    let counts = Arc::clone(&auth.counts);
+    let start =
+        Start { account, stored, upgrade, session: client.into(), now: auth.shared.clock.now(), counts };
     let started = auth.shared.db.write(start, |tx, start| start.run(tx).boxed()).await?;
     started
         .map(|(account, session)| LoginAnswer::new(auth, account, session.id, session.generation))
@@ -56,6 +63,7 @@ struct Start {
     upgrade: Option<String>,
     session: NewSession,
     now: Timestamp,
+    counts: Arc<AuthCounts>,
 }
 
 impl Start {
@@ -74,6 +82,8 @@ impl Start {
             store::update_password_hash(tx, self.account.id, &self.stored, new).await?;
         }
         let session = start_session(tx, self.account.id, &self.session, self.now).await?;
+        let counts = Arc::clone(&self.counts);
+        tx.after_commit(move || counts.login_succeeded());
         Ok(Some((found.account, session)))
     }
 }

@@ -1,12 +1,16 @@
 //! Registering: an account and its first session, in one transaction.
 
-use accounts::{FirstAdmin, NewAccount, NewSession, create_account, start_session};
+use std::sync::Arc;
+
+use accounts::{Account, FirstAdmin, NewAccount, NewSession, Session, create_account, start_session};
+use db::Tx;
 use futures_util::FutureExt;
 use kit::client::Client;
+use kit::clock::Timestamp;
 use kit::problem::Problem;
 
-use crate::Auth;
 use crate::model::{LoginAnswer, RegisterBody};
+use crate::{Auth, AuthCounts};
 
 pub(crate) async fn register(
     auth: &Auth,
@@ -15,19 +19,32 @@ pub(crate) async fn register(
 ) -> Result<LoginAnswer, Problem> {
     auth.check_new_password("password", &body.password)?;
     let password_hash = auth.accounts.passwords.hash(&body.password).await?;
-    let new = NewAccount::customer(body.email, body.username, password_hash);
-    let input = (new, NewSession::from(client), auth.first_admin, auth.shared.clock.now());
-    let (account, session) = auth
-        .shared
-        .db
-        .write(input, |tx, (new, session, first_admin, now): &(NewAccount, NewSession, FirstAdmin, _)| {
-            async move {
-                let account = create_account(tx, new, *first_admin, *now).await?;
-                let session = start_session(tx, account.id, session, *now).await?;
-                Ok::<_, accounts::Error>((account, session))
-            }
-            .boxed()
-        })
-        .await?;
+    let registration = Registration {
+        new: NewAccount::customer(body.email, body.username, password_hash),
+        session: client.into(),
+        first_admin: auth.first_admin,
+        now: auth.shared.clock.now(),
+        counts: Arc::clone(&auth.counts),
+    };
+    let write = auth.shared.db.write(registration, |tx, registration| registration.run(tx).boxed());
+    let (account, session) = write.await?;
     LoginAnswer::new(auth, account, session.id, session.generation)
+}
+
+struct Registration {
+    new: NewAccount,
+    session: NewSession,
+    first_admin: FirstAdmin,
+    now: Timestamp,
+    counts: Arc<AuthCounts>,
+}
+
+impl Registration {
+    async fn run(&self, tx: &Tx) -> Result<(Account, Session), accounts::Error> {
+        let account = create_account(tx, &self.new, self.first_admin, self.now).await?;
+        let session = start_session(tx, account.id, &self.session, self.now).await?;
+        let counts = Arc::clone(&self.counts);
+        tx.after_commit(move || counts.registrations.increment());
+        Ok((account, session))
+    }
 }

@@ -22,7 +22,7 @@
 //! each of its statements sees the last commit. Connections to PostgreSQL are not encrypted yet.
 //!
 //! In reading order: `url`, `error`, `value`, `tx`, `closure`, `migration`, `listener`; then an engine: `sqlite` (`connection`, `statement`,
-//! `failure`, `writer`, `readers`, `migrate`), `postgres` (`connection`, `failure`, `session`, `transaction`, `migrate`).
+//! `failure`, `measures`, `writer`, `readers`, `migrate`), `postgres` (`connection`, `failure`, `session`, `transaction`, `migrate`).
 
 mod closure;
 mod error;
@@ -37,6 +37,7 @@ mod value;
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, pending};
+use metrics::Text;
 
 pub use self::error::Error;
 pub use self::listener::Listener;
@@ -46,6 +47,8 @@ use self::sqlite::Sqlite;
 pub use self::tx::Tx;
 pub use self::url::DatabaseUrl;
 pub use self::value::{Column, Row, Value};
+
+const COMMIT_HELP: &str = "How long a commit took until it was durable, in seconds.";
 
 /// The database. Clones share it.
 #[derive(Clone)]
@@ -146,6 +149,14 @@ impl Db {
         match &*self.engine {
             Engine::Sqlite(sqlite) => sqlite.close().await,
             Engine::Postgres(postgres) => postgres.close().await,
+        }
+    }
+
+    /// Writes what the database measures: its queues or its connections, its commits, its size.
+    pub fn write_metrics(&self, text: &mut Text) {
+        match &*self.engine {
+            Engine::Sqlite(sqlite) => sqlite.write_metrics(text),
+            Engine::Postgres(postgres) => postgres.write_metrics(text),
         }
     }
 

@@ -6,7 +6,7 @@
 //! Files in reading order: `pipeline` (a request's way, once, in order); then one file for each step:
 //! `own` (what the gateway answers itself), `path`, `routes` (with `routes/file` and what it reads with), `cors`,
 //! `authenticate`, `limit`, `client_address`, `headers`, `forward` with `forward/local`, a service of this process, and
-//! `forward/http`, one elsewhere: `backends` (which is next), `upload`, `download`, `check`.
+//! `forward/http`, one elsewhere: `backends` (which is next), `upload`, `download`, `check`; and `measures`.
 
 mod authenticate;
 mod client_address;
@@ -14,6 +14,7 @@ mod cors;
 mod forward;
 mod headers;
 mod limit;
+mod measures;
 mod own;
 mod path;
 mod pipeline;
@@ -27,12 +28,16 @@ use ipnet::IpNet;
 use kit::client::ClientKey;
 use kit::clock::Clock;
 use kit::identity::Sessions;
-use kit::service::Readiness;
+use kit::metrics::{Metrics, RequestCounts};
+use kit::secret::Secret;
+use kit::service::{Readiness, Service};
 use kit::token::Tokens;
 
 pub use cors::Cors;
 pub use forward::{Counters, Limits};
 pub use routes::{Fault, Ports, Routes, RoutesError, SCHEMA};
+
+const NAME: &str = "gateway";
 
 /// What a gateway is told.
 pub struct GatewayConfig {
@@ -46,6 +51,19 @@ pub struct GatewayConfig {
     pub rate_limit: bool,
     /// Sizes and times on the way to a service.
     pub limits: Limits,
+    /// Who may read `/metrics`.
+    pub metrics_access: MetricsAccess,
+}
+
+/// Who may read the gateway's `/metrics`.
+#[derive(Clone, Debug)]
+pub enum MetricsAccess {
+    /// Everybody.
+    Open,
+    /// Who sends this as a bearer token.
+    Token(Secret),
+    /// Nobody, until a token is set.
+    Closed,
 }
 
 /// A service of this very process.
@@ -68,6 +86,8 @@ pub struct Surroundings {
     pub clock: Clock,
     /// Whether the process takes work.
     pub readiness: Readiness,
+    /// What the process counts and measures.
+    pub metrics: Arc<Metrics>,
     /// `/openapi.json` and `/docs`, where they are on.
     pub docs: Option<Router>,
 }
@@ -75,17 +95,22 @@ pub struct Surroundings {
 /// The gateway, ready to be served.
 pub struct Gateway {
     /// Answers every request.
-    pub router: Router,
+    pub service: Service,
     inner: Arc<pipeline::Gateway>,
 }
 
 /// Puts the gateway together. A route whose backend is a local service calls that service's router directly.
 pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundings) -> Gateway {
     let table = routes::Table::new(&config.routes, locals);
-    let own_rates = table.iter().filter_map(|(path, route)| Some((path, route.rate_limit?)));
+    let configured = table.iter().map(|(_, route)| route.path.to_string());
+    let routes = configured.chain(own::paths().map(str::to_owned));
+    let counts = RequestCounts::new(&surroundings.metrics, NAME, routes);
+    let own_rates = table.iter().filter_map(|(_, route)| Some((&*route.path, route.rate_limit?)));
     let inner = Arc::new(pipeline::Gateway {
         limits: config.rate_limit.then(|| limit::RateLimits::new(own_rates, &surroundings.clock)),
         table,
+        metrics: surroundings.metrics,
+        metrics_access: config.metrics_access,
         docs: surroundings.docs,
         readiness: surroundings.readiness,
         trusted_proxies: config.trusted_proxies,
@@ -95,7 +120,12 @@ pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundin
         client_key: surroundings.client_key,
         forward: forward::Forward::new(config.limits),
     });
-    Gateway { router: pipeline::router(inner.clone()), inner }
+    let router = pipeline::router(inner.clone(), counts.clone());
+    let watched = Arc::downgrade(&inner);
+    inner
+        .metrics
+        .add(move |text| watched.upgrade().iter().for_each(|gateway| measures::write(gateway, text)));
+    Gateway { service: Service { name: NAME, router, counts }, inner }
 }
 
 impl Gateway {
@@ -108,13 +138,6 @@ impl Gateway {
 
     /// Every backend elsewhere with its route's path, its address, and what happened there.
     pub fn upstreams(&self) -> impl Iterator<Item = (&str, &str, &Counters)> {
-        self.inner.table.iter().flat_map(|(path, route)| {
-            let backends = match &route.upstream {
-                forward::Upstream::Http(backends) => Some(backends),
-                forward::Upstream::Local(_) => None,
-            };
-            let counters = backends.into_iter().flat_map(forward::Backends::counters);
-            counters.map(move |(address, counters)| (path, address, counters))
-        })
+        self.inner.upstreams()
     }
 }

@@ -25,11 +25,14 @@ pub(crate) struct RateLimits {
 impl RateLimits {
     /// `own` are the paths of routes with a rate of their own, and it.
     pub(crate) fn new<'a>(own: impl Iterator<Item = (&'a str, Rate)>, clock: &Clock) -> Self {
-        let policy = |(path, rate): (&str, Rate)| {
-            let name = if path.is_empty() { "/" } else { path };
-            (path.to_owned(), Policy::new(name, rate, clock.clone()))
-        };
+        let policy = |(path, rate): (&str, Rate)| (path.to_owned(), Policy::new(path, rate, clock.clone()));
         Self { own: own.map(policy).collect(), default: Policy::new("default", DEFAULT_RATE, clock.clone()) }
+    }
+
+    /// How many requests each policy has refused since the start.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = (&str, u64)> {
+        let own = self.own.iter().map(|(path, policy)| (path.as_str(), policy.refused()));
+        own.chain([("default", self.default.refused())])
     }
 
     /// Counts a request on the route of this path. A token that is no good counts for the address that sent it; that a
@@ -81,7 +84,7 @@ mod tests {
     }
 
     fn limits() -> RateLimits {
-        RateLimits::new([("/slow", SLOW), ("", SLOW)].into_iter(), &Clock::stopped())
+        RateLimits::new([("/slow", SLOW), ("/", SLOW)].into_iter(), &Clock::stopped())
     }
 
     fn is_refused(

@@ -1,21 +1,35 @@
 //! What the gateway answers itself; these paths win over routes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::Request;
 use axum::response::{Html, IntoResponse, Response};
 use futures_util::future::join_all;
-use http::header::{ACCEPT, ALLOW, CONTENT_SECURITY_POLICY};
-use http::{HeaderMap, HeaderValue, Method};
+use http::header::{ACCEPT, ALLOW, AUTHORIZATION, CONTENT_SECURITY_POLICY, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use kit::problem::Problem;
+use kit::secret::Secret;
 use serde::Serialize;
 use tower::ServiceExt;
 
+use crate::MetricsAccess;
 use crate::pipeline::Gateway;
 
 const INDEX: &str = include_str!("index.html");
 const DOCS_LINKS: [&str; 2] = ["href=\"/docs\"", "href=\"/openapi.json\""];
+
+/// What it answers itself, always.
+const PATHS: [&str; 5] = ["/", "/health", "/health/ready", "/.well-known/jwks.json", kit::metrics::PATH];
+
+/// Where the docs are on; what else there may be below `/docs` is nothing's.
+const DOCS_PATHS: [&str; 3] = [kit::service::DOCUMENT_PATH, kit::docs::PAGE_PATH, kit::docs::SCRIPT_PATH];
+
+/// These paths, as metrics show them.
+pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
+    PATHS.into_iter().chain(DOCS_PATHS)
+}
 
 /// What may be asked of these paths.
 pub(crate) const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD");
@@ -42,8 +56,7 @@ struct Health<'a> {
 
 /// Whether the gateway answers this path itself.
 pub(crate) fn serves(gateway: &Gateway, path: &str) -> bool {
-    matches!(path, "/" | "/health" | "/health/ready" | "/.well-known/jwks.json")
-        || (gateway.docs.is_some() && is_docs(path))
+    PATHS.contains(&path) || (gateway.docs.is_some() && is_docs(path))
 }
 
 fn is_docs(path: &str) -> bool {
@@ -61,6 +74,7 @@ pub(crate) async fn answer(gateway: &Gateway, request: Request) -> Result<Respon
         "/" => Ok(index(gateway, request.headers())),
         "/health" => Ok(health(BTreeMap::new())),
         "/health/ready" => ready(gateway).await,
+        kit::metrics::PATH => metrics(gateway, request.headers()).await,
         // Tokens are signed with a shared secret (HS256), so there is no public key to show.
         "/.well-known/jwks.json" => Ok(Json(BTreeMap::from([("keys", [(); 0])])).into_response()),
         _ => docs(gateway, request).await,
@@ -109,6 +123,35 @@ async fn ready(gateway: &Gateway) -> Result<Response, Problem> {
         (path, if is_ready { "ok" } else { "unavailable" })
     });
     Ok(health(join_all(asked).await.into_iter().collect()))
+}
+
+async fn metrics(gateway: &Gateway, headers: &HeaderMap) -> Result<Response, Problem> {
+    gateway.metrics_access.check(headers)?;
+    kit::metrics::metrics_view(Arc::clone(&gateway.metrics)).await
+}
+
+impl MetricsAccess {
+    fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let (code, detail) = match (self, bearer(headers)) {
+            (Self::Open, _) => return Ok(()),
+            (Self::Token(token), Some(sent)) if *token == sent => return Ok(()),
+            (Self::Token(_), Some(_)) => {
+                ("invalid_token", "This is not the token of the setting METRICS_TOKEN.")
+            }
+            (Self::Token(_), None) => {
+                ("missing_token", "This needs `Authorization: Bearer` with the setting METRICS_TOKEN.")
+            }
+            (Self::Closed, _) => {
+                ("missing_token", "Nobody may read this here until the setting METRICS_TOKEN names a token.")
+            }
+        };
+        Err(Problem::new(StatusCode::UNAUTHORIZED, code, detail).with_header(WWW_AUTHENTICATE, "Bearer"))
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<Secret> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| Secret::new(token.trim()))
 }
 
 async fn docs(gateway: &Gateway, request: Request) -> Result<Response, Problem> {

@@ -10,6 +10,7 @@ use http::{HeaderValue, Method};
 use ipnet::IpNet;
 use kit::client::ClientKey;
 use kit::identity::{Sessions, Verified};
+use kit::metrics::{Metrics, RequestCounts};
 use kit::problem::Problem;
 use kit::server::AccessNote;
 use kit::service::Readiness;
@@ -17,16 +18,18 @@ use kit::token::Tokens;
 
 use crate::client_address::Client;
 use crate::cors::Cors;
-use crate::forward::{Forward, Upstream};
+use crate::forward::{Backends, Counters, Forward, Upstream};
 use crate::limit::{Count, RateLimits};
 use crate::routes::{Route, Table};
-use crate::{authenticate, cors, headers, own, path};
+use crate::{MetricsAccess, authenticate, cors, headers, own, path};
 
 /// All that a request meets; never changed once made.
 pub(crate) struct Gateway {
     pub(crate) table: Table<Upstream>,
     pub(crate) docs: Option<Router>,
     pub(crate) readiness: Readiness,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) metrics_access: MetricsAccess,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) cors: Cors,
     pub(crate) tokens: Arc<Tokens>,
@@ -36,10 +39,24 @@ pub(crate) struct Gateway {
     pub(crate) forward: Forward,
 }
 
+impl Gateway {
+    /// Every backend elsewhere with its route's path, its address, and what happened there.
+    pub(crate) fn upstreams(&self) -> impl Iterator<Item = (&str, &str, &Counters)> {
+        self.table.iter().flat_map(|(_, route)| {
+            let backends = match &route.upstream {
+                Upstream::Http(backends) => Some(backends),
+                Upstream::Local(_) => None,
+            };
+            let counters = backends.into_iter().flat_map(Backends::counters);
+            counters.map(move |(address, counters)| (&*route.path, address, counters))
+        })
+    }
+}
+
 /// Every request goes the one way; the edge around it gives the request id and finishes the answer.
-pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
+pub(crate) fn router(gateway: Arc<Gateway>, counts: Arc<RequestCounts>) -> Router {
     let router = Router::new().fallback(handle).with_state(gateway);
-    router.layer(axum::middleware::from_fn(kit::service::edge))
+    router.layer(axum::middleware::from_fn_with_state(counts, kit::service::edge))
 }
 
 async fn handle(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
@@ -61,6 +78,7 @@ async fn answer(
     note: &mut AccessNote,
 ) -> Result<Response, Problem> {
     if own::serves(gateway, request.uri().path()) {
+        note.route = Some(request.uri().path().into());
         if cors::is_preflight(&request) {
             return Ok(gateway.cors.preflight(request.headers(), &own::ALLOWED));
         }
@@ -71,6 +89,7 @@ async fn answer(
         note.path = Some(normalised);
     }
     let route = gateway.table.find(request.uri().path()).ok_or_else(Problem::not_found)?;
+    note.route = Some(Arc::clone(&route.path));
     if cors::is_preflight(&request) {
         return Ok(gateway.cors.preflight(request.headers(), &route.allow));
     }

@@ -7,6 +7,7 @@ mod show;
 mod yaml;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use fault::{Fault, RoutesError};
@@ -170,8 +171,8 @@ impl Backend {
 
 /// One route, ready for requests.
 pub(crate) struct Route<U> {
-    /// The prefix that it is found by.
-    pub(crate) path: String,
+    /// Its prefix, as limits and metrics show it.
+    pub(crate) path: Arc<str>,
     pub(crate) upstream: U,
     methods: Vec<Method>,
     /// The methods as the `Allow` header says them.
@@ -188,7 +189,7 @@ impl<U> Route<U> {
         let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
         let allow = HeaderValue::try_from(names.join(", ")).unwrap_or(HeaderValue::from_static(""));
         Self {
-            path: config.path.clone(),
+            path: if config.path.is_empty() { "/" } else { &config.path }.into(),
             upstream,
             methods,
             allow,

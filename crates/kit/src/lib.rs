@@ -5,7 +5,7 @@
 //!
 //! Files in reading order: `problem` (the one HTTP error), `identity` (who calls), `token`, `body`, `fields`
 //! and `json` (reading a body), `query`, `page`, `etag`, `idempotency`, `answer` (what a handler answers),
-//! `service` and `openapi` (what surrounds the endpoints), `server` (how a port is served), `shared` (what every service holds); then the small
+//! `service` and `openapi` (what surrounds the endpoints), `metrics` (what a process counts), `server` (how a port is served), `shared` (what every service holds); then the small
 //! ones: `client`, `clock`, `docs`, `limit`, `money`, `request_id`, `search`, `secret`, `telemetry`, `text`.
 
 pub mod answer;
@@ -19,6 +19,7 @@ pub mod idempotency;
 pub mod identity;
 pub mod json;
 pub mod limit;
+pub mod metrics;
 pub mod money;
 pub mod openapi;
 pub mod page;

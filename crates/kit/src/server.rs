@@ -17,7 +17,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
@@ -36,6 +35,7 @@ pub use workers::Workers;
 
 use crate::problem::Problem;
 use crate::request_id::RequestId;
+use crate::service::Service;
 
 /// What a client may send, and how long it may take.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +88,7 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Serves until `shutdown` turns true or its sender is gone, then lets requests in flight end.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    service: Service,
     limits: Limits,
     workers: Arc<Workers>,
     shutdown: watch::Receiver<bool>,
@@ -103,11 +103,11 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (router, shutdown, running) = (router.clone(), shutdown.clone(), running.clone());
+                let (service, shutdown, running) = (service.clone(), shutdown.clone(), running.clone());
                 workers.spawn(async move {
                     // It is watched by the runtime that serves it.
                     match stream.into_std().and_then(TcpStream::from_std) {
-                        Ok(stream) => serve_connection(stream, Peer(peer), router, limits, shutdown).await,
+                        Ok(stream) => serve_connection(stream, Peer(peer), service, limits, shutdown).await,
                         Err(error) => warn!(%error, "a connection can't be served"),
                     }
                     drop(running);
@@ -140,7 +140,7 @@ async fn after_failed_accept(error: &io::Error) {
 async fn serve_connection(
     stream: TcpStream,
     peer: Peer,
-    router: Router,
+    service: Service,
     limits: Limits,
     shutdown: watch::Receiver<bool>,
 ) {
@@ -149,7 +149,7 @@ async fn serve_connection(
     }
     let refused = Arc::new(Refused::default());
     let io = TokioIo::new(Guard::new(stream, limits, Arc::clone(&refused)));
-    let service = service_fn(move |request| answer(request, peer, router.clone(), Arc::clone(&refused)));
+    let service = service_fn(move |request| answer(request, peer, service.clone(), Arc::clone(&refused)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.idle_timeout)
@@ -172,19 +172,20 @@ async fn serve_connection(
 async fn answer(
     request: Request<Incoming>,
     peer: Peer,
-    router: Router,
+    service: Service,
     refused: Arc<Refused>,
 ) -> Result<Response<access::LoggedBody>, Infallible> {
     let entry = access::Entry::begin(&request, peer);
     // Where a chunked body ends only the HTTP library knows, so the guard can't find the next head after it.
     let closes = request.headers().contains_key(TRANSFER_ENCODING) || refused.is(&request);
     let mut response = match admit(request, peer, &refused) {
-        Ok(request) => match tower::ServiceExt::oneshot(router, request).await {
+        Ok(request) => match tower::ServiceExt::oneshot(service.router, request).await {
             Ok(response) => response,
             Err(never) => match never {},
         },
         Err(refusal) => {
             let (problem, method) = *refusal;
+            service.counts.count_refused(&method, problem.status());
             crate::service::finish(problem.into_response(), &RequestId::new(), &method, "-")
         }
     };

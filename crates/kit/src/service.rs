@@ -20,10 +20,18 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tracing::{error, warn};
 
+use crate::docs;
 use crate::identity::Public;
+use crate::metrics::{self, Metrics, RequestCounts};
 use crate::openapi;
 use crate::problem::Problem;
 use crate::request_id::{RequestId, X_REQUEST_ID};
+
+/// Where the OpenAPI document is served.
+pub const DOCUMENT_PATH: &str = "/openapi.json";
+
+/// What every port serves and no document describes.
+pub const UNDOCUMENTED: [&str; 4] = [metrics::PATH, DOCUMENT_PATH, docs::PAGE_PATH, docs::SCRIPT_PATH];
 
 /// Whether the process takes work: it starts, is ready, then stops.
 #[derive(Clone, Debug, Default)]
@@ -50,11 +58,14 @@ impl Readiness {
 }
 
 /// A service, complete.
+#[derive(Clone)]
 pub struct Service {
     /// The service's name: `orders`.
     pub name: &'static str,
     /// Answers every request, the unknown ones too.
     pub router: Router,
+    /// Counts its requests.
+    pub counts: Arc<RequestCounts>,
 }
 
 /// What [`service`] needs besides the endpoints.
@@ -64,6 +75,8 @@ pub struct Surroundings {
     pub db: Db,
     /// Whether the process takes work.
     pub readiness: Readiness,
+    /// What the process counts and measures.
+    pub metrics: Arc<Metrics>,
     /// Whether `/docs` and `/openapi.json` are served.
     pub docs: bool,
 }
@@ -77,12 +90,27 @@ pub fn service<S: Clone + Send + Sync + 'static>(
 ) -> Service {
     let (router, own_document) = openapi::finish(name, endpoints);
     let (health_router, health_document) = openapi::finish("health", health_endpoints);
+    let document = openapi::merge([own_document, health_document]);
+    let counts = RequestCounts::new(&surroundings.metrics, name, routes(&document));
     let health = Health { name, surroundings: surroundings.clone() };
     let mut router = router.with_state(state).merge(health_router.with_state(health));
+    router = router.merge(metrics_router(&surroundings.metrics));
     if surroundings.docs {
-        router = router.merge(docs_router(&openapi::merge([own_document, health_document])));
+        router = router.merge(docs_router(&document));
     }
-    Service { name, router: with_edge(router) }
+    Service { name, router: with_edge(router, Arc::clone(&counts)), counts }
+}
+
+/// Every route of a service, as metrics show it.
+fn routes(document: &OpenApi) -> Vec<String> {
+    let documented = document.paths.iter().flat_map(|paths| paths.paths.keys().cloned());
+    documented.chain(UNDOCUMENTED.map(str::to_owned)).collect()
+}
+
+fn metrics_router(metrics: &Arc<Metrics>) -> Router {
+    let metrics = Arc::clone(metrics);
+    Router::new()
+        .route(metrics::PATH, axum::routing::get(move || metrics::metrics_view(Arc::clone(&metrics))))
 }
 
 /// A service's part of the OpenAPI document.
@@ -100,15 +128,15 @@ pub fn docs_router(document: &OpenApi) -> Router {
         let json = json.to_string();
         async move { ([(http::header::CONTENT_TYPE, "application/json")], json) }
     };
-    Router::new().route("/openapi.json", axum::routing::get(serve)).merge(crate::docs::router())
+    Router::new().route(DOCUMENT_PATH, axum::routing::get(serve)).merge(docs::router())
 }
 
 /// Wraps a router in the edge; unknown paths and methods become problems there too.
-pub fn with_edge(router: Router) -> Router {
+pub fn with_edge(router: Router, counts: Arc<RequestCounts>) -> Router {
     router
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|method: Method| async move { method_not_allowed(&method) })
-        .layer(axum::middleware::from_fn(edge))
+        .layer(axum::middleware::from_fn_with_state(counts, edge))
 }
 
 /// 405; the caller adds `Allow`.
@@ -118,15 +146,18 @@ pub fn method_not_allowed(method: &Method) -> Problem {
 }
 
 /// The last that an answer passes: gives it the request id, writes a problem's body, turns a panic into a
-/// problem, and logs a failure, once.
-pub async fn edge(mut request: Request, next: Next) -> Response {
+/// problem, logs a failure, once, and counts the request.
+pub async fn edge(State(counts): State<Arc<RequestCounts>>, mut request: Request, next: Next) -> Response {
+    let in_flight = counts.begin(&request);
     let id = RequestId::of(request.headers());
     request.headers_mut().insert(X_REQUEST_ID, id.header());
     request.extensions_mut().insert(id.clone());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let response = response.unwrap_or_else(|_| Problem::internal("a handler panicked").into_response());
-    finish(response, &id, &method, &path)
+    let response = finish(response, &id, &method, &path);
+    in_flight.answered(&response);
+    response
 }
 
 /// Completes an answer at the edge.

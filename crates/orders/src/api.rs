@@ -241,7 +241,14 @@ async fn order_change(
 ) -> Result<Resource<OrderView>, Problem> {
     let change = body.parse_after(check_visible(&orders, &caller, id)).await?;
     let actor = actor(&caller, request_id);
-    let changing = Changing { order_id: id, change, actor, condition, now: orders.shared.clock.now() };
+    let changing = Changing {
+        order_id: id,
+        change,
+        actor,
+        condition,
+        now: orders.shared.clock.now(),
+        counts: orders.counts.clone(),
+    };
     change_order(&orders, changing).await
 }
 
@@ -254,8 +261,9 @@ async fn order_delete(
     _: NoQuery,
 ) -> Result<NoContent, Problem> {
     let actor = actor(&caller, request_id);
-    delete_order(&orders, Deleting { order_id: id, actor, condition, now: orders.shared.clock.now() })
-        .await?;
+    let now = orders.shared.clock.now();
+    let deleting = Deleting { order_id: id, actor, condition, now, counts: orders.counts.clone() };
+    delete_order(&orders, deleting).await?;
     Ok(NoContent)
 }
 
@@ -318,8 +326,8 @@ where
         };
         let details = body.parse_after(earlier).await?.into();
         let condition = request.condition;
-        let taking =
-            Taking { order_id: id, step, details, actor, condition, claim, now: orders.shared.clock.now() };
+        let (now, counts) = (orders.shared.clock.now(), orders.counts.clone());
+        let taking = Taking { order_id: id, step, details, actor, condition, claim, now, counts };
         take_step(&orders, taking).await
     };
     let id = format!("order_{}", step.as_str());

@@ -1,5 +1,7 @@
 //! Changing an order: what it carries, its lines while it is pending, and its status by name.
 
+use std::sync::Arc;
+
 use db::Tx;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Resource};
@@ -12,6 +14,7 @@ use uuid::Uuid;
 
 use crate::Orders;
 use crate::body::{ChangeOrder, StepDetails, Target, check_prices};
+use crate::counts::OrderCounts;
 use crate::lifecycle::{Status, Step, allowed_transitions};
 use crate::model::Order;
 use crate::place_order::{Actor, apply_details, free_text_line, history, listed_lines, total_of};
@@ -27,6 +30,7 @@ pub(crate) struct Changing {
     pub(crate) actor: Actor,
     pub(crate) condition: IfMatch,
     pub(crate) now: Timestamp,
+    pub(crate) counts: Arc<OrderCounts>,
 }
 
 pub(crate) async fn change_order(
@@ -62,6 +66,7 @@ impl Changing {
         let mut row = history(&self.actor, action, Some(before.status), &after);
         row.details = to_json(&said)?;
         self.store(tx, &after, relined, &row).await?;
+        self.counts.changed(tx, before.status, after.status);
         if step.is_some_and(Step::moves_goods) {
             store::update_line_counters(tx, &after).await?;
         }

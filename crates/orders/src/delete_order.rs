@@ -1,5 +1,7 @@
 //! Deleting an order: it is cancelled if that is allowed, and hidden from its owner; history and staff's view stay.
 
+use std::sync::Arc;
+
 use db::Tx;
 use futures_util::FutureExt;
 use kit::clock::Timestamp;
@@ -9,6 +11,7 @@ use uuid::Uuid;
 
 use crate::Orders;
 use crate::body::StepDetails;
+use crate::counts::OrderCounts;
 use crate::lifecycle::{Status, Step};
 use crate::place_order::{Actor, history};
 use crate::store;
@@ -20,6 +23,7 @@ pub(crate) struct Deleting {
     pub(crate) actor: Actor,
     pub(crate) condition: IfMatch,
     pub(crate) now: Timestamp,
+    pub(crate) counts: Arc<OrderCounts>,
 }
 
 pub(crate) async fn delete_order(orders: &Orders, deleting: Deleting) -> Result<(), Problem> {
@@ -42,6 +46,7 @@ impl Deleting {
         };
         after.hidden = true;
         after.touch(self.now);
+        self.counts.changed(tx, before, after.status);
         Ok(store::update_order(tx, &after, &history(&self.actor, "delete", Some(before), &after)).await?)
     }
 }

@@ -7,11 +7,12 @@
 //!
 //! Files in reading order: `lifecycle` (the states and steps, pure), `model` (an order and its lines), `body` (what
 //! requests may say), `schema` (how the OpenAPI document shows that), `view` (what answers show), `store` (every statement), then an operation each: `place_order`,
-//! `change_order`, `take_step` (with `said`, what the history keeps), `delete_order`; last `api` (handlers).
+//! `change_order`, `take_step` (with `said`, what the history keeps), `delete_order`; `counts` (what they count); last `api` (handlers).
 
 mod api;
 mod body;
 mod change_order;
+mod counts;
 mod delete_order;
 mod lifecycle;
 mod model;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use aide::openapi::OpenApi;
 use axum::extract::FromRef;
+pub use counts::OrderCounts;
 use kit::service::{Service, Surroundings};
 use kit::shared::Shared;
 
@@ -36,6 +38,8 @@ pub struct Orders {
     pub shared: Arc<Shared>,
     /// How many pending orders a customer may have.
     pub max_pending: i64,
+    /// What it counts.
+    pub counts: Arc<OrderCounts>,
 }
 
 impl FromRef<Orders> for Arc<Shared> {
@@ -46,6 +50,8 @@ impl FromRef<Orders> for Arc<Shared> {
 
 /// The service, complete.
 pub fn service(orders: Orders, surroundings: &Surroundings) -> Service {
+    let counts = Arc::clone(&orders.counts);
+    surroundings.metrics.add(move |text| counts.write(text));
     kit::service::service("orders", surroundings, orders, api::endpoints)
 }
 

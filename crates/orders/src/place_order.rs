@@ -1,5 +1,7 @@
 //! Placing an order, once for an idempotency key.
 
+use std::sync::Arc;
+
 use db::Tx;
 use futures_util::FutureExt;
 use http::StatusCode;
@@ -13,6 +15,7 @@ use uuid::Uuid;
 
 use crate::Orders;
 use crate::body::{Details, NewLine, NewLines, PlaceOrder};
+use crate::counts::OrderCounts;
 use crate::lifecycle::Status;
 use crate::model::{Line, Metadata, Order};
 use crate::store::{self, HistoryRow};
@@ -32,6 +35,7 @@ struct Placement {
     /// How many pending orders there may be before this one; no limit for staff.
     max_pending: Option<i64>,
     claim: Claim,
+    counts: Arc<OrderCounts>,
 }
 
 pub(crate) async fn place_order(
@@ -42,7 +46,7 @@ pub(crate) async fn place_order(
 ) -> Result<Created<OrderView>, Problem> {
     let max_pending = (!actor.is_staff).then_some(orders.max_pending);
     let order = claim.outrank(&orders.shared.db, new_order(&actor, new, orders.shared.clock.now())).await?;
-    let placement = Placement { order, actor, max_pending, claim };
+    let placement = Placement { order, actor, max_pending, claim, counts: Arc::clone(&orders.counts) };
     orders
         .shared
         .db
@@ -58,6 +62,7 @@ impl Placement {
         check_user(tx, self.order.user_id, &self.actor).await?;
         let order = Order { number: tx.next_number("order_numbers").await?, ..self.order.clone() };
         store::insert_order(tx, &order, &history(&self.actor, "place", None, &order)).await?;
+        self.counts.placed(tx, &order);
         let location = format!("/orders/{}", order.id);
         let version = order.version;
         Ok(Answer::new(&OrderView::new(order, self.actor.is_staff))?.version(version).location(location))

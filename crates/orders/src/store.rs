@@ -1,7 +1,6 @@
 //! Every statement on orders.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
 
 use db::{Error, Row, Tx, Value};
 use kit::clock::Timestamp;
@@ -12,7 +11,7 @@ use uuid::Uuid;
 use crate::lifecycle::Status;
 use crate::model::{Line, Order};
 
-const ORDER: &str = "id, number, user_id, status, currency, total_price, paid_minor, refunded_minor, is_free_text, note, ship_to,
+const ORDER: &str = "orders.id, number, user_id, status, currency, total_price, paid_minor, refunded_minor, is_free_text, note, ship_to,
                      external_id, metadata, hidden, version, created_at, updated_at";
 
 const ORDER_COLUMNS: usize = 17;
@@ -43,8 +42,7 @@ fn order(row: &Row<'_>) -> Result<Order, Error> {
     })
 }
 
-const LINE: &str =
-    "order_id, id, sku, product_id, name, quantity, shipped, delivered, returned, unit_minor, total_minor";
+const LINE: &str = "order_id, order_lines.id, sku, product_id, name, quantity, shipped, delivered, returned, unit_minor, total_minor";
 
 fn line(row: &Row<'_>) -> Result<(Uuid, Line), Error> {
     Ok((row.get(0)?, line_from(row, 0)?))
@@ -73,13 +71,10 @@ fn line_from(row: &Row<'_>, first: usize) -> Result<Line, Error> {
 
 /// An order with its lines, in one statement, so that both are of one version.
 pub(crate) async fn find_order(tx: &Tx, id: Uuid) -> Result<Option<Order>, Error> {
-    static SQL: LazyLock<String> = LazyLock::new(|| {
-        let (order, line) = (columns_of("orders", ORDER), columns_of("order_lines", LINE));
-        format!(
-            "SELECT {order}, {line} FROM orders LEFT JOIN order_lines ON order_lines.order_id = orders.id
-             WHERE orders.id = $1 ORDER BY order_lines.position"
-        )
-    });
+    let sql = format!(
+        "SELECT {ORDER}, {LINE} FROM orders LEFT JOIN order_lines ON order_id = orders.id
+         WHERE orders.id = $1 ORDER BY position"
+    );
     let mut found: Option<Order> = None;
     let add_line = |row: &Row<'_>| {
         if found.is_none() {
@@ -90,14 +85,8 @@ pub(crate) async fn find_order(tx: &Tx, id: Uuid) -> Result<Option<Order>, Error
         }
         Ok(())
     };
-    tx.rows(&SQL, &[id.into()], add_line).await?;
+    tx.rows(&sql, &[id.into()], add_line).await?;
     Ok(found)
-}
-
-/// Columns with their table before each, for a join.
-fn columns_of(table: &str, columns: &str) -> String {
-    let named: Vec<String> = columns.split(',').map(|column| format!("{table}.{}", column.trim())).collect();
-    named.join(", ")
 }
 
 /// An order with its lines, locked until the transaction ends: the update that changes nothing takes the row's lock

@@ -1,5 +1,7 @@
 //! Taking a step: confirm, hold, release, cancel, ship, deliver, return, pay, refund.
 
+use std::sync::Arc;
+
 use db::Tx;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Resource};
@@ -12,6 +14,7 @@ use uuid::Uuid;
 
 use crate::Orders;
 use crate::body::StepDetails;
+use crate::counts::OrderCounts;
 use crate::lifecycle::{Status, Step, allowed_transitions, is_complete};
 use crate::model::{Line, Order};
 use crate::place_order::{Actor, history};
@@ -28,6 +31,7 @@ pub(crate) struct Taking {
     pub(crate) condition: IfMatch,
     pub(crate) claim: Claim,
     pub(crate) now: Timestamp,
+    pub(crate) counts: Arc<OrderCounts>,
 }
 
 pub(crate) async fn take_step(orders: &Orders, taking: Taking) -> Result<Resource<OrderView>, Problem> {
@@ -49,6 +53,7 @@ impl Taking {
             row.reason = self.details.reason.as_ref().map(|reason| reason.as_str().to_owned());
             row.details = to_json(&said)?;
             store::update_order(tx, &after, &row).await?;
+            self.counts.changed(tx, before, after.status);
             if self.step.moves_goods() {
                 store::update_line_counters(tx, &after).await?;
             }

@@ -10,7 +10,7 @@ use accounts::FirstAdmin;
 use anyhow::{Context as _, Result, ensure};
 use db::Db;
 use futures_util::future::pending;
-use gateway::{Cors, Ports, Routes};
+use gateway::{Cors, MetricsAccess, Ports, Routes};
 use kit::clock::Clock;
 use kit::secret::Secret;
 use kit::server::{self, Limits, Workers};
@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::migrations::MIGRATIONS;
 use crate::part::Part;
@@ -83,12 +83,27 @@ fn options(settings: &Settings, parts: &[Part], secret: Secret, ports: Ports) ->
         currency: settings.orders.currency,
         max_pending_orders: settings.orders.max_pending,
         docs: settings.docs,
+        metrics_access: metrics_access(settings, parts),
+        data_dir: settings.data_dir.clone(),
         routes: routes(settings, parts, ports)?,
         cors: cors(settings),
         rate_limit: settings.gateway.rate_limit,
         trusted_proxies: settings.gateway.trusted_proxies.clone(),
         ports,
     })
+}
+
+fn metrics_access(settings: &Settings, parts: &[Part]) -> MetricsAccess {
+    match (&settings.metrics_token, settings.environment) {
+        (Some(token), _) => MetricsAccess::Token(token.clone()),
+        (None, Environment::Development) => MetricsAccess::Open,
+        (None, Environment::Production) => {
+            if parts.contains(&Part::Gateway) {
+                warn!("nobody may read the gateway's /metrics, since METRICS_TOKEN is not set");
+            }
+            MetricsAccess::Closed
+        }
+    }
 }
 
 /// One entry stands for any port of this machine; every other is an origin as browsers write it.
@@ -148,12 +163,12 @@ async fn bind(settings: &Settings, parts: &[Part]) -> Result<Listeners> {
 async fn serve_until_stopped(system: &System, listeners: Listeners, db: Option<&Db>) -> Result<()> {
     let (stop, stopping) = watch::channel(false);
     let workers = Arc::new(Workers::start().context("can't start the threads that serve")?);
-    let notice = if system.router(Part::Gateway).is_some() { NOTICE } else { NOTICE_TO_GATEWAYS };
+    let notice = if system.service(Part::Gateway).is_some() { NOTICE } else { NOTICE_TO_GATEWAYS };
     let mut servers = JoinSet::new();
     for (part, listener) in listeners {
-        let router = system.router(part).with_context(|| format!("the {} was not made", part.title()))?;
+        let service = system.service(part).with_context(|| format!("the {} was not made", part.title()))?;
         let (workers, stopping) = (workers.clone(), stopping.clone());
-        servers.spawn(server::serve(listener, router, Limits::default(), workers, stopping));
+        servers.spawn(server::serve(listener, service.clone(), Limits::default(), workers, stopping));
     }
     let mut work = pin!(system.work());
     system.readiness.set_ready();

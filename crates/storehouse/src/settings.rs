@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) orders: Orders,
     /// Whether `/docs` and `/openapi.json` are served.
     pub(crate) docs: bool,
+    /// Lets its bearer read the gateway's `/metrics`.
+    pub(crate) metrics_token: Option<Secret>,
     pub(crate) logs: Logs,
     jwt_secret: Option<Secret>,
     values: Values,
@@ -121,6 +123,7 @@ impl Settings {
                 max_pending: values.read("MAX_PENDING_ORDERS", parse::at_least_one)?,
             },
             docs: values.read("DOCS", parse::switch)?,
+            metrics_token: values.read_optional("METRICS_TOKEN", parse::bearer_token)?,
             logs: Logs {
                 levels: values.read("LOG_LEVEL", |text| text.parse().ok())?,
                 format: values.read("LOG_FORMAT", parse::log_format)?,

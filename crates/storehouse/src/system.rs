@@ -1,20 +1,21 @@
 //! What a process runs of the system, put together: the only place that knows every crate. It opens no port.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use accounts::{Accounts, FirstAdmin, LiveSessions, LoginLimits, PasswordHash, Passwords};
 use aide::openapi::OpenApi;
 use auth::Auth;
-use axum::Router;
 use db::Db;
 use futures_util::future::{OptionFuture, join};
-use gateway::{Cors, Gateway, GatewayConfig, Local, Ports, Routes};
+use gateway::{Cors, Gateway, GatewayConfig, Local, MetricsAccess, Ports, Routes};
 use ipnet::IpNet;
 use kit::client::ClientKey;
 use kit::clock::Clock;
 use kit::idempotency;
 use kit::identity::UncheckedSessions;
+use kit::metrics::{self, Metrics};
 use kit::money::Currency;
 use kit::secret::Secret;
 use kit::service::{Readiness, Service, Surroundings};
@@ -48,6 +49,10 @@ pub struct Options {
     pub max_pending_orders: i64,
     /// Whether `/docs` and `/openapi.json` are served.
     pub docs: bool,
+    /// Who may read the gateway's `/metrics`.
+    pub metrics_access: MetricsAccess,
+    /// The folder whose free room is told.
+    pub data_dir: PathBuf,
     /// Which service answers which paths.
     pub routes: Routes,
     /// Which pages of other origins may call.
@@ -66,6 +71,7 @@ pub struct System {
     services: Vec<Service>,
     /// Whether the process takes work.
     pub readiness: Readiness,
+    metrics: Arc<Metrics>,
     data: Option<Data>,
     clock: Clock,
 }
@@ -82,22 +88,64 @@ impl System {
     pub fn new(db: Option<Db>, clock: Clock, options: Options) -> Self {
         let data = db.map(|db| Data { live: LiveSessions::new(db.clone(), clock.clone()), db });
         let readiness = Readiness::default();
-        let services = data.as_ref().map(|data| services(data, &clock, &options, &readiness));
-        let mut system =
-            Self { gateway: None, services: services.unwrap_or_default(), readiness, data, clock };
+        let metrics = process_metrics(data.as_ref(), &readiness, &options);
+        let (gateway, services) = (None, Vec::new());
+        let mut system = Self { gateway, services, readiness, metrics, data, clock };
+        if let Some(data) = &system.data {
+            system.services = system.make_services(data, &options);
+        }
         if options.parts.contains(&Part::Gateway) {
             system.gateway = Some(system.make_gateway(options));
         }
         system
     }
 
-    /// What answers for a part of this process.
-    pub fn router(&self, part: Part) -> Option<Router> {
-        let service = self.services.iter().find(|service| service.name == part.name());
+    /// A part of this process, as it is served.
+    pub fn service(&self, part: Part) -> Option<&Service> {
         match part {
-            Part::Gateway => self.gateway.as_ref().map(|gateway| gateway.router.clone()),
-            _ => service.map(|service| service.router.clone()),
+            Part::Gateway => self.gateway.as_ref().map(|gateway| &gateway.service),
+            _ => self.services.iter().find(|service| service.name == part.name()),
         }
+    }
+
+    fn make_services(&self, data: &Data, options: &Options) -> Vec<Service> {
+        let (db, live) = (data.db.clone(), data.live.clone());
+        let shared = Shared::new(db.clone(), self.clock.clone(), &options.secret, live, options.currency);
+        let shared = Arc::new(shared);
+        let (readiness, metrics) = (self.readiness.clone(), self.metrics.clone());
+        let surroundings = Surroundings { db, readiness, metrics, docs: options.docs };
+        let accounts = self.make_accounts(data, options);
+        let service = |part: &Part| match part {
+            Part::Auth => {
+                let (shared, accounts, counts) = (shared.clone(), accounts.clone(), Arc::default());
+                let auth = Auth { shared, accounts, first_admin: options.first_admin, counts };
+                Some(auth::service(auth, &surroundings))
+            }
+            Part::Users => {
+                let (shared, accounts) = (shared.clone(), accounts.clone());
+                Some(users::service(Users { shared, accounts }, &surroundings))
+            }
+            Part::Orders => {
+                let (shared, counts) = (shared.clone(), Arc::default());
+                let orders = Orders { shared, max_pending: options.max_pending_orders, counts };
+                Some(orders::service(orders, &surroundings))
+            }
+            Part::Gateway | Part::Inventory => None,
+        };
+        options.parts.iter().filter_map(service).collect()
+    }
+
+    fn make_accounts(&self, data: &Data, options: &Options) -> Accounts {
+        let passwords = Passwords::new(options.password_hash, options.password_denylist);
+        let limits =
+            if options.rate_limit { LoginLimits::new(self.clock.clone()) } else { LoginLimits::off() };
+        let accounts = Accounts::new(&options.secret, passwords, limits, data.live.clone());
+        let (passwords, limits) = (accounts.passwords.clone(), accounts.login_limits.clone());
+        self.metrics.add(move |text| {
+            passwords.write_metrics(text);
+            limits.write_metrics(text);
+        });
+        accounts
     }
 
     fn make_gateway(&self, options: Options) -> Gateway {
@@ -112,6 +160,7 @@ impl System {
             cors: options.cors,
             rate_limit: options.rate_limit,
             limits: gateway::Limits::default(),
+            metrics_access: options.metrics_access,
         };
         let surroundings = gateway::Surroundings {
             tokens: Arc::new(Tokens::new(&options.secret, self.clock.clone())),
@@ -122,6 +171,7 @@ impl System {
             client_key: ClientKey::new(&options.secret),
             clock: self.clock.clone(),
             readiness: self.readiness.clone(),
+            metrics: self.metrics.clone(),
             docs: options.docs.then(|| kit::service::docs_router(&document())),
         };
         gateway::gateway(config, &locals, surroundings)
@@ -155,30 +205,22 @@ impl System {
     }
 }
 
-fn services(data: &Data, clock: &Clock, options: &Options, readiness: &Readiness) -> Vec<Service> {
-    let (db, live) = (data.db.clone(), data.live.clone());
-    let shared = Shared::new(db.clone(), clock.clone(), &options.secret, live.clone(), options.currency);
-    let shared = Arc::new(shared);
-    let surroundings = Surroundings { db, readiness: readiness.clone(), docs: options.docs };
-    let passwords = Passwords::new(options.password_hash, options.password_denylist);
-    let login_limits = if options.rate_limit { LoginLimits::new(clock.clone()) } else { LoginLimits::off() };
-    let accounts = Accounts::new(&options.secret, passwords, login_limits, live);
-    let service = |part: &Part| match part {
-        Part::Auth => {
-            let (shared, accounts) = (shared.clone(), accounts.clone());
-            Some(auth::service(Auth { shared, accounts, first_admin: options.first_admin }, &surroundings))
+/// What is told of the process and of what all its services share.
+fn process_metrics(data: Option<&Data>, readiness: &Readiness, options: &Options) -> Arc<Metrics> {
+    let metrics = Arc::new(Metrics::default());
+    let (db, readiness) = (data.map(|data| data.db.clone()), readiness.clone());
+    let folder = options.data_dir.clone();
+    metrics.add(metrics::process);
+    metrics.add(move |text| {
+        metrics::build_info(env!("CARGO_PKG_VERSION"), text);
+        metrics::free_disk(&folder, text);
+        let is_ready = if readiness.is_ready() { 1.0 } else { 0.0 };
+        text.gauge("storehouse_ready", "Whether the process takes work: 1 or 0.", &[], is_ready);
+        if let Some(db) = &db {
+            db.write_metrics(text);
         }
-        Part::Users => {
-            let (shared, accounts) = (shared.clone(), accounts.clone());
-            Some(users::service(Users { shared, accounts }, &surroundings))
-        }
-        Part::Orders => {
-            let orders = Orders { shared: shared.clone(), max_pending: options.max_pending_orders };
-            Some(orders::service(orders, &surroundings))
-        }
-        Part::Gateway | Part::Inventory => None,
-    };
-    options.parts.iter().filter_map(service).collect()
+    });
+    metrics
 }
 
 /// The whole system's OpenAPI document.

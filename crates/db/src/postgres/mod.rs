@@ -7,10 +7,10 @@ mod session;
 mod transaction;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use metrics::Text;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 use tokio_postgres::Config;
@@ -46,7 +46,7 @@ impl Postgres {
         let config = connection::watchful(config);
         let pool = connection::pool(&config, connection::CONNECTIONS)?;
         connection::check_encoding(&pool).await?;
-        let transactions = Arc::new(Transactions { pool, retries: AtomicU64::new(0) });
+        let transactions = Arc::new(Transactions::new(pool));
         Ok(Self { config, transactions, permits: Arc::new(Semaphore::new(PERMITS as usize)) })
     }
 
@@ -120,6 +120,18 @@ impl Postgres {
         let _ = self.permits.acquire_many(PERMITS).await;
         self.permits.close();
         self.transactions.pool.close();
+    }
+
+    pub(crate) fn write_metrics(&self, text: &mut Text) {
+        let pool = self.transactions.pool.status();
+        let help = "Connections to the database, in use and not.";
+        let busy = pool.size.saturating_sub(pool.available);
+        for (state, count) in [("busy", busy), ("idle", pool.available)] {
+            text.gauge("storehouse_db_pool_connections", help, &[("state", state)], count as f64);
+        }
+        let help = "Transactions that wait for a connection.";
+        text.gauge("storehouse_db_pool_waiting", help, &[], pool.waiting as f64);
+        self.transactions.write_metrics(text);
     }
 
     pub(crate) fn describe(&self) -> String {

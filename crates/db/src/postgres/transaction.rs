@@ -8,7 +8,8 @@ use std::time::Duration;
 use deadpool_postgres::Pool;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::time::sleep;
+use metrics::{Histogram, Text};
+use tokio::time::{Instant, sleep};
 
 use super::session::Session;
 use crate::Error;
@@ -27,11 +28,23 @@ enum Lost<E> {
 /// What transactions are made of.
 pub(super) struct Transactions {
     pub(super) pool: Pool,
-    /// Counts retries, so that two losers of one conflict do not wait equally long.
-    pub(super) retries: AtomicU64,
+    /// Counts retries; also so that two losers of one conflict do not wait equally long.
+    retries: AtomicU64,
+    /// How long a commit took.
+    commit_time: Histogram,
 }
 
 impl Transactions {
+    pub(super) fn new(pool: Pool) -> Self {
+        Self { pool, retries: AtomicU64::new(0), commit_time: Histogram::of_times() }
+    }
+
+    pub(super) fn write_metrics(&self, text: &mut Text) {
+        let help = "Transactions that were run again, since another one was in their way.";
+        text.counter("storehouse_db_retries_total", help, &[], self.retries.load(Ordering::Relaxed));
+        text.histogram("storehouse_db_commit_seconds", crate::COMMIT_HELP, &[], &self.commit_time);
+    }
+
     /// Runs the closure to its end, up to five times more if another transaction was in its way.
     pub(super) async fn run<I, T, E, W>(&self, access: Access, input: &I, work: &W) -> Result<T, E>
     where
@@ -54,7 +67,7 @@ impl Transactions {
 
     /// Twice as long each time, and a few milliseconds that differ from one retry to the next.
     fn pause(&self, attempt: u32) -> Duration {
-        let spread = self.retries.fetch_add(7, Ordering::Relaxed) % 19;
+        let spread = self.retries.fetch_add(1, Ordering::Relaxed).wrapping_mul(7) % 19;
         Duration::from_millis((2 << attempt) + spread)
     }
 
@@ -75,7 +88,9 @@ impl Transactions {
         let conflict = failure.filter(|failure| failure.cause == Cause::Conflict);
         let lost = match (conflict, result) {
             (None, Ok(result)) if access == Access::Write => {
+                let begun = Instant::now();
                 session.commit().await.map_err(lost)?;
+                self.commit_time.observe_time(begun.elapsed());
                 run_actions(actions);
                 return Ok(result);
             }

@@ -2,6 +2,7 @@
 
 mod connection;
 mod failure;
+mod measures;
 mod migrate;
 mod readers;
 mod statement;
@@ -13,10 +14,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use futures_util::future::{BoxFuture, pending};
+use metrics::Text;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 
+use self::measures::Measures;
 use self::readers::Lookups;
 pub(crate) use self::statement::{execute, rows};
 use self::writer::State;
@@ -34,6 +37,7 @@ pub(crate) struct Sqlite {
     writes: mpsc::Sender<Message>,
     reads: mpsc::Sender<Message>,
     lookups: Lookups,
+    measures: Arc<Measures>,
     state: watch::Receiver<State>,
     writer: Mutex<Vec<JoinHandle<()>>>,
     readers: Mutex<Vec<JoinHandle<()>>>,
@@ -51,13 +55,15 @@ impl Sqlite {
         connection::create(&path)?;
         let (writes, reads) = (mpsc::channel(WRITES_QUEUED), mpsc::channel(READS_QUEUED));
         let (report, state) = watch::channel(State::Running);
-        let writer = start_writer(&path, runtime.clone(), writes.1, report)?;
+        let measures = Arc::new(Measures::default());
+        let writer = start_writer(&path, runtime.clone(), writes.1, report, Arc::clone(&measures))?;
         let readers = start_readers(&path, runtime, reads.1)?;
         Ok(Self {
             lookups: Lookups::new(&path),
             path,
             writes: writes.0,
             reads: reads.0,
+            measures,
             state,
             writer: Mutex::new(vec![writer]),
             readers: Mutex::new(readers),
@@ -124,6 +130,14 @@ impl Sqlite {
         end(&self.writes, &self.writer).await;
     }
 
+    pub(crate) fn write_metrics(&self, text: &mut Text) {
+        let waiting = |queue: &mpsc::Sender<Message>| (queue.max_capacity() - queue.capacity()) as f64;
+        text.gauge("storehouse_db_writes_waiting", "Writes in the queue.", &[], waiting(&self.writes));
+        text.gauge("storehouse_db_reads_waiting", "Reads in the queue.", &[], waiting(&self.reads));
+        self.measures.write(text);
+        measures::write_size(&self.path, text);
+    }
+
     pub(crate) fn describe(&self) -> String {
         format!("SQLite {}", self.path.display())
     }
@@ -134,13 +148,14 @@ fn start_writer(
     runtime: Handle,
     mut queue: mpsc::Receiver<Message>,
     report: watch::Sender<State>,
+    measures: Arc<Measures>,
 ) -> Result<JoinHandle<()>, Error> {
     let connection = connection::open_writer(path)?;
     let connection = Arc::new(Mutex::new(connection));
     start_thread("db-writer", move || {
         // What is done after a commit may spawn a task.
         let _runtime = runtime.enter();
-        writer::run(&connection, &mut queue, &report);
+        writer::run(&connection, &mut queue, &report, &measures);
     })
 }
 

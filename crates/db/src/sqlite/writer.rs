@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::connection::Shared;
+use super::measures::Measures;
 use super::statement::execute;
 use crate::Error;
 use crate::closure::{Action, Job, Message, run_actions, stopped};
@@ -22,11 +24,16 @@ pub(super) enum State {
 }
 
 /// Serves the queue until it is closed, or until the disk can no longer be trusted.
-pub(super) fn run(connection: &Shared, queue: &mut mpsc::Receiver<Message>, state: &watch::Sender<State>) {
+pub(super) fn run(
+    connection: &Shared,
+    queue: &mut mpsc::Receiver<Message>,
+    state: &watch::Sender<State>,
+    measures: &Measures,
+) {
     let mut messages = Vec::with_capacity(BATCH);
     while queue.blocking_recv_many(&mut messages, BATCH) > 0 {
         let jobs = jobs(&mut messages, queue);
-        let Some(reason) = commit_together(connection, jobs) else { continue };
+        let Some(reason) = commit_together(connection, jobs, measures) else { continue };
         tracing::error!(reason, "the writer has stopped for good");
         queue.close();
         refuse_rest(queue);
@@ -58,16 +65,17 @@ fn refuse_rest(queue: &mut mpsc::Receiver<Message>) {
 }
 
 /// One transaction for all these writes. Answers with a reason if the writer must stop for good.
-fn commit_together(connection: &Shared, mut jobs: Vec<Box<dyn Job>>) -> Option<String> {
+fn commit_together(connection: &Shared, mut jobs: Vec<Box<dyn Job>>, measures: &Measures) -> Option<String> {
     let mut actions = Vec::new();
     let outcome = begin(connection)
         .and_then(|()| jobs.iter_mut().try_for_each(|job| run_one(connection, job.as_mut(), &mut actions)))
-        .and_then(|()| commit(connection));
+        .and_then(|()| timed_commit(connection, measures));
     let fatal = match &outcome {
         Ok(()) => None,
         Err(failure) => roll_back(connection, failure),
     };
     if outcome.is_ok() {
+        measures.batch_size.observe(jobs.len() as u64);
         run_actions(actions);
     }
     let error = outcome.err().map(|failure| failure.error);
@@ -112,6 +120,13 @@ fn whole_transaction(failure: Failure) -> Failure {
 
 fn transaction_gone() -> Failure {
     Error::Unavailable("the transaction was ended by one of its own statements".to_owned()).into()
+}
+
+fn timed_commit(connection: &Shared, measures: &Measures) -> Result<(), Failure> {
+    let begun = Instant::now();
+    commit(connection)?;
+    measures.commit_time.observe_time(begun.elapsed());
+    Ok(())
 }
 
 fn commit(connection: &Shared) -> Result<(), Failure> {

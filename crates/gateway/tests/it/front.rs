@@ -1,5 +1,7 @@
 //! What the gateway decides before it hands a request on, with a service of the same process behind it.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::Request;
 use gateway::Local;
@@ -32,7 +34,7 @@ async fn tell(request: Request) -> String {
 }
 
 fn local() -> [Local; 1] {
-    [Local { port: 8082, router: kit::service::with_edge(Router::new()).fallback(tell) }]
+    [Local { port: 8082, router: kit::service::with_edge(Router::new(), Arc::default()).fallback(tell) }]
 }
 
 async fn ask(request: &str) -> String {

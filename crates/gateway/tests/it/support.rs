@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use gateway::{Cors, Gateway, GatewayConfig, Local, Routes, Surroundings};
+use gateway::{Cors, Gateway, GatewayConfig, Local, MetricsAccess, Routes, Surroundings};
 use kit::client::ClientKey;
 use kit::clock::Clock;
 use kit::identity::{Role, UncheckedSessions};
+use kit::metrics::{Metrics, RequestCounts};
 use kit::secret::Secret;
 use kit::server::{Limits, Workers, bind, serve};
-use kit::service::Readiness;
+use kit::service::{Readiness, Service};
 use kit::token::Tokens;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -47,7 +48,8 @@ pub(crate) async fn start_with(router: Router, limits: Limits) -> Port {
 pub(crate) fn start_on(listener: TcpListener, router: Router, limits: Limits) -> Port {
     let address = listener.local_addr().unwrap();
     let (stop, stopping) = watch::channel(false);
-    let ended = tokio::spawn(serve(listener, router, limits, Arc::new(Workers::here()), stopping));
+    let service = Service { name: "test", router, counts: Arc::<RequestCounts>::default() };
+    let ended = tokio::spawn(serve(listener, service, limits, Arc::new(Workers::here()), stopping));
     Port { address, stop, ended }
 }
 
@@ -71,7 +73,7 @@ pub(crate) fn gateway_with(
     locals: &[Local],
     change: impl FnOnce(&mut GatewayConfig),
 ) -> Router {
-    complete_gateway(routes, locals, change).router
+    complete_gateway(routes, locals, change).service.router
 }
 
 /// The same with its counters and its work, which doesn't run by itself.
@@ -86,6 +88,7 @@ pub(crate) fn complete_gateway(
         cors: Cors { localhost: true, origins: Vec::new() },
         rate_limit: false,
         limits: gateway::Limits::default(),
+        metrics_access: MetricsAccess::Open,
     };
     change(&mut config);
     let readiness = Readiness::default();
@@ -96,6 +99,7 @@ pub(crate) fn complete_gateway(
         clock: Clock::stopped(),
         client_key: ClientKey::new(&Secret::new("the tests' secret")),
         readiness,
+        metrics: Arc::new(Metrics::default()),
         docs: None,
     };
     gateway::gateway(config, locals, surroundings)

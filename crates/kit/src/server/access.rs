@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
@@ -28,6 +29,8 @@ pub struct AccessNote {
     pub account: Option<Uuid>,
     /// The path that was served, where it was not written as sent.
     pub path: Option<String>,
+    /// The route that it took, as metrics show it.
+    pub route: Option<Arc<str>>,
 }
 
 /// A request that is under way; logs itself when it ends.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use accounts::PasswordHash;
 use ipnet::IpNet;
+use kit::secret::Secret;
 use kit::telemetry::Format;
 
 use super::Environment;
@@ -114,6 +115,11 @@ fn is_origin(text: &str) -> bool {
 pub(super) fn networks(text: &str) -> Option<Vec<IpNet>> {
     let network = |item: &str| item.parse().ok().or_else(|| item.parse::<IpAddr>().ok().map(IpNet::from));
     items(text).map(network).collect()
+}
+
+/// What can stand in a header after `Bearer`.
+pub(super) fn bearer_token(text: &str) -> Option<Secret> {
+    text.bytes().all(|byte| byte.is_ascii_graphic()).then(|| Secret::new(text))
 }
 
 #[cfg(test)]

@@ -204,6 +204,13 @@ pub(crate) const TABLE: &[Setting] = &[
         help: "serve /docs and /openapi.json",
     },
     Setting {
+        name: "METRICS_TOKEN",
+        kind: Secret,
+        default: Unset,
+        valid: "a text of letters, digits and signs without spaces",
+        help: "the bearer token for the gateway's /metrics; where none is set, development lets everybody read it, production nobody",
+    },
+    Setting {
         name: "LOG_LEVEL",
         kind: Text,
         default: Always("info"),

@@ -82,9 +82,8 @@ fn the_database_lies_in_the_data_folder() {
 
 #[test]
 fn every_setting_is_read_and_says_what_is_valid() {
-    for setting in
-        TABLE.iter().filter(|setting| !["DATA_DIR", "JWT_SECRET", "ROUTES_FILE"].contains(&setting.name))
-    {
+    let any_text = ["DATA_DIR", "JWT_SECRET", "METRICS_TOKEN", "ROUTES_FILE"];
+    for setting in TABLE.iter().filter(|setting| !any_text.contains(&setting.name)) {
         let error = refusal(&[(setting.name, "nonsense://?!")]);
         assert!(
             error.starts_with(setting.name) && error.contains("nonsense") && error.contains(setting.valid),
@@ -92,6 +91,15 @@ fn every_setting_is_read_and_says_what_is_valid() {
         );
         assert!(error.contains("from the environment"), "{error}");
     }
+}
+
+#[test]
+fn a_bearer_token_is_one_word_and_never_shown() {
+    let error = refusal(&[("METRICS_TOKEN", "hunter2 hunter3")]);
+    assert!(error.contains("METRICS_TOKEN") && !error.contains("hunter"), "{error}");
+    let settings = read(&[("METRICS_TOKEN", "hunter2")]).unwrap();
+    assert!(!settings.to_toml().contains("hunter2"));
+    assert_eq!(settings.metrics_token.unwrap().expose(), "hunter2");
 }
 
 #[test]

@@ -145,7 +145,10 @@ fn all_that_the_build_needs_is_given_to_it() {
 fn included(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-        if entry.is_dir() && !entry.ends_with("tests") {
+        if entry.ends_with("tests") || entry.ends_with("tests.rs") {
+            continue;
+        }
+        if entry.is_dir() {
             found.extend(included(&entry));
         } else if entry.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&entry).unwrap();

@@ -38,6 +38,10 @@ mod story;
 #[cfg(test)]
 mod contract;
 
+/// What a process counts and measures.
+#[cfg(test)]
+mod metrics;
+
 /// Who may do what.
 #[cfg(test)]
 mod authorization;

@@ -9,13 +9,14 @@ use axum::Router;
 use axum::body::Body;
 use clap::ValueEnum;
 use futures_util::FutureExt;
-use gateway::{Cors, Ports, Routes};
+use gateway::{Cors, MetricsAccess, Ports, Routes};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use kit::clock::Clock;
 use kit::identity::Role;
 use kit::secret::Secret;
 use kit::server::{self, Limits, Peer, Workers};
+use kit::service::Service;
 use kit::token::Tokens;
 use serde_json::Value;
 use storehouse::part::Part;
@@ -82,7 +83,7 @@ impl App {
         let mut ports = Vec::new();
         for part in [Part::Auth, Part::Users, Part::Orders] {
             let system = app.run(database.open().await, Options { parts: vec![part], ..options() });
-            ports.push(app.serve(system.router(part).unwrap()).await);
+            ports.push(app.serve(system.service(part).unwrap().clone()).await);
         }
         let ports = Ports { auth: ports[0], users: ports[1], orders: ports[2] };
         let parts = vec![Part::Gateway];
@@ -108,12 +109,12 @@ impl App {
         system
     }
 
-    /// Serves a router on any free port, and says which.
-    async fn serve(&mut self, router: Router) -> u16 {
+    /// Serves a part on any free port, and says which.
+    async fn serve(&mut self, service: Service) -> u16 {
         let listener = server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (workers, stopping) = (Arc::new(Workers::here()), self.stop.subscribe());
-        tokio::spawn(server::serve(listener, router, Limits::default(), workers, stopping));
+        tokio::spawn(server::serve(listener, service, Limits::default(), workers, stopping));
         port
     }
 
@@ -167,7 +168,7 @@ impl App {
     /// What answers for the gateway, or for a service by name.
     pub(crate) fn router(&self, name: &str) -> Router {
         let part = Part::from_str(name, false).unwrap();
-        self.systems.iter().find_map(|system| system.router(part)).unwrap()
+        self.systems.iter().find_map(|system| system.service(part)).unwrap().router.clone()
     }
 }
 
@@ -188,6 +189,8 @@ pub(crate) fn options() -> Options {
         currency: "USD".parse().unwrap(),
         max_pending_orders: 100,
         docs: true,
+        metrics_access: MetricsAccess::Open,
+        data_dir: std::env::temp_dir(),
         routes: Routes::built_in(Ports::default()),
         cors: Cors { localhost: true, origins: Vec::new() },
         rate_limit: false,

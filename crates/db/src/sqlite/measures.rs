@@ -1,0 +1,40 @@
+//! What the writer measures, and what of it and of the queues is shown.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use metrics::{Histogram, Text};
+
+const SIZES: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256];
+
+/// Of every commit.
+pub(super) struct Measures {
+    /// How many writes shared it.
+    pub(super) batch_size: Histogram,
+    /// How long it took, its sync included.
+    pub(super) commit_time: Histogram,
+}
+
+impl Default for Measures {
+    fn default() -> Self {
+        Self { batch_size: Histogram::of_numbers(SIZES), commit_time: Histogram::of_times() }
+    }
+}
+
+impl Measures {
+    pub(super) fn write(&self, text: &mut Text) {
+        let help = "Writes that one commit made durable.";
+        text.histogram("storehouse_db_batch_size", help, &[], &self.batch_size);
+        text.histogram("storehouse_db_commit_seconds", crate::COMMIT_HELP, &[], &self.commit_time);
+    }
+}
+
+/// How large the database is on the disk, with its log.
+pub(super) fn write_size(path: &Path, text: &mut Text) {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let sizes =
+        [path.to_owned(), PathBuf::from(log)].map(|file| fs::metadata(file).map_or(0, |file| file.len()));
+    let size = sizes.iter().sum::<u64>();
+    text.gauge("storehouse_database_bytes", "Size of the database and its log.", &[], size as f64);
+}
