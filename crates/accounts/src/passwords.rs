@@ -11,7 +11,9 @@ use kit::fields::Invalid;
 use kit::metrics::{Counter, Histogram, Text};
 use kit::problem::Problem;
 use kit::secret::Secret;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::model::Password;
@@ -57,6 +59,7 @@ pub struct Passwords {
     /// Passwords that are refused because everybody tries them first.
     denied: HashSet<&'static str>,
     turns: Arc<Semaphore>,
+    threads: Threads,
     /// How many are hashed at a time.
     most_running: usize,
     /// Those who are hashed too.
@@ -86,6 +89,7 @@ impl Passwords {
             algorithm,
             denied,
             turns: Arc::new(Semaphore::new(most_running)),
+            threads: Threads::new(most_running),
             most_running,
             waiting: AtomicUsize::new(0),
             refused: Counter::default(),
@@ -157,13 +161,55 @@ impl Passwords {
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(Problem::internal)?;
         // The turn goes along, so that a client that hangs up doesn't let one more in than there are cores.
         let times = Arc::clone(&self.times);
-        let done = tokio::task::spawn_blocking(move || {
+        let done = self.threads.run(move || {
             let (_turn, begun) = (turn, Instant::now());
             let worked = work();
             times.observe_time(begun.elapsed());
             worked
         });
-        done.await.map_err(Problem::internal)
+        done?.await.map_err(Problem::internal)
+    }
+}
+
+/// As many threads as hash at a time, and no more: each keeps the memory of its last hash, 19 MiB. They give way to
+/// the threads that answer requests.
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn new(count: usize) -> Self {
+        let mut builder = Builder::new_current_thread();
+        Self(
+            builder
+                .max_blocking_threads(count)
+                .thread_name("password")
+                .on_thread_start(give_way)
+                .build()
+                .ok(),
+        )
+    }
+
+    fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<JoinHandle<T>, Problem> {
+        let runtime = self.0.as_ref().ok_or_else(|| Problem::internal("there are no threads to hash on"))?;
+        Ok(runtime.spawn_blocking(work))
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// On Linux a thread has a priority of its own.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(10) {
+        tracing::debug!(%error, "the threads that hash can't give way to others");
     }
 }
 

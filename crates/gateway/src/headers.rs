@@ -106,6 +106,10 @@ fn is_of_one_connection(name: &HeaderName) -> bool {
 /// Many servers take an underscore for a dash, so it counts as one here.
 fn is_claim(name: &HeaderName) -> bool {
     let name = name.as_str();
+    // All claims begin with one of these letters, and most headers don't.
+    if !name.starts_with(['x', 'f']) && !name.contains('_') {
+        return false;
+    }
     let dashed = if name.contains('_') { Cow::Owned(name.replace('_', "-")) } else { Cow::Borrowed(name) };
     dashed == FORWARDED.as_str()
         || (dashed != name && KEPT.iter().any(|kept| kept.as_str() == dashed))

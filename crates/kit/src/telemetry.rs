@@ -1,8 +1,9 @@
 //! Logs: one line an event, as text for people or JSON for machines, always on standard error, so that what a command prints on
-//! standard output stays clean. Lines gather in a buffer (`buffer.rs`); text fields are escaped (`escape.rs`).
+//! standard output stays clean. Lines gather in a buffer (`buffer.rs`); text fields are escaped (`escape.rs`), JSON is written by `json.rs`.
 
 mod buffer;
 mod escape;
+mod json;
 
 use std::fmt;
 use std::io::{self, IsTerminal as _};
@@ -101,13 +102,7 @@ fn json<W>(levels: Levels, lines: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let layer = tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_span_list(false)
-        .with_timer(Utc)
-        .with_writer(lines);
-    tracing_subscriber::registry().with(levels.0).with(layer)
+    tracing_subscriber::registry().with(levels.0).with(json::JsonLines(lines))
 }
 
 /// A panic becomes one line like any other, where the default hook would put several between the JSON lines.
@@ -116,12 +111,16 @@ fn log_panic(panic: &panic::PanicHookInfo<'_>) {
     tracing::error!(place, "panic: {}", panic.payload_as_str().unwrap_or("without a message"));
 }
 
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
 /// RFC 3339 in UTC with milliseconds.
 struct Utc;
 
 impl FormatTime for Utc {
     fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        write!(writer, "{:.3}", jiff::Timestamp::now())
+        write!(writer, "{:.3}", now())
     }
 }
 

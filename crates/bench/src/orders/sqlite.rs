@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use uuid::Uuid;
 
 use crate::measure::Sample;
@@ -35,6 +36,7 @@ impl RawLoop {
     /// On a file that the program has migrated, so that tables and indexes are the same.
     pub(super) fn open(database: &Path) -> Result<Self> {
         let connection = Connection::open(database)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.execute_batch(SETTINGS)?;
         connection.set_prepared_statement_cache_capacity(100);
         Ok(Self { connection, user: kit::clock::new_id(), next: 0 })
