@@ -334,6 +334,16 @@ async fn the_dashboard_asks_for_what_is_offered() {
     }
 }
 
+#[tokio::test]
+async fn the_readme_lists_every_metric() {
+    let readme = text("README.md");
+    for name in expressions::offered().await.metrics() {
+        let is_listed = readme.contains(&format!("`{name}`")) || readme.contains(&format!("`{name}{{"));
+        // What every program's client library tells, and what Prometheus adds, needs no explanation.
+        assert!(is_listed || name.starts_with("process_") || name == "up", "README.md lacks {name}");
+    }
+}
+
 #[test]
 fn grafana_finds_its_files() {
     let grafana = &compose()["services"]["grafana"];

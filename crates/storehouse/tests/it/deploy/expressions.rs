@@ -107,6 +107,13 @@ impl Offered {
         Self(offered)
     }
 
+    /// The metrics' names.
+    pub(super) fn metrics(&self) -> BTreeSet<&str> {
+        let endings = ["_bucket", "_sum", "_count"];
+        let own = |name| endings.iter().find_map(|ending| str::strip_suffix(name, ending)).unwrap_or(name);
+        self.0.keys().map(|name| own(name)).collect()
+    }
+
     /// Every series, with every label, must be one that there is.
     #[track_caller]
     pub(super) fn check(&self, expression: &str) {
