@@ -1,0 +1,147 @@
+//! Orders as the benchmark places them, through HTTP or by the statements that a placement executes
+//! (`insert_order` in `crates/orders/src/store.rs`).
+
+use std::path::Path;
+
+use anyhow::Result;
+use fastrand::Rng;
+use kit::clock::{Clock, new_id};
+use rusqlite::{Connection, params};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// What is ordered.
+pub(crate) struct Placement {
+    pub(crate) lines: Vec<Line>,
+}
+
+pub(crate) struct Line {
+    pub(crate) name: String,
+    pub(crate) quantity: i64,
+    /// In minor units.
+    pub(crate) unit: i64,
+}
+
+impl Placement {
+    /// One to three lines of any price, so that the index of totals is met in random order.
+    pub(crate) fn random(random: &mut Rng) -> Self {
+        let count = random.usize(1..=3);
+        let mut line = |number| Line {
+            name: format!("Laptop stand {number}-{}", random.u16(..)),
+            quantity: random.i64(1..10),
+            unit: random.i64(100..100_000),
+        };
+        Self { lines: (0..count).map(&mut line).collect() }
+    }
+
+    /// As staff send it.
+    #[expect(clippy::cast_precision_loss, reason = "prices are far below 2^52")]
+    pub(crate) fn body(&self) -> Value {
+        let line = |line: &Line| json!({"name": line.name, "quantity": line.quantity, "unit_price": line.unit as f64 / 100.0});
+        json!({"lines": self.lines.iter().map(line).collect::<Vec<_>>()})
+    }
+
+    pub(crate) fn total(&self) -> i64 {
+        self.lines.iter().map(|line| line.quantity * line.unit).sum()
+    }
+
+    pub(crate) fn search_text(&self, number: i64) -> String {
+        let number = number.to_string();
+        let names = self.lines.iter().map(|line| line.name.as_str());
+        kit::search::fold(std::iter::once(number.as_str()).chain(names))
+    }
+}
+
+/// So many, always the same.
+pub(crate) fn placements(count: usize) -> Vec<Placement> {
+    let mut random = Rng::with_seed(7);
+    (0..count).map(|_| Placement::random(&mut random)).collect()
+}
+
+/// The series of order numbers on SQLite.
+pub(crate) const NEXT_NUMBER: &str = "UPDATE guards SET n = n + 1 WHERE name = $1 RETURNING n";
+
+pub(crate) const INSERT_ORDER: &str = "INSERT INTO orders (id, number, user_id, status, currency, total_price, paid_minor, refunded_minor, is_free_text,
+                                                          note, ship_to, external_id, metadata, hidden, search, version, created_at, updated_at)
+                                       VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7, $8, $9, $10, $11, FALSE, $12, 1, $13, $13)";
+
+pub(crate) const INSERT_LINE: &str = "INSERT INTO order_lines (order_id, position, id, sku, product_id, name, quantity, shipped, delivered, returned,
+                                                              unit_minor, total_minor)
+                                      VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, 0, $8, $9)";
+
+pub(crate) const INSERT_HISTORY: &str = "INSERT INTO order_history (id, order_id, action, from_status, to_status, actor_id, reason, details, request_id, created_at)
+                                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+
+/// Places one on SQLite, inside a transaction of the caller's; tells its id.
+pub(crate) fn insert(connection: &Connection, placement: &Placement, user: Uuid) -> Result<Uuid> {
+    let (id, now) = (new_id(), Clock::default().now().0);
+    let none: Option<&str> = None;
+    let number: i64 =
+        connection.prepare_cached(NEXT_NUMBER)?.query_row(["order_numbers"], |row| row.get(0))?;
+    let (id_bytes, user_bytes) = (id.as_bytes().as_slice(), user.as_bytes().as_slice());
+    let (total, search) = (placement.total(), placement.search_text(number));
+    connection.prepare_cached(INSERT_ORDER)?.execute(params![
+        id_bytes, number, user_bytes, "pending", "USD", total, false, none, none, none, "{}", search, now
+    ])?;
+    for (position, line) in (0_i64..).zip(&placement.lines) {
+        let line_id = new_id();
+        let total = line.quantity * line.unit;
+        connection.prepare_cached(INSERT_LINE)?.execute(params![
+            id_bytes,
+            position,
+            line_id.as_bytes().as_slice(),
+            none,
+            none,
+            line.name,
+            line.quantity,
+            line.unit,
+            total
+        ])?;
+    }
+    let (history, request) = (new_id(), new_id().to_string());
+    connection.prepare_cached(INSERT_HISTORY)?.execute(params![
+        history.as_bytes().as_slice(),
+        id_bytes,
+        "place",
+        none,
+        "pending",
+        user_bytes,
+        none,
+        "{}",
+        request,
+        now
+    ])?;
+    Ok(id)
+}
+
+/// Fills a file that nothing serves yet with so many orders of one owner; tells their ids.
+pub(crate) fn fill(database: &Path, owner: Uuid, count: usize) -> Result<Vec<Uuid>> {
+    let mut connection = Connection::open(database)?;
+    // What is lost in a power cut can be made again.
+    connection.execute_batch("PRAGMA synchronous = OFF; PRAGMA cache_size = -524288;")?;
+    let mut random = Rng::with_seed(11);
+    let mut ids = Vec::with_capacity(count);
+    while ids.len() < count {
+        let transaction = connection.transaction()?;
+        for _ in 0..(count - ids.len()).min(100_000) {
+            ids.push(insert(&transaction, &Placement::random(&mut random), owner)?);
+        }
+        transaction.commit()?;
+    }
+    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placements_are_random_and_always_the_same() {
+        let (first, again) = (placements(50), placements(50));
+        assert!(first.iter().zip(&again).all(|(one, other)| one.body() == other.body()));
+        assert!(first.iter().any(|one| one.lines.len() == 3) && first.iter().any(|one| one.lines.len() == 1));
+        let lines = first[0].body()["lines"].as_array().unwrap().len();
+        assert_eq!(lines, first[0].lines.len());
+    }
+}

@@ -1,0 +1,62 @@
+//! `series`: what a scanner does to the metrics. Paths, methods and hosts are any client's choice, so none of them may
+//! make a series of its own.
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use fastrand::Rng;
+
+use crate::load::send_all;
+use crate::report::Report;
+use crate::setup::Setup;
+use crate::site::{Site, token};
+use crate::wire::{Request, Wire};
+
+const REQUESTS: usize = 100_000;
+const CLIENTS: usize = 32;
+
+pub(crate) async fn measure(setup: &Setup, report: &mut Report<impl Write>) -> Result<()> {
+    let site = Site::new(setup)?;
+    let program = site.start().await?;
+    let token = token(&site.register("scanner").await?)?;
+    let count = if setup.options.quick { REQUESTS / 10 } else { REQUESTS };
+    report.title(&format!("series, {count} random paths, methods and hosts"))?;
+    let mut random = Rng::with_seed(5);
+    // A few go first, so that what is made once for all isn't counted as growth.
+    send_all(site.ports.gateway, CLIENTS, requests(&mut random, 1000, &token)).await?;
+    let (before, held) = (series(site.ports.gateway).await, program.memory("VmRSS")?);
+    let answers = send_all(site.ports.gateway, CLIENTS, requests(&mut random, count, &token)).await?;
+    let (after, holds) = (series(site.ports.gateway).await, program.memory("VmRSS")?);
+    report.note(&format!("answers by status: {answers:?} (0: none)"))?;
+    report.note(&format!("memory {held:.1} MiB before, {holds:.1} after"))?;
+    match (before, after) {
+        (Some(before), Some(after)) => Ok(report.note(&format!("series {before} before, {after} after"))?),
+        _ => Ok(report.skip("series in /metrics", "this program has no /metrics")?),
+    }
+}
+
+fn requests(random: &mut Rng, count: usize, token: &str) -> Vec<Vec<u8>> {
+    (0..count).map(|_| request(random, token)).collect()
+}
+
+/// Half go to paths that lead to a service, half with a token; some methods are made up.
+fn request(random: &mut Rng, token: &str) -> Vec<u8> {
+    let word =
+        |random: &mut Rng| std::iter::repeat_with(|| random.alphanumeric()).take(8).collect::<String>();
+    let prefix = random.choice(["/orders", "/users", "/auth", "", "", ""]).unwrap_or_default();
+    let path = format!("{prefix}/{}/{}", word(random), word(random));
+    let known = random.choice(["GET", "GET", "PUT", "DELETE", "PATCH", "POST"]).unwrap_or("GET");
+    let method = if random.u8(..) < 32 { word(random).to_uppercase() } else { known.to_owned() };
+    let host = format!("{}.example.com", word(random));
+    let request = Request::new(&host, &method, &path).header("Content-Length", "0");
+    if random.bool() { request.token(token).bytes() } else { request.bytes() }
+}
+
+/// Lines of `/metrics` that are no comments; `None` where there is no such page.
+async fn series(address: SocketAddr) -> Option<usize> {
+    let mut wire = Wire::connect(address).await.ok()?;
+    let status = wire.exchange(&Request::get("/metrics").bytes()).await.ok()?;
+    let text = String::from_utf8_lossy(wire.body()).into_owned();
+    (status == 200).then(|| text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count())
+}
