@@ -89,14 +89,17 @@ Examples:
     )]
     Admin(AdminCommand),
 
-    /// Ask a running gateway whether it is ready; exit code 0 if it is, else 1
+    /// Ask a running part whether it is ready; exit code 0 if it is, else 1
     #[command(after_help = "Examples:
   storehouse health
+  storehouse health auth
   storehouse health http://10.0.0.5:8000
   storehouse health http://localhost:8082/health")]
     Health {
-        /// Whom to ask [default: the gateway of these settings]; without a path, /health/ready
-        url: Option<String>,
+        /// Whom to ask: a part, where `serve PART` would listen with these settings, or an address; without a path,
+        /// /health/ready
+        #[arg(default_value = "gateway", value_name = "PART|URL")]
+        whom: String,
     },
 }
 

@@ -10,14 +10,15 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use crate::part::Part;
 use crate::settings::Settings;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const LONGEST_ANSWER: usize = 64 * 1024;
 
-/// Where the gateway of these settings answers on this machine.
-pub(crate) fn default_url(settings: &Settings) -> String {
-    let address = settings.listen.gateway;
+/// Where a part of these settings answers on this machine.
+pub(crate) fn url_of(part: Part, settings: &Settings) -> String {
+    let address = settings.listen.address(part);
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -39,13 +40,11 @@ pub(crate) fn ask(url: &str) -> Result<String> {
 }
 
 fn target(url: &str) -> Result<Uri> {
-    let uri: Uri = url
-        .parse()
-        .with_context(|| format!("{url:?} is no address: give one such as http://localhost:8000"))?;
-    ensure!(
-        uri.scheme_str() == Some("http") && uri.host().is_some_and(|host| !host.is_empty()),
-        "{url:?} is no http:// address: give one such as http://localhost:8000"
-    );
+    let refusal =
+        || format!("{url:?} is neither a part nor an http:// address such as http://localhost:8000");
+    let uri: Uri = url.parse().with_context(refusal)?;
+    let has_host = uri.host().is_some_and(|host| !host.is_empty());
+    ensure!(uri.scheme_str() == Some("http") && has_host, refusal());
     if uri.path() == "/" {
         Ok(format!("{}/health/ready", url.trim_end_matches('/')).parse()?)
     } else {

@@ -23,7 +23,7 @@ pub mod system;
 use std::io::{self, Write as _};
 
 use anyhow::Result;
-use clap::Parser as _;
+use clap::{Parser as _, ValueEnum as _};
 
 use cli::{AdminCommand, Cli, Command};
 use part::Part;
@@ -49,8 +49,14 @@ pub fn run() -> Result<()> {
         Command::Migrate => print(&migrate::run(&load()?)?),
         Command::Openapi => print(&openapi::document()?),
         Command::Admin(AdminCommand::Create(new)) => print(&admin::create(&load()?, &new)?),
-        Command::Health { url: Some(url) } => print(&health::ask(&url)?),
-        Command::Health { url: None } => print(&health::ask(&health::default_url(&load()?))?),
+        Command::Health { whom } => {
+            // An address needs no settings.
+            let url = match Part::from_str(&whom, false) {
+                Ok(part) => health::url_of(part, &load_for(&[part])?),
+                Err(_) => whom,
+            };
+            print(&health::ask(&url)?)
+        }
     }
 }
 

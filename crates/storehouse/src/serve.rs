@@ -54,7 +54,9 @@ async fn serve(settings: &Settings, parts: &[Part]) -> Result<()> {
     let db = if needs_database(settings, parts) { Some(open(settings).await?) } else { None };
     let system = System::new(db.clone(), Clock::default(), options);
     banner::print(settings, &listeners, db.as_ref()).await?;
-    let outcome = serve_until_stopped(&system, listeners, db.as_ref()).await;
+    let workers = Arc::new(Workers::start().context("can't start the threads that serve")?);
+    let outcome = serve_until_stopped(&system, listeners, &workers, db.as_ref()).await;
+    // The workers live on: a write to PostgreSQL runs on the one that began it, even when its client is gone.
     if let Some(db) = db {
         db.close().await;
     }
@@ -160,14 +162,18 @@ async fn bind(settings: &Settings, parts: &[Part]) -> Result<Listeners> {
     Ok(listeners)
 }
 
-async fn serve_until_stopped(system: &System, listeners: Listeners, db: Option<&Db>) -> Result<()> {
+async fn serve_until_stopped(
+    system: &System,
+    listeners: Listeners,
+    workers: &Arc<Workers>,
+    db: Option<&Db>,
+) -> Result<()> {
     let (stop, stopping) = watch::channel(false);
-    let workers = Arc::new(Workers::start().context("can't start the threads that serve")?);
     let notice = if system.service(Part::Gateway).is_some() { NOTICE } else { NOTICE_TO_GATEWAYS };
     let mut servers = JoinSet::new();
     for (part, listener) in listeners {
         let service = system.service(part).with_context(|| format!("the {} was not made", part.title()))?;
-        let (workers, stopping) = (workers.clone(), stopping.clone());
+        let (workers, stopping) = (Arc::clone(workers), stopping.clone());
         servers.spawn(server::serve(listener, service.clone(), Limits::default(), workers, stopping));
     }
     let mut work = pin!(system.work());

@@ -103,7 +103,7 @@ pub(crate) const TABLE: &[Setting] = &[
         kind: Number,
         default: Always("8084"),
         valid: PORT,
-        help: "port of the inventory service",
+        help: "not used yet: port of the inventory service",
     },
     Setting {
         name: "DATA_DIR",
@@ -124,7 +124,7 @@ pub(crate) const TABLE: &[Setting] = &[
         kind: Url,
         default: Unset,
         valid: "redis://… or rediss://…",
-        help: "shares rate limits between several gateways",
+        help: "not used yet: where several gateways share their rate limits",
     },
     Setting {
         name: "JWT_SECRET",
@@ -194,7 +194,7 @@ pub(crate) const TABLE: &[Setting] = &[
         kind: Text,
         default: Always("24h"),
         valid: "a time such as 90s, 30m, 24h or 7d",
-        help: "how long a pending order keeps its stock",
+        help: "not used yet: how long a pending order keeps its stock",
     },
     Setting {
         name: "DOCS",

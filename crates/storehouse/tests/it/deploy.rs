@@ -14,11 +14,6 @@ use crate::harness::Site;
 /// What `serve` can run apart, in the order in which Prometheus asks them.
 const PARTS: &[&str] = &["gateway", "auth", "users", "orders"];
 
-/// What the program is about to offer: settings and arguments. To be emptied, then removed, as they come.
-const ANNOUNCED_SETTINGS: &[&str] = &["METRICS_TOKEN"];
-const ANNOUNCED_ARGUMENTS: &[&[&str]] =
-    &[&["serve", "gateway"], &["serve", "auth"], &["serve", "users"], &["serve", "orders"]];
-
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
@@ -47,9 +42,10 @@ fn settings() -> BTreeMap<String, String> {
     let list = text(".env.example");
     let lines = list.lines().filter_map(|line| line.strip_prefix('#')?.split_once('='));
     let is_name = |name: &str| name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
-    let known = lines.filter(|(name, _)| is_name(name));
-    let known = known.chain(ANNOUNCED_SETTINGS.iter().map(|name| (*name, "")));
-    known.map(|(name, default)| (name.to_owned(), default.to_owned())).collect()
+    lines
+        .filter(|(name, _)| is_name(name))
+        .map(|(name, default)| (name.to_owned(), default.to_owned()))
+        .collect()
 }
 
 #[track_caller]
@@ -64,7 +60,7 @@ fn port_of(part: &str) -> String {
 /// Whether the program takes these arguments.
 fn takes(arguments: &[&str]) -> bool {
     let asked = [arguments, &["--help"]].concat();
-    ANNOUNCED_ARGUMENTS.contains(&arguments) || Site::new(None).run(&asked).status.success()
+    Site::new(None).run(&asked).status.success()
 }
 
 #[track_caller]
@@ -190,7 +186,7 @@ fn each_part_of_the_compose_file_is_a_part_of_the_program() {
         let check = texts(&service["healthcheck"]["test"]);
         assert_eq!(check[..2], ["CMD", "storehouse"]);
         assert!(takes(&check[2..]), "{check:?}");
-        assert_eq!(check[2..], ["health", &format!("http://localhost:{port}")]);
+        assert_eq!(check[2..], ["health", part]);
     }
 }
 
@@ -291,12 +287,13 @@ fn alerts() -> Vec<Value> {
     groups.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
 }
 
-#[test]
-fn alerts_ask_for_what_is_offered_and_say_what_to_do() {
+#[tokio::test]
+async fn alerts_ask_for_what_is_offered_and_say_what_to_do() {
+    let offered = expressions::offered().await;
     let tests = text("deploy/prometheus/alerts_test.yml");
     for alert in alerts() {
         let name = alert["alert"].as_str().unwrap();
-        expressions::check(alert["expr"].as_str().unwrap());
+        offered.check(alert["expr"].as_str().unwrap());
         let severity = alert["labels"]["severity"].as_str().unwrap();
         assert!(["critical", "warning", "info"].contains(&severity), "{name}: {severity}");
         assert!(!alert["annotations"]["summary"].as_str().unwrap().is_empty(), "{name}");
@@ -306,13 +303,14 @@ fn alerts_ask_for_what_is_offered_and_say_what_to_do() {
     }
     for test in yaml("deploy/prometheus/alerts_test.yml")["tests"].as_array().unwrap() {
         for series in test["input_series"].as_array().unwrap() {
-            expressions::check(series["series"].as_str().unwrap());
+            offered.check(series["series"].as_str().unwrap());
         }
     }
 }
 
-#[test]
-fn the_dashboard_asks_for_what_is_offered() {
+#[tokio::test]
+async fn the_dashboard_asks_for_what_is_offered() {
+    let offered = expressions::offered().await;
     let dashboard: Value = serde_json::from_str(&text("deploy/grafana/dashboards/storehouse.json")).unwrap();
     let source = &yaml("deploy/grafana/provisioning/datasources/prometheus.yml")["datasources"][0];
     let (mut asked, mut places) = (0, BTreeSet::new());
@@ -320,7 +318,7 @@ fn the_dashboard_asks_for_what_is_offered() {
         assert!(places.insert(panel["gridPos"].to_string()), "two panels at one place: {}", panel["title"]);
         for target in panel["targets"].as_array().into_iter().flatten() {
             assert_eq!(target["datasource"]["uid"], source["uid"]);
-            expressions::check(target["expr"].as_str().unwrap());
+            offered.check(target["expr"].as_str().unwrap());
             asked += 1;
         }
     }
@@ -328,11 +326,21 @@ fn the_dashboard_asks_for_what_is_offered() {
     for variable in dashboard["templating"]["list"].as_array().unwrap() {
         let query = variable["definition"].as_str().unwrap().strip_prefix("label_values(").unwrap();
         let (series, label) = query.rsplit_once(", ").unwrap();
-        expressions::check(&format!("sum by ({label} ({series})"));
+        offered.check(&format!("sum by ({label} ({series})"));
         assert_eq!(variable["name"], label.trim_end_matches(')'));
     }
     for annotation in dashboard["annotations"]["list"].as_array().unwrap() {
-        expressions::check(annotation["expr"].as_str().unwrap());
+        offered.check(annotation["expr"].as_str().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn the_readme_lists_every_metric() {
+    let readme = text("README.md");
+    for name in expressions::offered().await.metrics() {
+        let is_listed = readme.contains(&format!("`{name}`")) || readme.contains(&format!("`{name}{{"));
+        // What every program's client library tells, and what Prometheus adds, needs no explanation.
+        assert!(is_listed || name.starts_with("process_") || name == "up", "README.md lacks {name}");
     }
 }
 

@@ -2,7 +2,10 @@
 //!
 //! The full run: `STOREHOUSE_REQUESTS=100000 cargo test -p storehouse --test it metrics`
 
-use std::collections::{BTreeMap, BTreeSet};
+/// What `/metrics` says.
+pub(crate) mod scrape;
+
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use gateway::MetricsAccess;
@@ -15,102 +18,11 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use self::scrape::{Scrape, split_key};
 use crate::harness::{App, Client, Engine, Random, Site, Storehouse, each_app, each_engine};
 
-/// What `/metrics` says: every series with its value, checked against the rules of the text format.
-struct Scrape {
-    text: String,
-    series: BTreeMap<String, f64>,
-}
-
-impl Scrape {
-    fn parse(text: &str) -> Self {
-        let mut series = BTreeMap::new();
-        let mut families = BTreeSet::new();
-        let mut lines = text.lines().peekable();
-        assert!(text.ends_with('\n'));
-        while let Some(line) = lines.next() {
-            let (name, help) = line.strip_prefix("# HELP ").unwrap().split_once(' ').unwrap();
-            assert!(is_name(name) && help.ends_with('.') && !help.contains('\\'), "{line}");
-            assert!(families.insert(name.to_owned()), "{name} comes twice");
-            let kind = lines.next().unwrap().strip_prefix(&format!("# TYPE {name} ")).unwrap();
-            assert!(["counter", "gauge", "histogram"].contains(&kind), "{name}: {kind}");
-            assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");
-            while let Some(line) = lines.next_if(|line| !line.starts_with('#')) {
-                let (key, value) = line.rsplit_once(' ').unwrap();
-                check_key(key, name, kind);
-                let value: f64 = value.parse().unwrap();
-                assert!(value.is_finite() && series.insert(key.to_owned(), value).is_none(), "{line}");
-            }
-        }
-        Self { text: text.to_owned(), series }
-    }
-
-    /// By a gateway.
-    async fn of(app: &App) -> Self {
-        let answer = app.nobody().get("/metrics").await.expect(200);
-        assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
-        Self::parse(&answer.text())
-    }
-
-    /// A series' value; 0 where it isn't there, as nobody used it yet.
-    fn value(&self, key: &str) -> f64 {
-        self.series.get(key).copied().unwrap_or_default()
-    }
-
-    fn names(&self) -> BTreeSet<&str> {
-        self.series.keys().map(|key| key.split('{').next().unwrap()).collect()
-    }
-
-    /// The histograms must add up.
-    fn check_histograms(&self) {
-        for (key, count) in self.series.iter().filter(|(key, _)| key.contains("_count")) {
-            let (name, labels) = key.split_once("_count").unwrap();
-            let labels = labels.trim_matches(['{', '}']);
-            let within = |key: &str| {
-                key.strip_prefix(&format!("{name}_bucket{{{labels}"))?.split_once("le=\"").map(drop)
-            };
-            let mut buckets: Vec<f64> = self
-                .series
-                .iter()
-                .filter(|(key, _)| within(key).is_some())
-                .map(|(_, count)| *count)
-                .collect();
-            buckets.sort_by(f64::total_cmp);
-            assert!(buckets.len() > 5 && buckets.last() == Some(count), "{key}: {buckets:?}");
-        }
-    }
-}
-
-fn is_name(name: &str) -> bool {
-    let mut letters = name.chars();
-    letters.next().is_some_and(|letter| letter.is_ascii_alphabetic())
-        && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
-}
-
-/// A series belongs to the metric that it stands below; its labels are names with escaped values.
-#[track_caller]
-fn check_key(key: &str, family: &str, kind: &str) {
-    let (name, labels) = key.split_once('{').map_or((key, ""), |(name, labels)| {
-        (name, labels.strip_suffix('}').unwrap_or_else(|| panic!("{key}")))
-    });
-    let endings: &[&str] = if kind == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
-    assert!(endings.iter().any(|ending| name.strip_suffix(ending) == Some(family)), "{key} below {family}");
-    let mut names = BTreeSet::new();
-    let mut rest = labels;
-    while !rest.is_empty() {
-        let (label, value) = rest.split_once("=\"").unwrap();
-        assert!(is_name(label) && names.insert(label), "{key}");
-        let end = value.find('"').unwrap();
-        assert!(end > 0 && !value[..end].contains('\\'), "{key}: none of ours needs an escape, nor is empty");
-        rest = &value[end + 1..];
-        assert!(rest.is_empty() || rest.starts_with(',') && rest.len() > 1, "{key}");
-        rest = rest.strip_prefix(',').unwrap_or(rest);
-    }
-}
-
 /// Ada registers, logs in well and badly, and orders, also twice with one key; an admin leads the order on.
-async fn a_day(app: &App) -> Client<'_> {
+pub(crate) async fn a_day(app: &App) -> Client<'_> {
     let registration = json!({"email": "ada@example.com", "password": "password123", "username": "ada"});
     let registered = app.nobody().post("/auth/register", registration.clone()).await.expect(201).json();
     app.nobody().post("/auth/register", registration).await.expect(409);
@@ -198,6 +110,7 @@ const FAMILIES: [&[&str]; 3] = [
         "storehouse_password_hash_seconds_bucket",
         "storehouse_registrations_total",
         "storehouse_logins_total",
+        "storehouse_rate_limited_total",
         "storehouse_orders_placed_total",
         "storehouse_order_value_minor_units_total",
         "storehouse_order_status_total",
@@ -234,12 +147,42 @@ async fn every_family_is_there_and_the_same_on_every_port() {
         assert!(gateway.value("storehouse_db_commit_seconds_count") >= 4.0, "{}", gateway.text);
         assert!(gateway.value("process_start_time_seconds") > 1.7e9, "{}", gateway.text);
         for service in ["auth", "users", "orders"] {
-            let answer = app.nobody().request(Method::GET, "/metrics").to(service).send().await.expect(200);
-            let scrape = Scrape::parse(&answer.text());
+            let scrape = Scrape::of_part(&app, service).await;
             assert_eq!(scrape.names(), gateway.names(), "{service}");
             app.nobody().request(Method::HEAD, "/metrics").to(service).send().await.expect(200);
             app.nobody().request(Method::POST, "/metrics").to(service).send().await.expect(405);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_gateway_tells_of_its_backends_and_a_process_of_its_own_parts_alone() {
+    each_engine(storehouse::migrations::MIGRATIONS, async |database| {
+        let app = App::split(database).await;
+        a_day(&app).await;
+        let (gateway, orders) = (Scrape::of(&app).await, Scrape::of_part(&app, "orders").await);
+        let of_orders = |name: &str, more: &str| {
+            let backend = gateway.series.keys().find_map(|key| {
+                let labels = split_key(key).1;
+                let is_orders = labels.contains(&("route", "/orders"));
+                labels.into_iter().find(|(label, _)| is_orders && *label == "backend")
+            });
+            let (_, backend) = backend.unwrap_or_else(|| panic!("{}", gateway.text));
+            gateway.value(&format!("{name}{{route=\"/orders\",backend=\"{backend}\"{more}}}"))
+        };
+        let through =
+            gateway.value(r#"http_request_duration_seconds_count{service="gateway",route="/orders"}"#);
+        for (outcome, count) in [("answered", through), ("refused", 0.0), ("broken", 0.0)] {
+            let outcome = format!(",outcome=\"{outcome}\"");
+            let told = of_orders("storehouse_upstream_requests_total", &outcome);
+            assert_eq!(told, count, "{outcome}: {}", gateway.text);
+        }
+        assert_eq!(of_orders("storehouse_upstream_in_flight", ""), 0.0, "{}", gateway.text);
+        assert_eq!(of_orders("storehouse_upstream_healthy", ""), 1.0, "{}", gateway.text);
+        assert_eq!(gateway.value("storehouse_orders_placed_total"), 0.0, "{}", gateway.text);
+        assert_eq!(orders.value("storehouse_orders_placed_total"), 2.0, "{}", orders.text);
+        assert_eq!(orders.value("storehouse_registrations_total"), 0.0, "{}", orders.text);
     })
     .await;
 }

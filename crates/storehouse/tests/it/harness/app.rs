@@ -79,18 +79,25 @@ impl App {
     /// Each part as if in a process of its own: with its own connection to the database, and between gateway and
     /// services the network.
     pub(crate) async fn split(database: &TestDatabase) -> Self {
+        Self::split_with(database, |_| {}).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn split_with(database: &TestDatabase, change: impl Fn(&mut Options)) -> Self {
+        let options = |parts| {
+            let mut options = Options { parts, ..options() };
+            change(&mut options);
+            options
+        };
         let mut app = Self::empty(database).await;
         let mut ports = Vec::new();
         for part in [Part::Auth, Part::Users, Part::Orders] {
-            let system = app.run(database.open().await, Options { parts: vec![part], ..options() });
+            let system = app.run(database.open().await, options(vec![part]));
             ports.push(app.serve(system.service(part).unwrap().clone()).await);
         }
         let ports = Ports { auth: ports[0], users: ports[1], orders: ports[2] };
-        let parts = vec![Part::Gateway];
-        app.run(
-            database.open().await,
-            Options { parts, routes: Routes::built_in(ports), ports, ..options() },
-        );
+        let options = options(vec![Part::Gateway]);
+        app.run(database.open().await, Options { routes: Routes::built_in(ports), ports, ..options });
         app
     }
 

@@ -2,3 +2,4 @@
 
 mod logins;
 mod requests;
+mod split;

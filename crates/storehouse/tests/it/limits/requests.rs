@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use gateway::Routes;
 use http::Method;
 use serde_json::json;
 
-use crate::harness::{Answer, App, Client, Site, each_app, limited_app};
+use crate::harness::{Answer, App, Client, Site, each_app, each_engine, limited_app};
 
 const BURST: u32 = 200;
 
@@ -138,12 +139,53 @@ async fn a_client_behind_a_trusted_proxy_counts_for_itself() {
 }
 
 async fn limited_behind_proxy(test: impl AsyncFn(&App)) {
-    crate::harness::each_engine(storehouse::migrations::MIGRATIONS, async |database| {
+    each_engine(storehouse::migrations::MIGRATIONS, async |database| {
         let app = App::with(database, |options| {
             options.rate_limit = true;
             options.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
         });
         test(&app.await).await;
+    })
+    .await;
+}
+
+const ROUTES: &str = "
+routes:
+  - path: /orders
+    backend: http://localhost:8082
+    methods: [GET, POST]
+    rate_limit: {requests: 1, per: 10s, burst: 3}
+  - {path: /users, backend: 'http://localhost:8081', methods: [GET]}
+";
+
+#[tokio::test]
+async fn a_route_may_have_a_rate_of_its_own() {
+    each_engine(storehouse::migrations::MIGRATIONS, async |database| {
+        let app = App::with(database, |options| {
+            options.rate_limit = true;
+            options.routes = Routes::parse(ROUTES, "routes.yaml").unwrap();
+        })
+        .await;
+        let ada = app.customer("ada").await;
+        let on_orders = |answer: Answer, left: &str| {
+            assert_eq!(answer.header("ratelimit-policy"), "\"/orders\";q=3;w=30");
+            assert!(answer.header("ratelimit").starts_with(&format!("\"/orders\";r={left};")), "{answer:?}");
+        };
+        for left in ["2", "1", "0"] {
+            on_orders(ada.get("/orders").await.expect(200), left);
+        }
+        let refused = ada.get("/orders/states").await.problem(429, "rate_limited");
+        assert_eq!(refused.header("retry-after"), "10");
+        on_orders(refused, "0");
+        assert_eq!(told(&ada.get("/users/me").await.expect(200)).0, 199, "another route counts apart");
+        on_orders(app.customer("bob").await.get("/orders").await.expect(200), "2");
+        app.clock.advance(Duration::from_secs(10));
+        on_orders(ada.get("/orders").await.expect(200), "0");
+        let metrics = app.nobody().get("/metrics").await.expect(200).text();
+        for (policy, count) in [("/orders", 1), ("default", 0), ("login", 0)] {
+            let series = format!("storehouse_rate_limited_total{{policy=\"{policy}\"}} {count}\n");
+            assert!(metrics.contains(&series), "{series}{metrics}");
+        }
     })
     .await;
 }
