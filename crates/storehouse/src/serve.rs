@@ -129,7 +129,9 @@ fn ports(settings: &Settings, listeners: &Listeners) -> Result<Ports> {
 }
 
 fn routes(settings: &Settings, parts: &[Part], ports: Ports) -> Result<Routes> {
-    let Some(file) = &settings.gateway.routes_file else {
+    // A service has no use for the file, so a fault in it must not keep one from starting.
+    let file = settings.gateway.routes_file.as_ref().filter(|_| parts.contains(&Part::Gateway));
+    let Some(file) = file else {
         return built_in_routes(parts, ports);
     };
     check::read(file)

@@ -75,3 +75,13 @@ async fn a_gateway_alone_must_know_where_the_services_are() {
     let line = Site::new(None).refusal(&["serve", "gateway"]);
     assert!(line.contains("AUTH_PORT is 0"), "{line}");
 }
+
+#[tokio::test]
+async fn a_fault_in_the_routes_file_keeps_no_service_from_starting() {
+    let site = Site::new(None);
+    std::fs::write(site.path("routes.yaml"), "routes: [").unwrap();
+    site.start_as(site.command(&["serve", "orders"])).await;
+    let said = site.run(&["serve", "gateway"]);
+    assert!(String::from_utf8(said.stderr).unwrap().contains("routes.yaml:1:"));
+    assert_eq!(said.status.code(), Some(1));
+}
