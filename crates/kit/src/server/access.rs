@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, CONTENT_LENGTH, COOKIE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE,
 };
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 use tracing::{Level, debug, enabled, info};
@@ -19,6 +19,9 @@ use uuid::Uuid;
 
 use super::Peer;
 use crate::request_id::X_REQUEST_ID;
+
+/// Asked each second by gateways and containers: a line for each would hide the others.
+const HEALTH_PATHS: [&str; 2] = ["/health", "/health/ready"];
 
 /// What an answer tells the access log about its request; an extension of the answer.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +51,7 @@ pub(super) struct Entry {
 struct Answer {
     status: StatusCode,
     headers: Option<HeaderMap>,
-    request_id: String,
+    request_id: Option<HeaderValue>,
     note: AccessNote,
     bytes: u64,
 }
@@ -71,11 +74,10 @@ impl Entry {
     /// Takes note of the answer's head, and counts its body.
     pub(super) fn follow(mut self, response: Response<Body>) -> Response<LoggedBody> {
         let (mut parts, body) = response.into_parts();
-        let request_id = parts.headers.get(X_REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or("-");
         self.answer = Some(Answer {
             status: parts.status,
             headers: self.request_headers.is_some().then(|| parts.headers.clone()),
-            request_id: request_id.to_owned(),
+            request_id: parts.headers.get(X_REQUEST_ID).cloned(),
             note: parts.extensions.remove().unwrap_or_default(),
             bytes: 0,
         });
@@ -84,13 +86,18 @@ impl Entry {
 
     fn log(&self, answer: &Answer) {
         let note = &answer.note;
+        let request_id = answer.request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-");
+        if answer.status == StatusCode::OK && HEALTH_PATHS.contains(&self.uri.path()) {
+            debug!(target: "access", path = self.uri.path(), request.id = request_id, "answered a health check");
+            return;
+        }
         info!(
             target: "access",
-            method = %self.method,
+            method = self.method.as_str(),
             path = note.path.as_deref().unwrap_or(self.uri.path()),
             status = answer.status.as_u16(),
             duration_ms = self.duration_ms(),
-            request.id = answer.request_id,
+            request.id = request_id,
             client.address = %note.client.unwrap_or(self.peer_address()),
             account.id = note.account.map(tracing::field::display),
             bytes = answer.bytes,
@@ -100,7 +107,7 @@ impl Entry {
             debug!(
                 target: "access",
                 path = note.path.as_deref().unwrap_or(self.uri.path()),
-                request.id = answer.request_id,
+                request.id = request_id,
                 request.headers = ?Redacted(request),
                 request.bytes = self.request_bytes,
                 answer.headers = ?Redacted(response),

@@ -5,6 +5,7 @@
 
 use http::StatusCode;
 use http::header::ALLOW;
+use memchr::memchr;
 
 use super::Limits;
 use crate::problem::Problem;
@@ -32,7 +33,7 @@ pub(super) enum Framing {
 /// Looks for the empty line; everything before `from` was looked at before.
 pub(super) fn scan(bytes: &[u8], from: usize) -> Scan {
     let mut at = from;
-    while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'\n')) {
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr(b'\n', rest)) {
         let line_feed = at + found;
         if !bytes[..line_feed].ends_with(b"\r") {
             return Scan::BareLineFeed;
@@ -61,7 +62,7 @@ pub(super) fn check_partial(bytes: &[u8], limits: &Limits) -> Result<(), Problem
 /// Judges a complete head, empty line included.
 pub(super) fn inspect(head: &[u8], limits: &Limits) -> Result<Framing, Problem> {
     let lines = head.strip_suffix(b"\r\n\r\n").ok_or_else(|| malformed("The request has no end."))?;
-    let mut lines = lines.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut lines = Lines(Some(lines));
     let request_line = lines.next().unwrap_or_default();
     let is_http_11 = check_request_line(request_line, limits)?;
     if head.len() - request_line.len() > limits.max_header_bytes {
@@ -72,6 +73,23 @@ pub(super) fn inspect(head: &[u8], limits: &Limits) -> Result<Framing, Problem> 
         seen.header(line, limits)?;
     }
     seen.framing(is_http_11)
+}
+
+/// The lines of a head, without their ends.
+struct Lines<'a>(Option<&'a [u8]>);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.0?;
+        let (line, rest) = match memchr(b'\n', rest) {
+            Some(end) => (&rest[..end], rest.get(end + 1..)),
+            None => (rest, None),
+        };
+        self.0 = rest;
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    }
 }
 
 /// Whether it is HTTP/1.1; else it is HTTP/1.0.
@@ -144,13 +162,12 @@ impl Seen {
         if self.headers > limits.max_headers {
             return Err(headers_too_large(limits));
         }
-        let colon =
-            line.iter().position(|byte| *byte == b':').ok_or_else(|| malformed("A header has no colon."))?;
+        let colon = memchr(b':', line).ok_or_else(|| malformed("A header has no colon."))?;
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         if name.is_empty() || !name.iter().all(is_token) {
             return Err(malformed("A header's name is not a word, or its line is folded."));
         }
-        if value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        if has_control(value) {
             return Err(malformed("A header's value has control characters."));
         }
         self.note(name, value)
@@ -205,7 +222,29 @@ fn parse_length(value: &[u8]) -> Option<u64> {
 
 /// A character of a token (RFC 9110, section 5.6.2).
 fn is_token(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+    TOKEN[usize::from(*byte)]
+}
+
+/// Looked up, since every byte of every header's name is asked for.
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < 128 {
+        table[at] = (at as u8).is_ascii_alphanumeric();
+        at += 1;
+    }
+    let signs = b"!#$%&'*+-.^_`|~";
+    let mut at = 0;
+    while at < signs.len() {
+        table[signs[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
+/// Control characters other than a tab. It looks at all bytes, without a branch, which is several at a time.
+fn has_control(value: &[u8]) -> bool {
+    value.iter().fold(false, |found, byte| found | ((*byte < b' ') & (*byte != b'\t')) | (*byte == 0x7f))
 }
 
 fn malformed(detail: &'static str) -> Problem {
