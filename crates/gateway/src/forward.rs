@@ -8,6 +8,7 @@ mod local;
 mod upload;
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ::http::StatusCode;
@@ -57,6 +58,19 @@ pub(crate) enum Upstream {
     Http(Backends),
 }
 
+/// A route's time for an answer, and for each of its parts.
+struct RouteTime {
+    limit: Duration,
+    /// Whether it passed without an answer.
+    is_over: AtomicBool,
+}
+
+impl RouteTime {
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+}
+
 /// The way to all services.
 pub(crate) struct Forward {
     limits: Limits,
@@ -81,14 +95,15 @@ impl Forward {
         if request.body().is_end_stream() {
             ended.tell();
         }
+        let time = RouteTime { limit: route.timeout, is_over: AtomicBool::new(false) };
         match &route.upstream {
             Upstream::Local(router) => {
                 let answer = local::call(router, request, caller, client.address, ended);
-                self.await_answer(route.timeout, body_ended, answer).await?
+                self.await_answer(&time, body_ended, answer).await?
             }
             Upstream::Http(backends) => {
-                let answer = http::call(&self.client, &self.limits, backends, route.timeout, request, ended);
-                self.await_answer(route.timeout, body_ended, answer).await?
+                let answer = http::call(&self.client, &self.limits, backends, &time, request, ended);
+                self.await_answer(&time, body_ended, answer).await?
             }
         }
     }
@@ -114,7 +129,7 @@ impl Forward {
     /// The service's time runs from the last byte of the request; until then the client's own limit holds.
     async fn await_answer<A>(
         &self,
-        limit: Duration,
+        time: &RouteTime,
         body_ended: oneshot::Receiver<()>,
         answer: impl Future<Output = A>,
     ) -> Result<A, Problem> {
@@ -124,7 +139,11 @@ impl Forward {
             answer = answer.as_mut() => return Ok(answer),
             _ = timeout(self.limits.body_timeout, body_ended) => {}
         }
-        timeout(limit, answer).await.map_err(|_| timed_out("no answer within the route's time limit"))
+        timeout(time.limit, answer).await.map_err(|_| {
+            // Before the answer is dropped, which then knows why.
+            time.is_over.store(true, Ordering::Relaxed);
+            timed_out("no answer within the route's time limit")
+        })
     }
 }
 

@@ -4,19 +4,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use http::uri::Authority;
+use kit::metrics::Counter;
 use tracing::{info, warn};
 
+use super::RouteTime;
 use crate::routes::{Balance, HealthCheck, RouteConfig};
 
-/// What happened at one backend of one route since the start.
+/// What became of the requests to one backend of one route since the start, repeated ones too; health checks don't
+/// count.
 #[derive(Debug)]
 pub struct Counters {
-    /// Requests begun, repeated ones too; health checks don't count.
-    pub requests: AtomicU64,
-    /// Connections that didn't come about.
-    pub connect_failures: AtomicU64,
-    /// Answers that didn't come, were no proper HTTP, or broke off.
-    pub other_errors: AtomicU64,
+    /// The answer's head came.
+    pub answered: Counter,
+    /// No connection came about.
+    pub refused: Counter,
+    /// No proper answer came in the route's time; or one that was counted as answered broke off.
+    pub broken: Counter,
+    /// The client went away before the answer, or its body was refused.
+    pub gone: Counter,
     /// Requests begun whose answer hasn't ended.
     pub in_flight: AtomicU64,
     /// Whether it gets requests.
@@ -32,9 +37,10 @@ pub(crate) struct Backend {
 impl Backend {
     fn new(authority: Authority) -> Self {
         let counters = Counters {
-            requests: AtomicU64::new(0),
-            connect_failures: AtomicU64::new(0),
-            other_errors: AtomicU64::new(0),
+            answered: Counter::default(),
+            refused: Counter::default(),
+            broken: Counter::default(),
+            gone: Counter::default(),
             in_flight: AtomicU64::new(0),
             // Until somebody knows better: a start must not refuse what the first check has yet to find out.
             healthy: AtomicBool::new(true),
@@ -63,18 +69,8 @@ impl Backend {
         }
     }
 
-    pub(super) fn note_connect_failure(&self, cause: impl std::fmt::Display) {
-        self.counters.connect_failures.fetch_add(1, Ordering::Relaxed);
-        self.set_down(cause);
-    }
-
-    pub(super) fn note_error(&self) {
-        self.counters.other_errors.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// Begins a request.
     pub(super) fn enter(self: &Arc<Self>) -> InFlight {
-        self.counters.requests.fetch_add(1, Ordering::Relaxed);
         self.counters.in_flight.fetch_add(1, Ordering::Relaxed);
         InFlight(Arc::clone(self))
     }
@@ -92,6 +88,35 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A request whose outcome isn't known. Dropped so, it ran out of time, or its client left.
+pub(super) struct Unsettled<'a> {
+    counters: &'a Counters,
+    time: &'a RouteTime,
+    is_settled: bool,
+}
+
+impl<'a> Unsettled<'a> {
+    pub(super) fn new(backend: &'a Backend, time: &'a RouteTime) -> Self {
+        Self { counters: &backend.counters, time, is_settled: false }
+    }
+
+    /// Counts its outcome.
+    pub(super) fn settle(mut self, outcome: impl FnOnce(&Counters) -> &Counter) {
+        outcome(self.counters).increment();
+        self.is_settled = true;
+    }
+}
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        match (self.is_settled, self.time.is_over()) {
+            (true, _) => {}
+            (false, true) => self.counters.broken.increment(),
+            (false, false) => self.counters.gone.increment(),
+        }
     }
 }
 
@@ -219,7 +244,7 @@ mod tests {
             three.all[0].set_down("a test");
             assert_eq!(choices(&three, 10), [0, 0, 10]);
             assert!(three.choose(Some(&three.all[2])).is_some(), "the last is better than none");
-            three.all[2].note_connect_failure("a test");
+            three.all[2].set_down("a test");
             assert!(three.choose(None).is_none());
             three.all[0].set_healthy();
             assert_eq!(choices(&three, 10), [10, 0, 0]);

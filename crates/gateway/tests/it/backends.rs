@@ -97,7 +97,7 @@ async fn requests_are_spread_over_all() {
         by_load.ask(get("/x", "")).await;
     }
     for backend in [one.address, two.address] {
-        let requests = by_load.counters(backend).requests.load(Ordering::SeqCst);
+        let requests = by_load.counters(backend).answered.get();
         assert!((5..=35).contains(&requests), "{requests} of 40");
     }
 }
@@ -120,9 +120,7 @@ async fn a_slow_backend_is_left_in_peace() {
         client.write_all(get("/x", "").as_bytes()).await.unwrap();
         waiting.push(client);
         eventually("the request is under way or answered", async || {
-            let begun =
-                [quick.address, slow].map(|backend| front.counters(backend).requests.load(Ordering::SeqCst));
-            begun.iter().sum::<u64>() == waiting.len() as u64
+            front.counters(quick.address).answered.get() + front.in_flight(slow) == waiting.len() as u64
         })
         .await;
     }
@@ -155,9 +153,8 @@ async fn nobody_notices_a_dead_backend() {
             assert!(name_in(&answer) == "alive" && answer.ends_with(&format!(" {length}")), "{answer}");
         }
         let (failed, working) = (front.counters(dead), front.counters(alive.address));
-        assert_eq!(failed.connect_failures.load(Ordering::SeqCst), 1);
-        assert_eq!(failed.requests.load(Ordering::SeqCst), 1);
-        assert_eq!(working.requests.load(Ordering::SeqCst), 3);
+        assert_eq!((failed.refused.get(), failed.answered.get()), (1, 0));
+        assert_eq!((working.refused.get(), working.answered.get()), (0, 3));
     }
 }
 
@@ -192,7 +189,7 @@ async fn a_post_reaches_one_backend_once() {
         assert!(requests.recv().await.is_some_and(|head| head.starts_with("POST /x ")));
         assert!(requests.try_recv().is_err(), "sent twice");
     }
-    let errors = backends.map(|backend| front.counters(backend).other_errors.load(Ordering::SeqCst));
+    let errors = backends.map(|backend| front.counters(backend).broken.get());
     assert_eq!(errors.iter().sum::<u64>(), 3);
 }
 
@@ -202,7 +199,7 @@ async fn a_get_that_broke_off_goes_to_another_backend_once() {
     let front = Front::new(&backends, "").await;
     assert_eq!(status(&front.ask(get("/x", "")).await), 502);
     assert!(requests.try_recv().is_ok() && requests.try_recv().is_ok() && requests.try_recv().is_err());
-    assert_eq!(backends.map(|backend| front.counters(backend).requests.load(Ordering::SeqCst)), [1, 1]);
+    assert_eq!(backends.map(|backend| front.counters(backend).broken.get()), [1, 1]);
     let alive = named("alive").await;
     let front = Front::new(&[backends[0], alive.address], ", balance: round_robin").await;
     for _ in 0..4 {
@@ -225,7 +222,7 @@ async fn with_all_down_it_is_503_at_once_until_one_returns() {
         assert_eq!((status(&answer), problem_code(&answer).as_str()), (503, "unavailable"));
         assert_eq!(header(&answer, "retry-after"), Some("1"));
     }
-    assert_eq!(front.counters(address).requests.load(Ordering::SeqCst), 0, "nobody was asked");
+    assert_eq!(front.counters(address).refused.get(), 0, "nobody was asked");
     // A stranger, which knows no health path but lives.
     let stranger = Router::new().route("/x", on_get(async || "back"));
     let _back = start_on(one.listen(16).unwrap(), stranger, kit::server::Limits::default());
@@ -314,6 +311,8 @@ async fn nothing_stays_in_flight_when_clients_go() {
     eventually("one is left", async || front.in_flight(service.address) == 1).await;
     drop(within);
     eventually("none is left", async || front.in_flight(service.address) == 0).await;
+    let counters = front.counters(service.address);
+    assert_eq!((counters.gone.get(), counters.answered.get(), counters.broken.get()), (1, 1, 0));
 }
 
 #[tokio::test]
@@ -327,7 +326,7 @@ async fn an_answer_that_is_left_lying_is_cut() {
     let front = Front::new(&[address], ", timeout: 50ms").await;
     let answer = front.ask(get("/x", "")).await;
     assert!(status(&answer) == 200 && answer.ends_with("hello"), "{answer}");
-    assert_eq!(front.counters(address).other_errors.load(Ordering::SeqCst), 1);
+    assert_eq!(front.counters(address).broken.get(), 1);
     eventually("none is left", async || front.in_flight(address) == 0).await;
 }
 
@@ -346,4 +345,48 @@ async fn an_event_stream_may_rest() {
     client.write_all(get("/x", "").as_bytes()).await.unwrap();
     let answer = read_to_end(&mut client).await;
     assert!(answer.ends_with("one\n\ntwo\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_is_broken() {
+    let address = scripted(|_, mut stream| async move {
+        read_head(&mut stream).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let front = Front::new(&[address], ", timeout: 50ms").await;
+    assert_eq!(status(&front.ask(get("/x", "")).await), 504);
+    let counters = front.counters(address);
+    assert_eq!((counters.broken.get(), counters.answered.get(), counters.gone.get()), (1, 0, 0));
+}
+
+/// Prometheus takes a counter that falls for a restart.
+#[tokio::test]
+async fn no_counter_falls_when_a_request_under_way_fails() {
+    let (arrived, breaks) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let signals = (Arc::clone(&arrived), Arc::clone(&breaks));
+    let address = scripted(move |_, mut stream| {
+        let (arrived, breaks) = signals.clone();
+        async move {
+            read_head(&mut stream).await;
+            arrived.notify_one();
+            breaks.notified().await;
+        }
+    })
+    .await;
+    let front = Front::new(&[address], "").await;
+    let mut client = connect(front.port.address).await;
+    client.write_all((post("/x", "Content-Length: 2\r\n") + "hi").as_bytes()).await.unwrap();
+    soon(arrived.notified()).await;
+    let before = upstream_counts(&front.ask(get("/metrics", "")).await);
+    breaks.notify_one();
+    assert_eq!(status(&read_to_end(&mut client).await), 502);
+    let after = upstream_counts(&front.ask(get("/metrics", "")).await);
+    assert_eq!((before.as_slice(), after.as_slice()), (&[0, 0, 0, 0][..], &[0, 0, 1, 0][..]));
+}
+
+/// Answered, refused, broken, gone.
+fn upstream_counts(metrics: &str) -> Vec<u64> {
+    let lines = metrics.lines().filter(|line| line.starts_with("storehouse_upstream_requests_total{"));
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect()
 }
