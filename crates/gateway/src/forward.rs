@@ -5,6 +5,7 @@ mod check;
 mod download;
 mod http;
 mod local;
+mod ready;
 mod upload;
 
 use std::pin::pin;
@@ -20,14 +21,12 @@ pub use backends::Counters;
 use http_body::Body as _;
 use kit::identity::Verified;
 use kit::problem::Problem;
+pub(crate) use ready::Ready;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::client_address::Client;
 use crate::routes::Route;
-
-/// How long a service may take to say that it is ready.
-const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Sizes and times on the way to a service.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +65,10 @@ struct RouteTime {
 }
 
 impl RouteTime {
+    fn new(limit: Duration) -> Self {
+        Self { limit, is_over: AtomicBool::new(false) }
+    }
+
     fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
     }
@@ -95,7 +98,7 @@ impl Forward {
         if request.body().is_end_stream() {
             ended.tell();
         }
-        let time = RouteTime { limit: route.timeout, is_over: AtomicBool::new(false) };
+        let time = RouteTime::new(route.timeout);
         match &route.upstream {
             Upstream::Local(router) => {
                 let answer = local::call(router, request, caller, client.address, ended);
@@ -108,21 +111,10 @@ impl Forward {
         }
     }
 
-    /// Whether the service says that it takes work, or one of its backends does.
-    pub(crate) async fn is_ready(&self, upstream: &Upstream) -> bool {
-        let answer = async {
-            match upstream {
-                Upstream::Local(router) => local::is_ready(router).await,
-                Upstream::Http(backends) => check::any_alive(&self.client, backends).await,
-            }
-        };
-        timeout(READY_TIMEOUT, answer).await.unwrap_or(false)
-    }
-
     /// Asks a service elsewhere again and again whether it takes work.
     pub(crate) async fn watch(&self, upstream: &Upstream) {
         if let Upstream::Http(backends) = upstream {
-            check::watch(&self.client, backends).await;
+            check::watch(&self.limits, backends).await;
         }
     }
 

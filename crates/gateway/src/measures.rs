@@ -37,11 +37,11 @@ fn write_backend(labels: &[(&'static str, &str)], counters: &Counters, text: &mu
         labels,
         counters.in_flight.load(Ordering::Relaxed) as f64,
     );
-    let is_healthy = if counters.healthy.load(Ordering::Relaxed) { 1.0 } else { 0.0 };
+    let is_ready = if counters.is_ready() { 1.0 } else { 0.0 };
     text.gauge(
         "storehouse_upstream_healthy",
-        "Whether the backend gets requests: 1 or 0.",
+        "Whether the backend says that it takes work: 1 or 0.",
         labels,
-        is_healthy,
+        is_ready,
     );
 }

@@ -18,7 +18,7 @@ use kit::token::Tokens;
 
 use crate::client_address::Client;
 use crate::cors::Cors;
-use crate::forward::{Backends, Counters, Forward, Upstream};
+use crate::forward::{Backends, Counters, Forward, Ready, Upstream};
 use crate::limit::{Count, RateLimits};
 use crate::routes::{Route, Table};
 use crate::{MetricsAccess, authenticate, cors, headers, own, path};
@@ -37,12 +37,14 @@ pub(crate) struct Gateway {
     pub(crate) client_key: ClientKey,
     pub(crate) limits: Option<RateLimits>,
     pub(crate) forward: Forward,
+    /// How the services are.
+    pub(crate) ready: Ready,
 }
 
 impl Gateway {
     /// Every backend elsewhere with its route's path, its address, and what happened there.
     pub(crate) fn upstreams(&self) -> impl Iterator<Item = (&str, &str, &Counters)> {
-        self.table.iter().flat_map(|(_, route)| {
+        self.table.iter().flat_map(|route| {
             let backends = match &route.upstream {
                 Upstream::Http(backends) => Some(backends),
                 Upstream::Local(_) => None,

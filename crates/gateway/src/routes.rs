@@ -136,6 +136,11 @@ impl Routes {
         Self(services.into_iter().filter_map(|(path, port)| built_in_route(path, port)).collect())
     }
 
+    #[cfg(test)]
+    pub(crate) fn configs(&self) -> &[RouteConfig] {
+        &self.0
+    }
+
     /// Reads a routes file; `name` is what its faults are told with.
     pub fn parse(text: &str, name: &str) -> Result<Self, RoutesError> {
         file::parse(text, name)
@@ -250,9 +255,9 @@ impl<U> Table<U> {
         }
     }
 
-    /// Every route with its path.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Route<U>)> {
-        self.0.iter().map(|(path, route)| (if path.is_empty() { "/" } else { path }, route))
+    /// Every route, in an order that stays.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Route<U>> {
+        self.0.values()
     }
 }
 

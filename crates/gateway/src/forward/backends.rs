@@ -1,7 +1,7 @@
 //! The backends of one route: what is known of each, and which is next.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use http::uri::Authority;
 use kit::metrics::Counter;
@@ -24,8 +24,37 @@ pub struct Counters {
     pub gone: Counter,
     /// Requests begun whose answer hasn't ended.
     pub in_flight: AtomicU64,
-    /// Whether it gets requests.
-    pub healthy: AtomicBool,
+    state: AtomicU8,
+}
+
+impl Counters {
+    /// Whether it gets requests as long as it is so.
+    pub fn is_ready(&self) -> bool {
+        self.state() == State::Ready
+    }
+
+    fn state(&self) -> State {
+        match self.state.load(Ordering::Relaxed) {
+            READY => State::Ready,
+            UNREADY => State::Unready,
+            _ => State::Down,
+        }
+    }
+}
+
+const READY: u8 = State::Ready as u8;
+const UNREADY: u8 = State::Unready as u8;
+
+/// What is known of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It takes work; or nobody has asked yet.
+    Ready,
+    /// It lives, but says that it takes no work, or nothing. All may say so at once, where they share what is slow: it gets
+    /// requests while none is ready.
+    Unready,
+    /// It can't be reached.
+    Down,
 }
 
 /// A service elsewhere, at one address.
@@ -43,30 +72,37 @@ impl Backend {
             gone: Counter::default(),
             in_flight: AtomicU64::new(0),
             // Until somebody knows better: a start must not refuse what the first check has yet to find out.
-            healthy: AtomicBool::new(true),
+            state: AtomicU8::new(READY),
         };
         Self { authority, counters }
-    }
-
-    fn is_healthy(&self) -> bool {
-        self.counters.healthy.load(Ordering::Relaxed)
     }
 
     fn in_flight(&self) -> u64 {
         self.counters.in_flight.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_healthy(&self) {
-        if !self.counters.healthy.swap(true, Ordering::Relaxed) {
-            info!(backend = %self.authority, "the backend is up again");
+    pub(super) fn set_ready(&self) {
+        if self.set(State::Ready) {
+            info!(backend = %self.authority, "the backend is ready again");
         }
     }
 
-    /// From now on it gets no requests, until a check succeeds.
+    pub(super) fn set_unready(&self, cause: impl std::fmt::Display) {
+        if self.set(State::Unready) {
+            warn!(backend = %self.authority, %cause, "the backend is not ready");
+        }
+    }
+
+    /// From now on it gets no requests, until a check reaches it.
     pub(super) fn set_down(&self, cause: impl std::fmt::Display) {
-        if self.counters.healthy.swap(false, Ordering::Relaxed) {
+        if self.set(State::Down) {
             warn!(backend = %self.authority, %cause, "the backend is down");
         }
+    }
+
+    /// Whether it was in another state.
+    fn set(&self, state: State) -> bool {
+        self.counters.state.swap(state as u8, Ordering::Relaxed) != state as u8
     }
 
     /// Begins a request.
@@ -153,12 +189,21 @@ impl Backends {
         self.all.iter().map(|backend| (backend.authority.as_str(), &backend.counters))
     }
 
-    /// The healthy backend that is next, another than `last` if there is one; `None` if all are down.
+    /// Whether one of them takes work.
+    pub(super) fn any_ready(&self) -> bool {
+        self.all.iter().any(|backend| backend.counters.is_ready())
+    }
+
+    /// The backend that is next: a ready one, else one that is unready, another than `last` if there is one; `None` if
+    /// all are down.
     pub(super) fn choose(&self, last: Option<&Arc<Backend>>) -> Option<&Arc<Backend>> {
-        let others = || {
-            let is_last = |backend: &Arc<Backend>| last.is_some_and(|last| Arc::ptr_eq(last, backend));
-            self.all.iter().filter(move |backend| backend.is_healthy() && !is_last(backend))
-        };
+        self.choose_of(State::Ready, last).or_else(|| self.choose_of(State::Unready, last))
+    }
+
+    fn choose_of(&self, state: State, last: Option<&Arc<Backend>>) -> Option<&Arc<Backend>> {
+        let fitting = || self.all.iter().filter(|backend| backend.counters.state() == state);
+        let is_last = |backend: &Arc<Backend>| last.is_some_and(|last| Arc::ptr_eq(last, backend));
+        let others = || fitting().filter(|backend| !is_last(backend));
         let chosen = match others().count() {
             0 | 1 => others().next(),
             count => {
@@ -172,8 +217,8 @@ impl Backends {
                 }
             }
         };
-        // One may have gone down since they were counted; and the last one is better than none.
-        chosen.or_else(|| self.all.iter().find(|backend| backend.is_healthy()))
+        // One may have changed since they were counted; and the last one is better than none.
+        chosen.or_else(|| fitting().next())
     }
 }
 
@@ -246,8 +291,28 @@ mod tests {
             assert!(three.choose(Some(&three.all[2])).is_some(), "the last is better than none");
             three.all[2].set_down("a test");
             assert!(three.choose(None).is_none());
-            three.all[0].set_healthy();
+            three.all[0].set_ready();
             assert_eq!(choices(&three, 10), [10, 0, 0]);
+        }
+    }
+
+    #[test]
+    fn who_is_unready_is_chosen_where_nobody_is_ready() {
+        for balance in Balance::ALL {
+            let three = backends(3, balance);
+            three.all[0].set_unready("a test");
+            three.all[1].set_down("a test");
+            assert_eq!(choices(&three, 10), [0, 0, 10]);
+            assert!(
+                Arc::ptr_eq(three.choose(Some(&three.all[2])).unwrap(), &three.all[2]),
+                "it is still ready"
+            );
+            three.all[2].set_unready("a test");
+            let chosen = choices(&three, 100);
+            assert!(chosen[0] > 0 && chosen[1] == 0 && chosen[2] > 0, "{chosen:?}");
+            assert!(!three.any_ready());
+            three.all[1].set_ready();
+            assert_eq!(choices(&three, 10), [0, 10, 0]);
         }
     }
 

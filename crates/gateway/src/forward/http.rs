@@ -118,6 +118,9 @@ async fn attempt(
         return Err(Failure::BrokenOff(bad_gateway(cause)));
     }
     unsettled.settle(|counters| &counters.refused);
+    if is_own_fault(&error) {
+        return Err(Failure::Unreached(no_room(cause)));
+    }
     backend.set_down(&cause);
     let took_too_long = is_timeout(&error);
     Err(Failure::Unreached(if took_too_long { timed_out(cause) } else { bad_gateway(cause) }))
@@ -169,6 +172,11 @@ fn all_down() -> Problem {
     Problem::unavailable(1, "The service behind this address is down; it is watched for its return.")
 }
 
+/// 503: the gateway itself can open no connection now, which says nothing of the backend.
+fn no_room(cause: String) -> Problem {
+    Problem::unavailable(1, "The gateway has no connection left for this.").with_cause(cause)
+}
+
 /// An error with all that led to it.
 pub(super) fn full_text(error: &Error) -> String {
     let mut text = error.to_string();
@@ -181,11 +189,45 @@ pub(super) fn full_text(error: &Error) -> String {
 }
 
 fn is_timeout(error: &Error) -> bool {
+    io_causes(error).any(|cause| cause.kind() == io::ErrorKind::TimedOut)
+}
+
+/// Whether no connection could be begun here: no file handle is left (in the process or the system), or no port.
+pub(super) fn is_own_fault(error: &Error) -> bool {
+    // EMFILE and ENFILE, which have no kind of their own: the same on every Unix.
+    let has_no_handle = |cause: &io::Error| matches!(cause.raw_os_error(), Some(23 | 24));
+    io_causes(error).any(|cause| has_no_handle(cause) || cause.kind() == io::ErrorKind::AddrNotAvailable)
+}
+
+fn io_causes(error: &Error) -> impl Iterator<Item = &io::Error> {
     let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    let mut broken = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
-    broken.any(|broken| broken.kind() == io::ErrorKind::TimedOut)
+    causes.filter_map(|cause| cause.downcast_ref())
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::routes::{Ports, Routes};
+
+    use super::*;
+
+    /// From an address that isn't this machine's no connection can be begun.
+    #[tokio::test]
+    async fn a_fault_of_the_gateways_own_takes_no_backend_out() {
+        let mut connector = HttpConnector::new();
+        connector.set_local_address(Some([192, 0, 2, 1].into()));
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let routes = Routes::built_in(Ports::default());
+        let backends = Backends::new(&routes.configs()[0]);
+        let time = RouteTime::new(Duration::from_secs(30));
+        let request = Request::get("/orders").body(Body::empty()).unwrap();
+        let ended = EndOfBody::default();
+        let problem = call(&client, &Limits::default(), &backends, &time, request, ended).await.unwrap_err();
+        assert_eq!((problem.status(), problem.code()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
+        assert!(problem.cause().is_some(), "it is logged");
+        assert!(backends.any_ready());
+    }
 }
