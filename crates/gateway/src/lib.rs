@@ -102,13 +102,13 @@ pub struct Gateway {
 
 /// Puts the gateway together. A route whose backend is a local service calls that service's router directly.
 pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundings) -> Gateway {
-    let table = routes::Table::new(&config.routes, locals);
+    let rates = config.rate_limit.then_some(&surroundings.clock);
+    let table = routes::Table::new(&config.routes, locals, rates);
     let configured = table.iter().map(|route| route.path.to_string());
     let routes = configured.chain(own::paths().map(str::to_owned));
     let counts = RequestCounts::new(&surroundings.metrics, NAME, routes);
-    let own_rates = table.iter().filter_map(|route| Some((&*route.path, route.rate_limit?)));
     let inner = Arc::new(pipeline::Gateway {
-        limits: config.rate_limit.then(|| limit::RateLimits::new(own_rates, &surroundings.clock)),
+        default_policy: rates.map(limit::default_policy),
         table,
         metrics: surroundings.metrics,
         metrics_access: config.metrics_access,
@@ -138,7 +138,7 @@ impl Gateway {
         pending::<()>().await;
     }
 
-    /// Every backend elsewhere with its route's path, its address, and what happened there.
+    /// Every backend elsewhere with its route's path, its address, and what happened there: for tests.
     pub fn upstreams(&self) -> impl Iterator<Item = (&str, &str, &Counters)> {
         self.inner.upstreams()
     }

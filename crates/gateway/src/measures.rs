@@ -1,7 +1,5 @@
 //! What the gateway tells of its backends and of whom it refused; requests are counted at the edge, by `kit`.
 
-use std::sync::atomic::Ordering;
-
 use kit::metrics::Text;
 
 use crate::Counters;
@@ -12,9 +10,9 @@ pub(crate) fn write(gateway: &Gateway, text: &mut Text) {
     for (route, backend, counters) in gateway.upstreams() {
         write_backend(&[("route", route), ("backend", backend)], counters, text);
     }
-    for (policy, refused) in gateway.limits.iter().flat_map(|limits| limits.refused()) {
-        let help = "Requests refused with 429, by the rate that they passed.";
-        text.counter("storehouse_rate_limited_total", help, &[("policy", policy)], refused);
+    let own = gateway.table.iter().filter_map(|route| Some((&*route.path, route.policy.as_ref()?)));
+    for (name, policy) in own.chain(gateway.default_policy.iter().map(|policy| ("default", policy))) {
+        kit::limit::write_refused(name, policy.refused(), text);
     }
 }
 
@@ -31,12 +29,7 @@ fn write_backend(labels: &[(&'static str, &str)], counters: &Counters, text: &mu
         text.counter("storehouse_upstream_requests_total", help, &labels, count.get());
     }
     let help = "Requests whose answer from the backend hasn't ended.";
-    text.gauge(
-        "storehouse_upstream_in_flight",
-        help,
-        labels,
-        counters.in_flight.load(Ordering::Relaxed) as f64,
-    );
+    text.gauge("storehouse_upstream_in_flight", help, labels, counters.in_flight() as f64);
     let is_ready = if counters.is_ready() { 1.0 } else { 0.0 };
     text.gauge(
         "storehouse_upstream_healthy",

@@ -22,13 +22,17 @@ pub struct Counters {
     pub broken: Counter,
     /// The client went away before the answer, or its body was refused.
     pub gone: Counter,
-    /// Requests begun whose answer hasn't ended.
-    pub in_flight: AtomicU64,
+    in_flight: AtomicU64,
     state: AtomicU8,
 }
 
 impl Counters {
-    /// Whether it gets requests as long as it is so.
+    /// Requests begun whose answer hasn't ended.
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Whether it takes work, as far as is known.
     pub fn is_ready(&self) -> bool {
         self.state() == State::Ready
     }
@@ -75,10 +79,6 @@ impl Backend {
             state: AtomicU8::new(READY),
         };
         Self { authority, counters }
-    }
-
-    fn in_flight(&self) -> u64 {
-        self.counters.in_flight.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_ready(&self) {
@@ -212,7 +212,7 @@ impl Backends {
                     Balance::RoundRobin => others().nth(turn % count),
                     Balance::LeastLoaded => {
                         let pair = two_of(count, turn).into_iter().filter_map(|index| others().nth(index));
-                        pair.min_by_key(|backend| backend.in_flight())
+                        pair.min_by_key(|backend| backend.counters.in_flight())
                     }
                 }
             }
@@ -274,10 +274,10 @@ mod tests {
         drop(slow);
         let four = backends(4, Balance::LeastLoaded);
         let held: Vec<InFlight> = (0..400).map(|_| four.choose(None).unwrap().enter()).collect();
-        let loads: Vec<u64> = four.iter().map(|backend| backend.in_flight()).collect();
+        let loads: Vec<u64> = four.iter().map(|backend| backend.counters.in_flight()).collect();
         assert!(loads.iter().all(|load| (90..=110).contains(load)), "{loads:?}");
         drop(held);
-        assert!(four.iter().all(|backend| backend.in_flight() == 0));
+        assert!(four.iter().all(|backend| backend.counters.in_flight() == 0));
     }
 
     #[test]
