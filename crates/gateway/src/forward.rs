@@ -5,9 +5,11 @@ mod check;
 mod download;
 mod http;
 mod local;
+mod ready;
 mod upload;
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ::http::StatusCode;
@@ -19,14 +21,12 @@ pub use backends::Counters;
 use http_body::Body as _;
 use kit::identity::Verified;
 use kit::problem::Problem;
+pub(crate) use ready::Ready;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::client_address::Client;
 use crate::routes::Route;
-
-/// How long a service may take to say that it is ready.
-const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Sizes and times on the way to a service.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +57,23 @@ pub(crate) enum Upstream {
     Http(Backends),
 }
 
+/// A route's time for an answer, and for each of its parts.
+struct RouteTime {
+    limit: Duration,
+    /// Whether it passed without an answer.
+    is_over: AtomicBool,
+}
+
+impl RouteTime {
+    fn new(limit: Duration) -> Self {
+        Self { limit, is_over: AtomicBool::new(false) }
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+}
+
 /// The way to all services.
 pub(crate) struct Forward {
     limits: Limits,
@@ -81,40 +98,30 @@ impl Forward {
         if request.body().is_end_stream() {
             ended.tell();
         }
+        let time = RouteTime::new(route.timeout);
         match &route.upstream {
             Upstream::Local(router) => {
                 let answer = local::call(router, request, caller, client.address, ended);
-                self.await_answer(route.timeout, body_ended, answer).await?
+                self.await_answer(&time, body_ended, answer).await?
             }
             Upstream::Http(backends) => {
-                let answer = http::call(&self.client, &self.limits, backends, route.timeout, request, ended);
-                self.await_answer(route.timeout, body_ended, answer).await?
+                let answer = http::call(&self.client, &self.limits, backends, &time, request, ended);
+                self.await_answer(&time, body_ended, answer).await?
             }
         }
-    }
-
-    /// Whether the service says that it takes work, or one of its backends does.
-    pub(crate) async fn is_ready(&self, upstream: &Upstream) -> bool {
-        let answer = async {
-            match upstream {
-                Upstream::Local(router) => local::is_ready(router).await,
-                Upstream::Http(backends) => check::any_alive(&self.client, backends).await,
-            }
-        };
-        timeout(READY_TIMEOUT, answer).await.unwrap_or(false)
     }
 
     /// Asks a service elsewhere again and again whether it takes work.
     pub(crate) async fn watch(&self, upstream: &Upstream) {
         if let Upstream::Http(backends) = upstream {
-            check::watch(&self.client, backends).await;
+            check::watch(&self.limits, backends).await;
         }
     }
 
     /// The service's time runs from the last byte of the request; until then the client's own limit holds.
     async fn await_answer<A>(
         &self,
-        limit: Duration,
+        time: &RouteTime,
         body_ended: oneshot::Receiver<()>,
         answer: impl Future<Output = A>,
     ) -> Result<A, Problem> {
@@ -124,7 +131,11 @@ impl Forward {
             answer = answer.as_mut() => return Ok(answer),
             _ = timeout(self.limits.body_timeout, body_ended) => {}
         }
-        timeout(limit, answer).await.map_err(|_| timed_out("no answer within the route's time limit"))
+        timeout(time.limit, answer).await.map_err(|_| {
+            // Before the answer is dropped, which then knows why.
+            time.is_over.store(true, Ordering::Relaxed);
+            timed_out("no answer within the route's time limit")
+        })
     }
 }
 

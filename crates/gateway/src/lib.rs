@@ -6,7 +6,8 @@
 //! Files in reading order: `pipeline` (a request's way, once, in order); then one file for each step:
 //! `own` (what the gateway answers itself), `path`, `routes` (with `routes/file` and what it reads with), `cors`,
 //! `authenticate`, `limit`, `client_address`, `headers`, `forward` with `forward/local`, a service of this process, and
-//! `forward/http`, one elsewhere: `backends` (which is next), `upload`, `download`, `check`; and `measures`.
+//! `forward/http`, one elsewhere: `backends` (which is next), `upload`, `download`, `check`; `forward/ready`
+//! (how the services are); and `measures`.
 
 mod authenticate;
 mod client_address;
@@ -101,13 +102,13 @@ pub struct Gateway {
 
 /// Puts the gateway together. A route whose backend is a local service calls that service's router directly.
 pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundings) -> Gateway {
-    let table = routes::Table::new(&config.routes, locals);
-    let configured = table.iter().map(|(_, route)| route.path.to_string());
+    let rates = config.rate_limit.then_some(&surroundings.clock);
+    let table = routes::Table::new(&config.routes, locals, rates);
+    let configured = table.iter().map(|route| route.path.to_string());
     let routes = configured.chain(own::paths().map(str::to_owned));
     let counts = RequestCounts::new(&surroundings.metrics, NAME, routes);
-    let own_rates = table.iter().filter_map(|(_, route)| Some((&*route.path, route.rate_limit?)));
     let inner = Arc::new(pipeline::Gateway {
-        limits: config.rate_limit.then(|| limit::RateLimits::new(own_rates, &surroundings.clock)),
+        default_policy: rates.map(limit::default_policy),
         table,
         metrics: surroundings.metrics,
         metrics_access: config.metrics_access,
@@ -119,6 +120,7 @@ pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundin
         sessions: surroundings.sessions,
         client_key: surroundings.client_key,
         forward: forward::Forward::new(config.limits),
+        ready: forward::Ready::default(),
     });
     let router = pipeline::router(inner.clone(), counts.clone());
     let watched = Arc::downgrade(&inner);
@@ -132,11 +134,11 @@ impl Gateway {
     /// Does the work that nobody asks for, until it is dropped: watches the backends elsewhere. Without it one
     /// that went down never comes back.
     pub async fn work(&self) {
-        join_all(self.inner.table.iter().map(|(_, route)| self.inner.forward.watch(&route.upstream))).await;
+        join_all(self.inner.table.iter().map(|route| self.inner.forward.watch(&route.upstream))).await;
         pending::<()>().await;
     }
 
-    /// Every backend elsewhere with its route's path, its address, and what happened there.
+    /// Every backend elsewhere with its route's path, its address, and what happened there: for tests.
     pub fn upstreams(&self) -> impl Iterator<Item = (&str, &str, &Counters)> {
         self.inner.upstreams()
     }

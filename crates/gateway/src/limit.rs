@@ -1,6 +1,5 @@
 //! How often a client may ask: an account where the token is valid, else an address.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::response::Response;
@@ -15,42 +14,24 @@ use crate::client_address::Client;
 /// The rate of all routes together that have none of their own.
 const DEFAULT_RATE: Rate = Rate::new(100, Duration::from_secs(1), 200);
 
-/// Every client's use of the routes.
-pub(crate) struct RateLimits {
-    default: Policy,
-    /// Of routes with a rate of their own, by path.
-    own: HashMap<String, Policy>,
+/// The policy of all routes that have no rate of their own.
+pub(crate) fn default_policy(clock: &Clock) -> Policy {
+    Policy::new("default", DEFAULT_RATE, clock.clone())
 }
 
-impl RateLimits {
-    /// `own` are the paths of routes with a rate of their own, and it.
-    pub(crate) fn new<'a>(own: impl Iterator<Item = (&'a str, Rate)>, clock: &Clock) -> Self {
-        let policy = |(path, rate): (&str, Rate)| (path.to_owned(), Policy::new(path, rate, clock.clone()));
-        Self { own: own.map(policy).collect(), default: Policy::new("default", DEFAULT_RATE, clock.clone()) }
-    }
-
-    /// How many requests each policy has refused since the start.
-    pub(crate) fn refused(&self) -> impl Iterator<Item = (&str, u64)> {
-        let own = self.own.iter().map(|(path, policy)| (path.as_str(), policy.refused()));
-        own.chain([("default", self.default.refused())])
-    }
-
-    /// Counts a request on the route of this path. A token that is no good counts for the address that sent it; that a
-    /// token can't be checked is nobody's fault, and doesn't count.
-    pub(crate) fn count(
-        &self,
-        route: &str,
-        caller: &Result<Option<Verified>, Problem>,
-        client: &Client,
-    ) -> Option<Count<'_>> {
-        let policy = self.own.get(route).unwrap_or(&self.default);
-        let decision = match caller {
-            Err(problem) if problem.status().is_server_error() => return None,
-            Ok(Some(verified)) => policy.take(&verified.sub),
-            Ok(None) | Err(_) => policy.take(&Origin::of(client.address)),
-        };
-        Some(Count { policy, decision })
-    }
+/// Counts a request. A token that is no good counts for the address that sent it; that a token can't be checked is nobody's
+/// fault, and doesn't count.
+pub(crate) fn count<'a>(
+    policy: &'a Policy,
+    caller: &Result<Option<Verified>, Problem>,
+    client: &Client,
+) -> Option<Count<'a>> {
+    let decision = match caller {
+        Err(problem) if problem.status().is_server_error() => return None,
+        Ok(Some(verified)) => policy.take(&verified.sub),
+        Ok(None) | Err(_) => policy.take(&Origin::of(client.address)),
+    };
+    Some(Count { policy, decision })
 }
 
 /// What became of one request's count.
@@ -83,49 +64,42 @@ mod tests {
         Client { address: Some(address.parse().unwrap()), scheme: "http", host: None }
     }
 
-    fn limits() -> RateLimits {
-        RateLimits::new([("/slow", SLOW), ("/", SLOW)].into_iter(), &Clock::stopped())
+    fn slow() -> Policy {
+        Policy::new("/slow", SLOW, Clock::stopped())
     }
 
-    fn is_refused(
-        limits: &RateLimits,
-        route: &str,
-        caller: &Result<Option<Verified>, Problem>,
-        address: &str,
-    ) -> bool {
-        limits.count(route, caller, &client(address)).is_some_and(|count| count.refusal().is_some())
+    fn is_refused(policy: &Policy, caller: &Result<Option<Verified>, Problem>, address: &str) -> bool {
+        count(policy, caller, &client(address)).is_some_and(|count| count.refusal().is_some())
     }
 
     #[test]
-    fn a_route_of_its_own_rate_counts_alone() {
-        let limits = limits();
-        for route in ["/slow", "/"] {
-            for refused in [false, false, true] {
-                assert_eq!(is_refused(&limits, route, &Ok(None), "192.0.2.1"), refused, "{route}");
-            }
+    fn each_address_counts_alone() {
+        let (slow, default) = (slow(), default_policy(&Clock::stopped()));
+        for refused in [false, false, true] {
+            assert_eq!(is_refused(&slow, &Ok(None), "192.0.2.1"), refused);
         }
+        assert!(!is_refused(&slow, &Ok(None), "192.0.2.2"));
         for number in 0..200 {
-            assert!(!is_refused(&limits, "/fast", &Ok(None), "192.0.2.1"), "{number}");
+            assert!(!is_refused(&default, &Ok(None), "192.0.2.1"), "{number}");
         }
-        assert!(is_refused(&limits, "/other", &Ok(None), "192.0.2.1"));
-        assert!(!is_refused(&limits, "/slow", &Ok(None), "192.0.2.2"));
+        assert!(is_refused(&default, &Ok(None), "192.0.2.1"));
     }
 
     #[test]
     fn a_bad_token_counts_for_its_address_and_a_failure_of_ours_for_nobody() {
-        let limits = limits();
+        let slow = slow();
         for _ in 0..10 {
-            assert!(!is_refused(&limits, "/slow", &Err(Problem::unavailable(1, "busy")), "192.0.2.1"));
+            assert!(!is_refused(&slow, &Err(Problem::unavailable(1, "busy")), "192.0.2.1"));
         }
         for refused in [false, false, true] {
-            assert_eq!(is_refused(&limits, "/slow", &Err(Problem::invalid_token()), "192.0.2.1"), refused);
+            assert_eq!(is_refused(&slow, &Err(Problem::invalid_token()), "192.0.2.1"), refused);
         }
     }
 
     #[test]
     fn an_answer_has_one_of_each_header() {
-        let limits = limits();
-        let count = limits.count("/slow", &Ok(None), &client("192.0.2.1")).unwrap();
+        let slow = slow();
+        let count = count(&slow, &Ok(None), &client("192.0.2.1")).unwrap();
         let mut response = Response::new(axum::body::Body::empty());
         for name in ["ratelimit", "ratelimit", "ratelimit-policy"] {
             response.headers_mut().append(name, "\"theirs\";q=1".parse().unwrap());

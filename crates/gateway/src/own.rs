@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::Request;
 use axum::response::{Html, IntoResponse, Response};
-use futures_util::future::join_all;
 use http::header::{ACCEPT, ALLOW, AUTHORIZATION, CONTENT_SECURITY_POLICY, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use kit::problem::Problem;
@@ -118,11 +117,9 @@ async fn ready(gateway: &Gateway) -> Result<Response, Problem> {
     if !gateway.readiness.is_ready() {
         return Err(Problem::unavailable(1, "The gateway is starting or stopping."));
     }
-    let asked = gateway.table.iter().map(|(path, route)| async move {
-        let is_ready = gateway.forward.is_ready(&route.upstream).await;
-        (path, if is_ready { "ok" } else { "unavailable" })
-    });
-    Ok(health(join_all(asked).await.into_iter().collect()))
+    let ready = gateway.ready.of(&gateway.table).await;
+    let word = |is_ready| if is_ready { "ok" } else { "unavailable" };
+    Ok(health(ready.into_iter().map(|(path, is_ready)| (path, word(is_ready))).collect()))
 }
 
 async fn metrics(gateway: &Gateway, headers: &HeaderMap) -> Result<Response, Problem> {

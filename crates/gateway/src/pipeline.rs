@@ -10,6 +10,7 @@ use http::{HeaderValue, Method};
 use ipnet::IpNet;
 use kit::client::ClientKey;
 use kit::identity::{Sessions, Verified};
+use kit::limit::Policy;
 use kit::metrics::{Metrics, RequestCounts};
 use kit::problem::Problem;
 use kit::server::AccessNote;
@@ -18,8 +19,8 @@ use kit::token::Tokens;
 
 use crate::client_address::Client;
 use crate::cors::Cors;
-use crate::forward::{Backends, Counters, Forward, Upstream};
-use crate::limit::{Count, RateLimits};
+use crate::forward::{Backends, Counters, Forward, Ready, Upstream};
+use crate::limit::{self, Count};
 use crate::routes::{Route, Table};
 use crate::{MetricsAccess, authenticate, cors, headers, own, path};
 
@@ -35,14 +36,17 @@ pub(crate) struct Gateway {
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) sessions: Arc<dyn Sessions>,
     pub(crate) client_key: ClientKey,
-    pub(crate) limits: Option<RateLimits>,
+    /// Holds where a route has no policy of its own; `None` where rates don't count.
+    pub(crate) default_policy: Option<Policy>,
     pub(crate) forward: Forward,
+    /// How the services are.
+    pub(crate) ready: Ready,
 }
 
 impl Gateway {
     /// Every backend elsewhere with its route's path, its address, and what happened there.
     pub(crate) fn upstreams(&self) -> impl Iterator<Item = (&str, &str, &Counters)> {
-        self.table.iter().flat_map(|(_, route)| {
+        self.table.iter().flat_map(|route| {
             let backends = match &route.upstream {
                 Upstream::Http(backends) => Some(backends),
                 Upstream::Local(_) => None,
@@ -99,7 +103,8 @@ async fn answer(
     let caller = authenticate::caller(gateway, route, request.uri().path(), request.headers()).await;
     note.account = caller.as_ref().ok().and_then(Option::as_ref).map(|verified| verified.sub);
     // After the token, which says who is counted; before its fault is told, so that guessing tokens ends in 429.
-    let count = gateway.limits.as_ref().and_then(|limits| limits.count(&route.path, &caller, client));
+    let policy = route.policy.as_ref().or(gateway.default_policy.as_ref());
+    let count = policy.and_then(|policy| limit::count(policy, &caller, client));
     let answered = match count.as_ref().and_then(Count::refusal) {
         Some(refusal) => Err(refusal),
         None => forward(gateway, route, request, caller, client).await,

@@ -13,7 +13,8 @@ use std::time::Duration;
 pub use fault::{Fault, RoutesError};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method};
-use kit::limit::Rate;
+use kit::clock::Clock;
+use kit::limit::{Policy, Rate};
 
 use crate::Local;
 use crate::forward::{Backends, Upstream};
@@ -136,6 +137,11 @@ impl Routes {
         Self(services.into_iter().filter_map(|(path, port)| built_in_route(path, port)).collect())
     }
 
+    #[cfg(test)]
+    pub(crate) fn configs(&self) -> &[RouteConfig] {
+        &self.0
+    }
+
     /// Reads a routes file; `name` is what its faults are told with.
     pub fn parse(text: &str, name: &str) -> Result<Self, RoutesError> {
         file::parse(text, name)
@@ -179,23 +185,25 @@ pub(crate) struct Route<U> {
     pub(crate) allow: HeaderValue,
     pub(crate) public: bool,
     pub(crate) timeout: Duration,
-    /// How often one client may ask; the gateway's own rate where there is none.
-    pub(crate) rate_limit: Option<Rate>,
+    /// How often one client may ask, where the route has a rate of its own and rates count.
+    pub(crate) policy: Option<Policy>,
 }
 
 impl<U> Route<U> {
-    fn new(config: &RouteConfig, upstream: U) -> Self {
+    fn new(config: &RouteConfig, upstream: U, rates: Option<&Clock>) -> Self {
         let methods = with_head(&config.methods);
         let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
         let allow = HeaderValue::try_from(names.join(", ")).unwrap_or(HeaderValue::from_static(""));
+        let path = if config.path.is_empty() { "/" } else { &config.path };
+        let policy = |clock: &Clock| Some(Policy::new(path, config.terms.rate_limit?, clock.clone()));
         Self {
-            path: if config.path.is_empty() { "/" } else { &config.path }.into(),
+            path: path.into(),
             upstream,
             methods,
             allow,
             public: config.public,
             timeout: config.terms.timeout,
-            rate_limit: config.terms.rate_limit,
+            policy: rates.and_then(policy),
         }
     }
 
@@ -217,9 +225,10 @@ fn with_head(methods: &[Method]) -> Vec<Method> {
 pub(crate) struct Table<U>(HashMap<String, Route<U>>);
 
 impl Table<Upstream> {
-    /// A route that names just a port of this very process leads straight to the service there.
-    pub(crate) fn new(routes: &Routes, locals: &[Local]) -> Self {
-        Self::with(routes, |config| {
+    /// A route that names just a port of this very process leads straight to the service there. `rates` is the clock of
+    /// the routes' own rates; without it there are none.
+    pub(crate) fn new(routes: &Routes, locals: &[Local], rates: Option<&Clock>) -> Self {
+        Self::with(routes, rates, |config| {
             let local = match config.backends.as_slice() {
                 [only] => locals.iter().find(|local| only.is_own_port(local.port)),
                 _ => None,
@@ -233,10 +242,9 @@ impl Table<Upstream> {
 }
 
 impl<U> Table<U> {
-    fn with(routes: &Routes, upstream: impl Fn(&RouteConfig) -> U) -> Self {
-        let entries =
-            routes.0.iter().map(|config| (config.path.clone(), Route::new(config, upstream(config))));
-        Self(entries.collect())
+    fn with(routes: &Routes, rates: Option<&Clock>, upstream: impl Fn(&RouteConfig) -> U) -> Self {
+        let route = |config| Route::new(config, upstream(config), rates);
+        Self(routes.0.iter().map(|config| (config.path.clone(), route(config))).collect())
     }
 
     /// The route with the longest path that the normalised `path` begins with, segment by segment.
@@ -250,9 +258,9 @@ impl<U> Table<U> {
         }
     }
 
-    /// Every route with its path.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Route<U>)> {
-        self.0.iter().map(|(path, route)| (if path.is_empty() { "/" } else { path }, route))
+    /// Every route, in an order that stays.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Route<U>> {
+        self.0.values()
     }
 }
 
@@ -264,7 +272,7 @@ mod tests {
         let routes = paths
             .iter()
             .map(|path| RouteConfig { path: (*path).to_owned(), ..built_in_route(path, 1).unwrap() });
-        let mut table = Table::with(&Routes(routes.collect()), |_| String::new());
+        let mut table = Table::with(&Routes(routes.collect()), None, |_| String::new());
         for (path, route) in &mut table.0 {
             route.upstream.clone_from(path);
         }
@@ -292,6 +300,16 @@ mod tests {
         assert_eq!(table.find("/").map(|route| route.upstream.as_str()), Some(""));
         assert_eq!(table.find("/a/b").map(|route| route.upstream.as_str()), Some(""));
         assert_eq!(table.find("/orders/1").map(|route| route.upstream.as_str()), Some("/orders"));
+    }
+
+    #[test]
+    fn a_route_has_a_policy_where_it_has_a_rate_and_rates_count() {
+        let mut config = built_in_route("/orders", 1).unwrap();
+        let clock = Clock::stopped();
+        let has_policy = |config: &RouteConfig, rates| Route::new(config, (), rates).policy.is_some();
+        assert!(!has_policy(&config, Some(&clock)));
+        config.terms.rate_limit = Some(Rate::new(1, Duration::from_secs(1), 1));
+        assert!(has_policy(&config, Some(&clock)) && !has_policy(&config, None));
     }
 
     #[test]

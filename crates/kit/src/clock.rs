@@ -1,4 +1,4 @@
-//! Time and new ids: the only place that reads the clock.
+//! Time and new ids: tells the time of day; durations are measured where they are needed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -12,7 +12,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 pub use limiter::{Decision, Limiter};
-pub use policy::{Policy, whole_seconds};
+pub use policy::{Policy, whole_seconds, write_refused};
 pub use table::{Place, Table};
 
 /// So many requests in a time, and so many at once.

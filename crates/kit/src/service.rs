@@ -152,10 +152,11 @@ pub async fn edge(State(counts): State<Arc<RequestCounts>>, mut request: Request
     let id = RequestId::of(request.headers());
     request.headers_mut().insert(X_REQUEST_ID, id.header());
     request.extensions_mut().insert(id.clone());
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    // For the log of a failure; both share what they are made of.
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let response = response.unwrap_or_else(|_| Problem::internal("a handler panicked").into_response());
-    let response = finish(response, &id, &method, &path);
+    let response = finish(response, &id, &method, uri.path());
     in_flight.answered(&response);
     response
 }

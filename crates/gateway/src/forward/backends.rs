@@ -1,26 +1,64 @@
 //! The backends of one route: what is known of each, and which is next.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use http::uri::Authority;
+use kit::metrics::Counter;
 use tracing::{info, warn};
 
+use super::RouteTime;
 use crate::routes::{Balance, HealthCheck, RouteConfig};
 
-/// What happened at one backend of one route since the start.
+/// What became of the requests to one backend of one route since the start, repeated ones too; health checks don't
+/// count.
 #[derive(Debug)]
 pub struct Counters {
-    /// Requests begun, repeated ones too; health checks don't count.
-    pub requests: AtomicU64,
-    /// Connections that didn't come about.
-    pub connect_failures: AtomicU64,
-    /// Answers that didn't come, were no proper HTTP, or broke off.
-    pub other_errors: AtomicU64,
+    /// The answer's head came.
+    pub answered: Counter,
+    /// No connection came about.
+    pub refused: Counter,
+    /// No proper answer came in the route's time; or one that was counted as answered broke off.
+    pub broken: Counter,
+    /// The client went away before the answer, or its body was refused.
+    pub gone: Counter,
+    in_flight: AtomicU64,
+    state: AtomicU8,
+}
+
+impl Counters {
     /// Requests begun whose answer hasn't ended.
-    pub in_flight: AtomicU64,
-    /// Whether it gets requests.
-    pub healthy: AtomicBool,
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Whether it takes work, as far as is known.
+    pub fn is_ready(&self) -> bool {
+        self.state() == State::Ready
+    }
+
+    fn state(&self) -> State {
+        match self.state.load(Ordering::Relaxed) {
+            READY => State::Ready,
+            UNREADY => State::Unready,
+            _ => State::Down,
+        }
+    }
+}
+
+const READY: u8 = State::Ready as u8;
+const UNREADY: u8 = State::Unready as u8;
+
+/// What is known of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It takes work; or nobody has asked yet.
+    Ready,
+    /// It lives, but says that it takes no work, or nothing. All may say so at once, where they share what is slow: it gets
+    /// requests while none is ready.
+    Unready,
+    /// It can't be reached.
+    Down,
 }
 
 /// A service elsewhere, at one address.
@@ -32,49 +70,43 @@ pub(crate) struct Backend {
 impl Backend {
     fn new(authority: Authority) -> Self {
         let counters = Counters {
-            requests: AtomicU64::new(0),
-            connect_failures: AtomicU64::new(0),
-            other_errors: AtomicU64::new(0),
+            answered: Counter::default(),
+            refused: Counter::default(),
+            broken: Counter::default(),
+            gone: Counter::default(),
             in_flight: AtomicU64::new(0),
             // Until somebody knows better: a start must not refuse what the first check has yet to find out.
-            healthy: AtomicBool::new(true),
+            state: AtomicU8::new(READY),
         };
         Self { authority, counters }
     }
 
-    fn is_healthy(&self) -> bool {
-        self.counters.healthy.load(Ordering::Relaxed)
-    }
-
-    fn in_flight(&self) -> u64 {
-        self.counters.in_flight.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn set_healthy(&self) {
-        if !self.counters.healthy.swap(true, Ordering::Relaxed) {
-            info!(backend = %self.authority, "the backend is up again");
+    pub(super) fn set_ready(&self) {
+        if self.set(State::Ready) {
+            info!(backend = %self.authority, "the backend is ready again");
         }
     }
 
-    /// From now on it gets no requests, until a check succeeds.
+    pub(super) fn set_unready(&self, cause: impl std::fmt::Display) {
+        if self.set(State::Unready) {
+            warn!(backend = %self.authority, %cause, "the backend is not ready");
+        }
+    }
+
+    /// From now on it gets no requests, until a check reaches it.
     pub(super) fn set_down(&self, cause: impl std::fmt::Display) {
-        if self.counters.healthy.swap(false, Ordering::Relaxed) {
+        if self.set(State::Down) {
             warn!(backend = %self.authority, %cause, "the backend is down");
         }
     }
 
-    pub(super) fn note_connect_failure(&self, cause: impl std::fmt::Display) {
-        self.counters.connect_failures.fetch_add(1, Ordering::Relaxed);
-        self.set_down(cause);
-    }
-
-    pub(super) fn note_error(&self) {
-        self.counters.other_errors.fetch_add(1, Ordering::Relaxed);
+    /// Whether it was in another state.
+    fn set(&self, state: State) -> bool {
+        self.counters.state.swap(state as u8, Ordering::Relaxed) != state as u8
     }
 
     /// Begins a request.
     pub(super) fn enter(self: &Arc<Self>) -> InFlight {
-        self.counters.requests.fetch_add(1, Ordering::Relaxed);
         self.counters.in_flight.fetch_add(1, Ordering::Relaxed);
         InFlight(Arc::clone(self))
     }
@@ -92,6 +124,35 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A request whose outcome isn't known. Dropped so, it ran out of time, or its client left.
+pub(super) struct Unsettled<'a> {
+    counters: &'a Counters,
+    time: &'a RouteTime,
+    is_settled: bool,
+}
+
+impl<'a> Unsettled<'a> {
+    pub(super) fn new(backend: &'a Backend, time: &'a RouteTime) -> Self {
+        Self { counters: &backend.counters, time, is_settled: false }
+    }
+
+    /// Counts its outcome.
+    pub(super) fn settle(mut self, outcome: impl FnOnce(&Counters) -> &Counter) {
+        outcome(self.counters).increment();
+        self.is_settled = true;
+    }
+}
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        match (self.is_settled, self.time.is_over()) {
+            (true, _) => {}
+            (false, true) => self.counters.broken.increment(),
+            (false, false) => self.counters.gone.increment(),
+        }
     }
 }
 
@@ -128,12 +189,21 @@ impl Backends {
         self.all.iter().map(|backend| (backend.authority.as_str(), &backend.counters))
     }
 
-    /// The healthy backend that is next, another than `last` if there is one; `None` if all are down.
+    /// Whether one of them takes work.
+    pub(super) fn any_ready(&self) -> bool {
+        self.all.iter().any(|backend| backend.counters.is_ready())
+    }
+
+    /// The backend that is next: a ready one, else one that is unready, another than `last` if there is one; `None` if
+    /// all are down.
     pub(super) fn choose(&self, last: Option<&Arc<Backend>>) -> Option<&Arc<Backend>> {
-        let others = || {
-            let is_last = |backend: &Arc<Backend>| last.is_some_and(|last| Arc::ptr_eq(last, backend));
-            self.all.iter().filter(move |backend| backend.is_healthy() && !is_last(backend))
-        };
+        self.choose_of(State::Ready, last).or_else(|| self.choose_of(State::Unready, last))
+    }
+
+    fn choose_of(&self, state: State, last: Option<&Arc<Backend>>) -> Option<&Arc<Backend>> {
+        let fitting = || self.all.iter().filter(|backend| backend.counters.state() == state);
+        let is_last = |backend: &Arc<Backend>| last.is_some_and(|last| Arc::ptr_eq(last, backend));
+        let others = || fitting().filter(|backend| !is_last(backend));
         let chosen = match others().count() {
             0 | 1 => others().next(),
             count => {
@@ -142,13 +212,13 @@ impl Backends {
                     Balance::RoundRobin => others().nth(turn % count),
                     Balance::LeastLoaded => {
                         let pair = two_of(count, turn).into_iter().filter_map(|index| others().nth(index));
-                        pair.min_by_key(|backend| backend.in_flight())
+                        pair.min_by_key(|backend| backend.counters.in_flight())
                     }
                 }
             }
         };
-        // One may have gone down since they were counted; and the last one is better than none.
-        chosen.or_else(|| self.all.iter().find(|backend| backend.is_healthy()))
+        // One may have changed since they were counted; and the last one is better than none.
+        chosen.or_else(|| fitting().next())
     }
 }
 
@@ -204,10 +274,10 @@ mod tests {
         drop(slow);
         let four = backends(4, Balance::LeastLoaded);
         let held: Vec<InFlight> = (0..400).map(|_| four.choose(None).unwrap().enter()).collect();
-        let loads: Vec<u64> = four.iter().map(|backend| backend.in_flight()).collect();
+        let loads: Vec<u64> = four.iter().map(|backend| backend.counters.in_flight()).collect();
         assert!(loads.iter().all(|load| (90..=110).contains(load)), "{loads:?}");
         drop(held);
-        assert!(four.iter().all(|backend| backend.in_flight() == 0));
+        assert!(four.iter().all(|backend| backend.counters.in_flight() == 0));
     }
 
     #[test]
@@ -219,10 +289,30 @@ mod tests {
             three.all[0].set_down("a test");
             assert_eq!(choices(&three, 10), [0, 0, 10]);
             assert!(three.choose(Some(&three.all[2])).is_some(), "the last is better than none");
-            three.all[2].note_connect_failure("a test");
+            three.all[2].set_down("a test");
             assert!(three.choose(None).is_none());
-            three.all[0].set_healthy();
+            three.all[0].set_ready();
             assert_eq!(choices(&three, 10), [10, 0, 0]);
+        }
+    }
+
+    #[test]
+    fn who_is_unready_is_chosen_where_nobody_is_ready() {
+        for balance in Balance::ALL {
+            let three = backends(3, balance);
+            three.all[0].set_unready("a test");
+            three.all[1].set_down("a test");
+            assert_eq!(choices(&three, 10), [0, 0, 10]);
+            assert!(
+                Arc::ptr_eq(three.choose(Some(&three.all[2])).unwrap(), &three.all[2]),
+                "it is still ready"
+            );
+            three.all[2].set_unready("a test");
+            let chosen = choices(&three, 100);
+            assert!(chosen[0] > 0 && chosen[1] == 0 && chosen[2] > 0, "{chosen:?}");
+            assert!(!three.any_ready());
+            three.all[1].set_ready();
+            assert_eq!(choices(&three, 10), [0, 10, 0]);
         }
     }
 

@@ -46,7 +46,7 @@ impl DownloadBody {
 
     fn broken(&self, cause: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let backend = self.request.backend();
-        backend.note_error();
+        backend.counters.broken.increment();
         warn!(backend = %backend.authority, %cause, "an answer broke off");
         Poll::Ready(Some(Err(cause)))
     }

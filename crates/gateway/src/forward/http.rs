@@ -19,10 +19,10 @@ use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kit::problem::Problem;
 
-use super::backends::{Backend, Backends, InFlight};
+use super::backends::{Backend, Backends, InFlight, Unsettled};
 use super::download::DownloadBody;
 use super::upload::{UploadBody, too_large};
-use super::{EndOfBody, Limits, bad_gateway, timed_out};
+use super::{EndOfBody, Limits, RouteTime, bad_gateway, timed_out};
 
 pub(crate) type HttpClient = Client<HttpConnector, UploadBody>;
 
@@ -52,12 +52,12 @@ enum Failure {
 }
 
 /// Sends the request to one backend after the other until one can be reached, and once more where its
-/// connection broke and repeating it does no harm. `patience` is how long the parts of an answer may take.
+/// connection broke and repeating it does no harm.
 pub(super) async fn call(
     client: &HttpClient,
     limits: &Limits,
     backends: &Backends,
-    patience: Duration,
+    time: &RouteTime,
     request: Request,
     ended: EndOfBody,
 ) -> Result<Response, Problem> {
@@ -75,7 +75,7 @@ pub(super) async fn call(
         let Some(backend) = backends.choose(last) else { break };
         let again = (is_repeatable || backends.len() > 1).then(|| parts.clone());
         let returned = (again.is_some() && !is_repeatable).then(|| upload.lend());
-        let failure = match attempt(client, backend, parts, upload, patience).await {
+        let failure = match attempt(client, backend, parts, upload, time).await {
             Ok(response) => return Ok(response),
             Err(failure) => failure,
         };
@@ -98,14 +98,15 @@ async fn attempt(
     backend: &Arc<Backend>,
     mut parts: Parts,
     upload: UploadBody,
-    patience: Duration,
+    time: &RouteTime,
 ) -> Result<Response, Failure> {
     let path = parts.uri.path_and_query().cloned();
     parts.uri = uri_at(backend, path.unwrap_or(PathAndQuery::from_static("/")))
         .map_err(|error| Failure::Final(Problem::internal(error)))?;
-    let (in_flight, fault) = (backend.enter(), upload.fault());
+    let (in_flight, unsettled) = (backend.enter(), Unsettled::new(backend, time));
+    let fault = upload.fault();
     let error = match client.request(Request::from_parts(parts, upload)).await {
-        Ok(response) => return accept(response, in_flight, patience),
+        Ok(response) => return accept(response, in_flight, unsettled, time),
         Err(error) => error,
     };
     if let Some(fault) = fault.get() {
@@ -113,10 +114,14 @@ async fn attempt(
     }
     let cause = full_text(&error);
     if !error.is_connect() {
-        backend.note_error();
+        unsettled.settle(|counters| &counters.broken);
         return Err(Failure::BrokenOff(bad_gateway(cause)));
     }
-    backend.note_connect_failure(&cause);
+    unsettled.settle(|counters| &counters.refused);
+    if is_own_fault(&error) {
+        return Err(Failure::Unreached(no_room(cause)));
+    }
+    backend.set_down(&cause);
     let took_too_long = is_timeout(&error);
     Err(Failure::Unreached(if took_too_long { timed_out(cause) } else { bad_gateway(cause) }))
 }
@@ -135,32 +140,41 @@ pub(super) fn uri_at(backend: &Backend, path: PathAndQuery) -> Result<Uri, http:
     Uri::builder().scheme(Scheme::HTTP).authority(backend.authority.clone()).path_and_query(path).build()
 }
 
-/// An answer with two lengths could be read in two ways (RFC 9112, section 6.3).
 fn accept(
     response: http::Response<Incoming>,
     in_flight: InFlight,
-    patience: Duration,
+    unsettled: Unsettled<'_>,
+    time: &RouteTime,
 ) -> Result<Response, Failure> {
-    let improper = |cause| {
-        in_flight.backend().note_error();
-        Err(Failure::Final(bad_gateway(cause)))
-    };
-    let headers = response.headers();
-    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
-        return improper("the service's answer has both Content-Length and Transfer-Encoding");
+    if let Some(cause) = what_is_improper(&response) {
+        unsettled.settle(|counters| &counters.broken);
+        return Err(Failure::Final(bad_gateway(cause)));
     }
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return improper("the service switched protocols, which nobody asked for");
-    }
+    unsettled.settle(|counters| &counters.answered);
     let (mut parts, body) = response.into_parts();
     parts.extensions.clear();
-    let body = DownloadBody::new(body, &parts.headers, in_flight, patience);
+    let body = DownloadBody::new(body, &parts.headers, in_flight, time.limit);
     Ok(Response::from_parts(parts, Body::new(body)))
+}
+
+fn what_is_improper(response: &http::Response<Incoming>) -> Option<&'static str> {
+    let headers = response.headers();
+    // It could be read in two ways (RFC 9112, section 6.3).
+    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
+        return Some("the service's answer has both Content-Length and Transfer-Encoding");
+    }
+    let has_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    has_switched.then_some("the service switched protocols, which nobody asked for")
 }
 
 /// 503: nobody to ask, which is known without asking.
 fn all_down() -> Problem {
     Problem::unavailable(1, "The service behind this address is down; it is watched for its return.")
+}
+
+/// 503: the gateway itself can open no connection now, which says nothing of the backend.
+fn no_room(cause: String) -> Problem {
+    Problem::unavailable(1, "The gateway has no connection left for this.").with_cause(cause)
 }
 
 /// An error with all that led to it.
@@ -175,11 +189,45 @@ pub(super) fn full_text(error: &Error) -> String {
 }
 
 fn is_timeout(error: &Error) -> bool {
+    io_causes(error).any(|cause| cause.kind() == io::ErrorKind::TimedOut)
+}
+
+/// Whether no connection could be begun here: no file handle is left (in the process or the system), or no port.
+pub(super) fn is_own_fault(error: &Error) -> bool {
+    // EMFILE and ENFILE, which have no kind of their own: the same on every Unix.
+    let has_no_handle = |cause: &io::Error| matches!(cause.raw_os_error(), Some(23 | 24));
+    io_causes(error).any(|cause| has_no_handle(cause) || cause.kind() == io::ErrorKind::AddrNotAvailable)
+}
+
+fn io_causes(error: &Error) -> impl Iterator<Item = &io::Error> {
     let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    let mut broken = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
-    broken.any(|broken| broken.kind() == io::ErrorKind::TimedOut)
+    causes.filter_map(|cause| cause.downcast_ref())
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::routes::{Ports, Routes};
+
+    use super::*;
+
+    /// From an address that isn't this machine's no connection can be begun.
+    #[tokio::test]
+    async fn a_fault_of_the_gateways_own_takes_no_backend_out() {
+        let mut connector = HttpConnector::new();
+        connector.set_local_address(Some([192, 0, 2, 1].into()));
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let routes = Routes::built_in(Ports::default());
+        let backends = Backends::new(&routes.configs()[0]);
+        let time = RouteTime::new(Duration::from_secs(30));
+        let request = Request::get("/orders").body(Body::empty()).unwrap();
+        let ended = EndOfBody::default();
+        let problem = call(&client, &Limits::default(), &backends, &time, request, ended).await.unwrap_err();
+        assert_eq!((problem.status(), problem.code()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
+        assert!(problem.cause().is_some(), "it is logged");
+        assert!(backends.any_ready());
+    }
 }

@@ -8,13 +8,13 @@ use serde_saphyr::Location;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The file, as it was named.
-    pub file: String,
+    pub(super) file: String,
     /// From 1; 0 where the fault has no place.
-    pub line: u64,
+    pub(super) line: u64,
     /// From 1, in characters; 0 where the fault has no place.
-    pub column: u64,
+    pub(super) column: u64,
     /// A sentence for the file's author.
-    pub message: String,
+    pub(super) message: String,
 }
 
 impl fmt::Display for Fault {

@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, mpsc};
 
 use crate::support::{
-    Port, SHORT, complete_gateway, connect, eventually, exchange, get, header, post, problem_code, read_head,
+    Port, complete_gateway, connect, eventually, exchange, get, header, post, problem_code, read_head,
     read_to_end, read_until, refusing, scripted, soon, start, start_on, status,
 };
 
@@ -59,14 +59,11 @@ impl Front {
     }
 
     fn in_flight(&self, backend: SocketAddr) -> u64 {
-        self.counters(backend).in_flight.load(Ordering::SeqCst)
+        self.counters(backend).in_flight()
     }
 
-    async fn until_healthy_is(&self, backend: SocketAddr, healthy: bool) {
-        eventually("its state is known", async || {
-            self.counters(backend).healthy.load(Ordering::SeqCst) == healthy
-        })
-        .await;
+    async fn until_ready_is(&self, backend: SocketAddr, ready: bool) {
+        eventually("its state is known", async || self.counters(backend).is_ready() == ready).await;
     }
 }
 
@@ -97,7 +94,7 @@ async fn requests_are_spread_over_all() {
         by_load.ask(get("/x", "")).await;
     }
     for backend in [one.address, two.address] {
-        let requests = by_load.counters(backend).requests.load(Ordering::SeqCst);
+        let requests = by_load.counters(backend).answered.get();
         assert!((5..=35).contains(&requests), "{requests} of 40");
     }
 }
@@ -120,9 +117,7 @@ async fn a_slow_backend_is_left_in_peace() {
         client.write_all(get("/x", "").as_bytes()).await.unwrap();
         waiting.push(client);
         eventually("the request is under way or answered", async || {
-            let begun =
-                [quick.address, slow].map(|backend| front.counters(backend).requests.load(Ordering::SeqCst));
-            begun.iter().sum::<u64>() == waiting.len() as u64
+            front.counters(quick.address).answered.get() + front.in_flight(slow) == waiting.len() as u64
         })
         .await;
     }
@@ -132,8 +127,6 @@ async fn a_slow_backend_is_left_in_peace() {
         eventually("the quick one is free", async || front.in_flight(quick.address) == 0).await;
     }
     assert_eq!(front.in_flight(slow), 1);
-    let ready = front.ask(get("/health/ready", "")).await;
-    assert!(ready.contains(r#"{"/x":"ok"}"#), "one that hangs doesn't hide the other: {ready}");
 }
 
 #[tokio::test]
@@ -155,9 +148,8 @@ async fn nobody_notices_a_dead_backend() {
             assert!(name_in(&answer) == "alive" && answer.ends_with(&format!(" {length}")), "{answer}");
         }
         let (failed, working) = (front.counters(dead), front.counters(alive.address));
-        assert_eq!(failed.connect_failures.load(Ordering::SeqCst), 1);
-        assert_eq!(failed.requests.load(Ordering::SeqCst), 1);
-        assert_eq!(working.requests.load(Ordering::SeqCst), 3);
+        assert_eq!((failed.refused.get(), failed.answered.get()), (1, 0));
+        assert_eq!((working.refused.get(), working.answered.get()), (0, 3));
     }
 }
 
@@ -192,7 +184,7 @@ async fn a_post_reaches_one_backend_once() {
         assert!(requests.recv().await.is_some_and(|head| head.starts_with("POST /x ")));
         assert!(requests.try_recv().is_err(), "sent twice");
     }
-    let errors = backends.map(|backend| front.counters(backend).other_errors.load(Ordering::SeqCst));
+    let errors = backends.map(|backend| front.counters(backend).broken.get());
     assert_eq!(errors.iter().sum::<u64>(), 3);
 }
 
@@ -202,7 +194,7 @@ async fn a_get_that_broke_off_goes_to_another_backend_once() {
     let front = Front::new(&backends, "").await;
     assert_eq!(status(&front.ask(get("/x", "")).await), 502);
     assert!(requests.try_recv().is_ok() && requests.try_recv().is_ok() && requests.try_recv().is_err());
-    assert_eq!(backends.map(|backend| front.counters(backend).requests.load(Ordering::SeqCst)), [1, 1]);
+    assert_eq!(backends.map(|backend| front.counters(backend).broken.get()), [1, 1]);
     let alive = named("alive").await;
     let front = Front::new(&[backends[0], alive.address], ", balance: round_robin").await;
     for _ in 0..4 {
@@ -218,18 +210,18 @@ async fn a_get_that_broke_off_goes_to_another_backend_once() {
 async fn with_all_down_it_is_503_at_once_until_one_returns() {
     let ((one, address), (_two, other)) = (refusing(), refusing());
     let front = Front::watching(&[address, other], "").await;
-    front.until_healthy_is(address, false).await;
-    front.until_healthy_is(other, false).await;
+    front.until_ready_is(address, false).await;
+    front.until_ready_is(other, false).await;
     for request in [get("/x", ""), post("/x", "Content-Length: 2\r\n") + "hi"] {
         let answer = front.ask(request).await;
         assert_eq!((status(&answer), problem_code(&answer).as_str()), (503, "unavailable"));
         assert_eq!(header(&answer, "retry-after"), Some("1"));
     }
-    assert_eq!(front.counters(address).requests.load(Ordering::SeqCst), 0, "nobody was asked");
+    assert_eq!(front.counters(address).refused.get(), 0, "nobody was asked");
     // A stranger, which knows no health path but lives.
     let stranger = Router::new().route("/x", on_get(async || "back"));
     let _back = start_on(one.listen(16).unwrap(), stranger, kit::server::Limits::default());
-    front.until_healthy_is(address, true).await;
+    front.until_ready_is(address, true).await;
     assert_eq!(name_in(&front.ask(get("/x", "")).await), "back");
     let ready = front.ask(get("/health/ready", "")).await;
     assert!(status(&ready) == 200 && ready.contains(r#"{"/x":"ok"}"#), "{ready}");
@@ -259,28 +251,69 @@ async fn a_stopping_backend_leaves_the_rotation() {
     })
     .await;
     is_stopping.store(true, Ordering::SeqCst);
-    front.until_healthy_is(stopping.address, false).await;
+    front.until_ready_is(stopping.address, false).await;
     for _ in 0..10 {
         assert_eq!(name_in(&front.ask(get("/x", "")).await), "other");
     }
     is_stopping.store(false, Ordering::SeqCst);
-    front.until_healthy_is(stopping.address, true).await;
+    front.until_ready_is(stopping.address, true).await;
 }
 
-#[tokio::test]
-async fn a_backend_that_answers_no_check_leaves_the_rotation() {
-    let silent = scripted(|_, mut stream| async move {
+/// A service that answers requests, but no check.
+async fn silent_on_checks() -> SocketAddr {
+    scripted(|_, mut stream| async move {
         while read_head(&mut stream).await.starts_with("GET /x ") {
             stream.write_all(QUICK).await.unwrap();
         }
         std::future::pending::<()>().await;
     })
-    .await;
-    let front = Front::new(&[silent], ", health_check: {path: /up, interval: 5ms, timeout: 50ms}").await;
+    .await
+}
+
+#[tokio::test]
+async fn a_backend_that_answers_no_check_leaves_the_rotation() {
+    let (silent, other) = (silent_on_checks().await, named("other").await);
+    let more = ", balance: round_robin, health_check: {path: /up, interval: 5ms, timeout: 50ms}";
+    let front = Front::new(&[silent, other.address], more).await;
     assert_eq!(name_in(&front.ask(get("/x", "")).await), "quick");
+    // The other may miss a check of so short a time, too.
     front.work();
-    front.until_healthy_is(silent, false).await;
-    assert_eq!(status(&front.ask(get("/x", "")).await), 503);
+    eventually("the silent one is left out", async || {
+        !front.counters(silent).is_ready() && front.counters(other.address).is_ready()
+    })
+    .await;
+    eventually("the other alone is asked", async || {
+        for _ in 0..4 {
+            if name_in(&front.ask(get("/x", "")).await) != "other" {
+                return false;
+            }
+        }
+        true
+    })
+    .await;
+}
+
+/// What makes all of them slow or unready at once, as their database does, is no reason to answer nobody.
+#[tokio::test]
+async fn with_none_ready_those_that_live_are_asked() {
+    let says_no = Router::new().route("/up", on_get(async || StatusCode::SERVICE_UNAVAILABLE));
+    let says_no = start(says_no.fallback(async || "busy")).await;
+    let (silent, (_socket, dead)) = (silent_on_checks().await, refusing());
+    let more = ", balance: round_robin, health_check: {path: /up, interval: 5ms, timeout: 50ms}";
+    let front = Front::new(&[says_no.address, silent, dead], more).await;
+    front.work();
+    for backend in [says_no.address, silent, dead] {
+        front.until_ready_is(backend, false).await;
+    }
+    let ready = front.ask(get("/health/ready", "")).await;
+    assert!(status(&ready) == 200 && ready.contains(r#"{"/x":"unavailable"}"#), "{ready}");
+    let mut names = Vec::new();
+    for _ in 0..4 {
+        names.push(name_in(&front.ask(get("/x", "")).await).to_owned());
+    }
+    names.sort_unstable();
+    assert_eq!(names, ["busy", "busy", "quick", "quick"]);
+    assert_eq!(front.counters(dead).refused.get(), 0, "nobody was sent there");
 }
 
 /// T45: a client that goes, before the answer or within it, no longer counts.
@@ -314,36 +347,85 @@ async fn nothing_stays_in_flight_when_clients_go() {
     eventually("one is left", async || front.in_flight(service.address) == 1).await;
     drop(within);
     eventually("none is left", async || front.in_flight(service.address) == 0).await;
+    let counters = front.counters(service.address);
+    assert_eq!((counters.gone.get(), counters.answered.get(), counters.broken.get()), (1, 1, 0));
 }
 
+/// An answer that its service leaves lying is cut, but events come when they come.
 #[tokio::test]
-async fn an_answer_that_is_left_lying_is_cut() {
-    let address = scripted(|_, mut stream| async move {
-        read_head(&mut stream).await;
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello").await.unwrap();
-        std::future::pending::<()>().await;
+async fn only_an_event_stream_may_rest() {
+    let goes_on = Arc::new(Notify::new());
+    let signal = Arc::clone(&goes_on);
+    let address = scripted(move |_, mut stream| {
+        let goes_on = Arc::clone(&signal);
+        async move {
+            if read_head(&mut stream).await.starts_with("GET /x/events ") {
+                let head =
+                    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9\r\n\r\none\n";
+                stream.write_all(head).await.unwrap();
+                goes_on.notified().await;
+                stream.write_all(b"\ntwo\n").await.unwrap();
+            } else {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello").await.unwrap();
+                std::future::pending::<()>().await;
+            }
+        }
     })
     .await;
-    let front = Front::new(&[address], ", timeout: 50ms").await;
+    // Long enough for the head of an answer on any machine.
+    let front = Front::new(&[address], ", timeout: 2s").await;
+    let mut events = connect(front.port.address).await;
+    events.write_all(get("/x/events", "").as_bytes()).await.unwrap();
+    read_until(&mut events, "\r\n\r\none\n").await;
     let answer = front.ask(get("/x", "")).await;
     assert!(status(&answer) == 200 && answer.ends_with("hello"), "{answer}");
-    assert_eq!(front.counters(address).other_errors.load(Ordering::SeqCst), 1);
+    assert_eq!(front.counters(address).broken.get(), 1);
+    // The events rest since before that answer did.
+    goes_on.notify_one();
+    assert_eq!(read_to_end(&mut events).await, "\ntwo\n");
     eventually("none is left", async || front.in_flight(address) == 0).await;
 }
 
 #[tokio::test]
-async fn an_event_stream_may_rest() {
+async fn an_answer_that_never_comes_is_broken() {
     let address = scripted(|_, mut stream| async move {
         read_head(&mut stream).await;
-        let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9\r\n\r\none\n";
-        stream.write_all(head).await.unwrap();
-        tokio::time::sleep(4 * SHORT).await;
-        stream.write_all(b"\ntwo\n").await.unwrap();
+        std::future::pending::<()>().await;
     })
     .await;
     let front = Front::new(&[address], ", timeout: 50ms").await;
+    assert_eq!(status(&front.ask(get("/x", "")).await), 504);
+    let counters = front.counters(address);
+    assert_eq!((counters.broken.get(), counters.answered.get(), counters.gone.get()), (1, 0, 0));
+}
+
+/// Prometheus takes a counter that falls for a restart.
+#[tokio::test]
+async fn no_counter_falls_when_a_request_under_way_fails() {
+    let (arrived, breaks) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let signals = (Arc::clone(&arrived), Arc::clone(&breaks));
+    let address = scripted(move |_, mut stream| {
+        let (arrived, breaks) = signals.clone();
+        async move {
+            read_head(&mut stream).await;
+            arrived.notify_one();
+            breaks.notified().await;
+        }
+    })
+    .await;
+    let front = Front::new(&[address], "").await;
     let mut client = connect(front.port.address).await;
-    client.write_all(get("/x", "").as_bytes()).await.unwrap();
-    let answer = read_to_end(&mut client).await;
-    assert!(answer.ends_with("one\n\ntwo\n"), "{answer}");
+    client.write_all((post("/x", "Content-Length: 2\r\n") + "hi").as_bytes()).await.unwrap();
+    soon(arrived.notified()).await;
+    let before = upstream_counts(&front.ask(get("/metrics", "")).await);
+    breaks.notify_one();
+    assert_eq!(status(&read_to_end(&mut client).await), 502);
+    let after = upstream_counts(&front.ask(get("/metrics", "")).await);
+    assert_eq!((before.as_slice(), after.as_slice()), (&[0, 0, 0, 0][..], &[0, 0, 1, 0][..]));
+}
+
+/// Answered, refused, broken, gone.
+fn upstream_counts(metrics: &str) -> Vec<u64> {
+    let lines = metrics.lines().filter(|line| line.starts_with("storehouse_upstream_requests_total{"));
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect()
 }

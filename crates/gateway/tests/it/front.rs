@@ -1,12 +1,15 @@
 //! What the gateway decides before it hands a request on, with a service of the same process behind it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use gateway::Local;
 use kit::identity::Verified;
 use kit::server::ClientAddress;
+use tower::ServiceExt;
 
 use crate::support::{
     ACCOUNT, exchange, gateway, gateway_with, get, header, post, problem_code, start, status,
@@ -178,6 +181,26 @@ async fn the_gateway_has_answers_of_its_own() {
     assert!(!page.contains("/docs"), "docs are off: {page}");
     let index = ask(&anonymous("GET /", "Accept: */*\r\n")).await;
     assert!(index.contains(r#""name":"storehouse""#), "{index}");
+}
+
+/// Whoever may ask for nothing else can't load a service by asking for this.
+#[tokio::test]
+async fn services_are_asked_how_they_are_once_for_many() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&asked);
+    let router = Router::new().route(
+        "/health/ready",
+        axum::routing::get(async move || {
+            counts.fetch_add(1, Ordering::SeqCst);
+        }),
+    );
+    let gateway = gateway(ROUTES, &[Local { port: 8082, router }]);
+    let request = || Request::get("/health/ready").body(Body::empty()).unwrap();
+    let answers = futures_util::future::join_all((0..300).map(|_| gateway.clone().oneshot(request()))).await;
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status() == 200)));
+    // Each of the three routes once a second, however slow this machine is.
+    let asked = asked.load(Ordering::SeqCst);
+    assert!((3..300).contains(&asked), "{asked}");
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! One rate for many clients: a token bucket for each, kept as one number (GCRA).
 
 use std::hash::Hash;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::{Rate, Table};
 use crate::clock::Clock;
+use crate::metrics::Counter;
 
 /// Counts requests of many clients against one rate. Where its table is full, all new clients of a part share one
 /// bucket: being forgotten or unknown gives nobody a full one.
@@ -18,7 +18,7 @@ pub struct Limiter {
     burst: u32,
     /// When each client's bucket is whole again.
     table: Table<Duration>,
-    refused: AtomicU64,
+    refused: Counter,
 }
 
 /// What a limiter says to a request.
@@ -46,7 +46,7 @@ impl Limiter {
             window: interval.saturating_mul(burst),
             burst,
             table,
-            refused: AtomicU64::new(0),
+            refused: Counter::default(),
         }
     }
 
@@ -62,7 +62,7 @@ impl Limiter {
             self.decision(allowed, *whole_at, now)
         });
         if !decision.allowed {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+            self.refused.increment();
         }
         decision
     }
@@ -85,7 +85,7 @@ impl Limiter {
 
     /// How many it has refused since the start.
     pub fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
+        self.refused.get()
     }
 
     /// How many may come at once after a rest.

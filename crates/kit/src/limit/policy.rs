@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Decision, Limiter, Rate};
 use crate::clock::Clock;
+use crate::metrics::Text;
 use crate::problem::Problem;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -50,6 +51,12 @@ impl Policy {
             headers.insert(RATE_LIMIT, now);
         }
     }
+}
+
+/// Writes how many requests a policy has refused since the start.
+pub fn write_refused(policy: &str, refused: u64, text: &mut Text) {
+    let help = "Requests refused with 429, by the rate that they passed.";
+    text.counter("storehouse_rate_limited_total", help, &[("policy", policy)], refused);
 }
 
 /// What `t` says. Who is refused learns when to come back; who is not, until when the remaining requests must last,

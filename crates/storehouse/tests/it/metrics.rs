@@ -173,7 +173,7 @@ async fn a_gateway_tells_of_its_backends_and_a_process_of_its_own_parts_alone() 
         };
         let through =
             gateway.value(r#"http_request_duration_seconds_count{service="gateway",route="/orders"}"#);
-        for (outcome, count) in [("answered", through), ("refused", 0.0), ("broken", 0.0)] {
+        for (outcome, count) in [("answered", through), ("refused", 0.0), ("broken", 0.0), ("gone", 0.0)] {
             let outcome = format!(",outcome=\"{outcome}\"");
             let told = of_orders("storehouse_upstream_requests_total", &outcome);
             assert_eq!(told, count, "{outcome}: {}", gateway.text);
