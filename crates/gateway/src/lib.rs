@@ -28,7 +28,7 @@ use futures_util::future::{join_all, pending};
 use ipnet::IpNet;
 use kit::client::ClientKey;
 use kit::clock::Clock;
-use kit::identity::Sessions;
+use kit::identity::{Sessions, UncheckedSessions};
 use kit::metrics::{Metrics, RequestCounts};
 use kit::secret::Secret;
 use kit::service::{Readiness, Service};
@@ -79,8 +79,8 @@ pub struct Local {
 pub struct Surroundings {
     /// Checks access tokens.
     pub tokens: Arc<Tokens>,
-    /// Knows which sessions live.
-    pub sessions: Arc<dyn Sessions>,
+    /// Knows which sessions live; without it that is left to the services.
+    pub sessions: Option<Arc<dyn Sessions>>,
     /// Tells services in other processes who the client is.
     pub client_key: ClientKey,
     /// The time, for the rate limits.
@@ -117,7 +117,8 @@ pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundin
         trusted_proxies: config.trusted_proxies,
         cors: config.cors,
         tokens: surroundings.tokens,
-        sessions: surroundings.sessions,
+        checks_sessions: surroundings.sessions.is_some(),
+        sessions: surroundings.sessions.unwrap_or_else(|| Arc::new(UncheckedSessions)),
         client_key: surroundings.client_key,
         forward: forward::Forward::new(config.limits),
         ready: forward::Ready::default(),

@@ -20,15 +20,17 @@ pub(crate) fn default_policy(clock: &Clock) -> Policy {
 }
 
 /// Counts a request. A token that is no good counts for the address that sent it; that a token can't be checked is nobody's
-/// fault, and doesn't count.
+/// fault, and doesn't count. Where nobody knows here whether a session has ended, each session counts for itself, so that
+/// a stolen token of an ended one can't use up what its account may ask.
 pub(crate) fn count<'a>(
     policy: &'a Policy,
     caller: &Result<Option<Verified>, Problem>,
+    checks_sessions: bool,
     client: &Client,
 ) -> Option<Count<'a>> {
     let decision = match caller {
         Err(problem) if problem.status().is_server_error() => return None,
-        Ok(Some(verified)) => policy.take(&verified.sub),
+        Ok(Some(verified)) => policy.take(if checks_sessions { &verified.sub } else { &verified.sid }),
         Ok(None) | Err(_) => policy.take(&Origin::of(client.address)),
     };
     Some(Count { policy, decision })
@@ -69,7 +71,7 @@ mod tests {
     }
 
     fn is_refused(policy: &Policy, caller: &Result<Option<Verified>, Problem>, address: &str) -> bool {
-        count(policy, caller, &client(address)).is_some_and(|count| count.refusal().is_some())
+        count(policy, caller, true, &client(address)).is_some_and(|count| count.refusal().is_some())
     }
 
     #[test]
@@ -99,7 +101,7 @@ mod tests {
     #[test]
     fn an_answer_has_one_of_each_header() {
         let slow = slow();
-        let count = count(&slow, &Ok(None), &client("192.0.2.1")).unwrap();
+        let count = count(&slow, &Ok(None), true, &client("192.0.2.1")).unwrap();
         let mut response = Response::new(axum::body::Body::empty());
         for name in ["ratelimit", "ratelimit", "ratelimit-policy"] {
             response.headers_mut().append(name, "\"theirs\";q=1".parse().unwrap());

@@ -35,6 +35,8 @@ pub(crate) struct Gateway {
     pub(crate) cors: Cors,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) sessions: Arc<dyn Sessions>,
+    /// Whether a session that has ended is known here.
+    pub(crate) checks_sessions: bool,
     pub(crate) client_key: ClientKey,
     /// Holds where a route has no policy of its own; `None` where rates don't count.
     pub(crate) default_policy: Option<Policy>,
@@ -81,16 +83,17 @@ async fn answer(
     client: &Client,
     note: &mut AccessNote,
 ) -> Result<Response, Problem> {
+    if let Some(normalised) = path::normalise(request.uri().path())? {
+        path::replace(request.uri_mut(), &normalised)?;
+        note.path = Some(normalised);
+    }
+    // Only now, or another spelling of an own path would be a route's.
     if own::serves(gateway, request.uri().path()) {
         note.route = Some(request.uri().path().into());
         if cors::is_preflight(&request) {
             return Ok(gateway.cors.preflight(request.headers(), &own::ALLOWED));
         }
         return own::answer(gateway, request).await;
-    }
-    if let Some(normalised) = path::normalise(request.uri().path())? {
-        path::replace(request.uri_mut(), &normalised)?;
-        note.path = Some(normalised);
     }
     let route = gateway.table.find(request.uri().path()).ok_or_else(Problem::not_found)?;
     note.route = Some(Arc::clone(&route.path));
@@ -104,7 +107,7 @@ async fn answer(
     note.account = caller.as_ref().ok().and_then(Option::as_ref).map(|verified| verified.sub);
     // After the token, which says who is counted; before its fault is told, so that guessing tokens ends in 429.
     let policy = route.policy.as_ref().or(gateway.default_policy.as_ref());
-    let count = policy.and_then(|policy| limit::count(policy, &caller, client));
+    let count = policy.and_then(|policy| limit::count(policy, &caller, gateway.checks_sessions, client));
     let answered = match count.as_ref().and_then(Count::refusal) {
         Some(refusal) => Err(refusal),
         None => forward(gateway, route, request, caller, client).await,

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use kit::client::ClientKey;
 use kit::clock::Clock;
 use kit::idempotency;
-use kit::identity::UncheckedSessions;
+use kit::identity::Sessions;
 use kit::metrics::{self, Metrics};
 use kit::money::Currency;
 use kit::secret::Secret;
@@ -164,10 +164,7 @@ impl System {
         };
         let surroundings = gateway::Surroundings {
             tokens: Arc::new(Tokens::new(&options.secret, self.clock.clone())),
-            sessions: match &self.data {
-                Some(data) => data.live.clone(),
-                None => Arc::new(UncheckedSessions),
-            },
+            sessions: self.data.as_ref().map(|data| data.live.clone() as Arc<dyn Sessions>),
             client_key: ClientKey::new(&options.secret),
             clock: self.clock.clone(),
             readiness: self.readiness.clone(),

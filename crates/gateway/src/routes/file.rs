@@ -136,8 +136,10 @@ fn read_backends(keys: &Keys<'_>, faults: &mut Faults) -> Option<Vec<Backend>> {
 fn read_backend(node: &Node) -> Result<Backend, Located> {
     let text = read_text(node, "backend")?;
     let fault = || {
+        // A name and a password before the host are no part of an address, and not for the screen.
+        let shown = text.rsplit('@').next().unwrap_or_default();
         let message =
-            format!("the backend `{text}` must be an address like `http://localhost:8082`, without a path");
+            format!("the backend `{shown}` must be an address like `http://localhost:8082`, without a path");
         (node.referenced, message)
     };
     let uri: Uri = text.parse().map_err(|_| fault())?;

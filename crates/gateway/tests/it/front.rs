@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use gateway::Local;
+use gateway::{Local, MetricsAccess};
 use kit::identity::Verified;
 use kit::server::ClientAddress;
 use tower::ServiceExt;
@@ -181,6 +181,18 @@ async fn the_gateway_has_answers_of_its_own() {
     assert!(!page.contains("/docs"), "docs are off: {page}");
     let index = ask(&anonymous("GET /", "Accept: */*\r\n")).await;
     assert!(index.contains(r#""name":"storehouse""#), "{index}");
+}
+
+#[tokio::test]
+async fn another_spelling_of_an_own_path_is_no_route() {
+    let routes = "routes: [{path: /, backend: 'http://localhost:8082', methods: [GET], public: true}]";
+    let port =
+        start(gateway_with(routes, &local(), |config| config.metrics_access = MetricsAccess::Closed)).await;
+    for path in ["/metrics", "/%6Detrics"] {
+        let answer = exchange(port.address, &get(path, "")).await;
+        assert_eq!(status(&answer), 401, "{path}: {answer}");
+    }
+    assert_eq!(status(&exchange(port.address, &get("/%68ealth", "")).await), 200);
 }
 
 /// Whoever may ask for nothing else can't load a service by asking for this.

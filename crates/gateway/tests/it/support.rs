@@ -8,7 +8,7 @@ use axum::Router;
 use gateway::{Cors, Gateway, GatewayConfig, Local, MetricsAccess, Routes, Surroundings};
 use kit::client::ClientKey;
 use kit::clock::Clock;
-use kit::identity::{Role, UncheckedSessions};
+use kit::identity::Role;
 use kit::metrics::{Metrics, RequestCounts};
 use kit::secret::Secret;
 use kit::server::{Limits, Workers, bind, serve};
@@ -95,7 +95,7 @@ pub(crate) fn complete_gateway(
     readiness.set_ready();
     let surroundings = Surroundings {
         tokens: Arc::new(tokens()),
-        sessions: Arc::new(UncheckedSessions),
+        sessions: None,
         clock: Clock::stopped(),
         client_key: ClientKey::new(&Secret::new("the tests' secret")),
         readiness,
