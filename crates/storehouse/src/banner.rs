@@ -45,6 +45,11 @@ async fn text(settings: &Settings, places: &[Place], db: Option<&Db>) -> Result<
     if !services.is_empty() {
         text += &format!("  services  {}\n", services.join(", "));
     }
+    if places.len() < Part::ALL.len() && settings.secret_is_made() {
+        let folder = settings.data_dir.display();
+        text +=
+            &format!("  secret    made in {folder}; parts with another folder need the same JWT_SECRET\n");
+    }
     let Some(db) = db else {
         return Ok(text + "  sessions  checked by the services; with DATABASE_URL set, here too\n");
     };

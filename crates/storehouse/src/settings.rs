@@ -147,6 +147,11 @@ impl Settings {
         }
     }
 
+    /// Whether the secret is one that was made, which parts with another data folder don't know.
+    pub(crate) fn secret_is_made(&self) -> bool {
+        self.jwt_secret.is_none()
+    }
+
     /// The same check without making anything.
     pub(crate) fn check_signing_secret(&self) -> Result<()> {
         match self.environment {

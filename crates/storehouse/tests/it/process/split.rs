@@ -13,6 +13,7 @@ async fn parts_on_one_machine_share_a_file_and_a_secret_without_any_setting() {
     let mut split = site.start_split().await;
     let banner = split.part("gateway").banner();
     assert!(banner.contains("checked by the services") && !banner.contains("  data "), "{banner}");
+    assert!(banner.contains("  secret    made in ./data"), "{banner}");
     let banner = split.part("orders").banner();
     assert!(banner.contains("without a gateway") && banner.contains("  data "), "{banner}");
     walk(split.part("gateway")).await;
