@@ -19,8 +19,8 @@ pub(crate) fn default_policy(clock: &Clock) -> Policy {
     Policy::new("default", DEFAULT_RATE, clock.clone())
 }
 
-/// Counts a request. A token that is no good counts for the address that sent it; that a token can't be checked is nobody's
-/// fault, and doesn't count.
+/// Counts a request. A token that is no good counts for the address that sent it; that a token can't be checked is
+/// nobody's fault, and doesn't count.
 pub(crate) fn count<'a>(
     policy: &'a Policy,
     caller: &Result<Option<Verified>, Problem>,
