@@ -54,8 +54,8 @@ const UNREADY: u8 = State::Unready as u8;
 pub(super) enum State {
     /// It takes work; or nobody has asked yet.
     Ready,
-    /// It lives, but says that it takes no work, or nothing. All may say so at once, where they share what is slow: it gets
-    /// requests while none is ready.
+    /// It lives, but says that it takes no work, or nothing. All may say so at once, where they share what is slow:
+    /// it gets requests while none is ready.
     Unready,
     /// It can't be reached.
     Down,
