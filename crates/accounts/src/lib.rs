@@ -44,7 +44,7 @@ pub use session::{NewSession, Refreshed, end_all_sessions, end_session, refresh_
 pub struct Accounts {
     /// The pool that hashes.
     pub passwords: Arc<Passwords>,
-    /// Counts wrong guesses.
+    /// Counts guesses, logins and registrations.
     pub login_limits: Arc<LoginLimits>,
     /// The sessions that are known to live.
     pub live: Arc<LiveSessions>,
