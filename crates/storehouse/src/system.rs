@@ -118,8 +118,7 @@ impl System {
         let accounts = self.make_accounts(data, options)?;
         let service = |part: &Part| match part {
             Part::Auth => {
-                let (shared, accounts, counts) = (shared.clone(), accounts.clone(), Arc::default());
-                let auth = Auth { shared, accounts, first_admin: options.first_admin, counts };
+                let auth = Auth::new(shared.clone(), accounts.clone(), options.first_admin);
                 Some(auth::service(auth, &surroundings))
             }
             Part::Users => {
@@ -127,8 +126,7 @@ impl System {
                 Some(users::service(Users { shared, accounts }, &surroundings))
             }
             Part::Orders => {
-                let (shared, counts) = (shared.clone(), Arc::default());
-                let orders = Orders { shared, max_pending: options.max_pending_orders, counts };
+                let orders = Orders::new(shared.clone(), options.max_pending_orders);
                 Some(orders::service(orders, &surroundings))
             }
             Part::Gateway | Part::Inventory => None,
