@@ -7,7 +7,7 @@
 //! Tables: `accounts`, `sessions`, `session_feed`; the guard rows `admins` and `session_feed`.
 //!
 //! Files in reading order: `model` (types that can only be valid), `store` (every statement), `create_account`,
-//! `change_account`, `passwords`, `login_limits`, `refresh_token`, `session` (start, refresh, end), `live_sessions` (the cache
+//! `change_account`, `argon2id`, `passwords`, `login_limits`, `refresh_token`, `session` (start, refresh, end), `live_sessions` (the cache
 //! and the feed that keeps it true in every process), `error`.
 
 use std::net::IpAddr;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use kit::problem::Problem;
 use kit::secret::Secret;
 
+mod argon2id;
 mod change_account;
 mod create_account;
 mod error;
@@ -44,7 +45,7 @@ pub use session::{NewSession, Refreshed, end_all_sessions, end_session, refresh_
 pub struct Accounts {
     /// The pool that hashes.
     pub passwords: Arc<Passwords>,
-    /// Counts wrong guesses.
+    /// Counts guesses, logins and registrations.
     pub login_limits: Arc<LoginLimits>,
     /// The sessions that are known to live.
     pub live: Arc<LiveSessions>,

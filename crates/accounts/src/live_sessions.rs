@@ -28,8 +28,9 @@ const CAPACITY: usize = 100_000;
 /// Without a sign of the feed for so long, nobody is let in.
 const FEED_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// One poll of the feed may take so long.
-const POLL_TIMEOUT: Duration = Duration::from_secs(2);
+/// One poll of the feed may take so long: longer than the listener waits for an answer, which finds a silent
+/// connection out, and short enough for a second poll before nobody is let in.
+const POLL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The feed's rows are kept for so long.
 const FEED_LIFETIME: Duration = Duration::from_secs(60 * 60);

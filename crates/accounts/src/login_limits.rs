@@ -1,17 +1,17 @@
 //! How often passwords may be guessed. An address may be wrong 10 times a minute and log in 30 times in all; for one
-//! account from one address five guesses are free, and each further one waits twice as long as the one before.
+//! account from one address five guesses are free, and each further one waits twice as long as the one before. It may
+//! register 10 times a minute, since that costs a hash as well, and tells whether an email is taken.
 //!
 //! Nothing here locks an account: who comes from another address is not concerned. An email that nobody has counts
 //! as any other, since no account is looked up.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
 use kit::clock::Clock;
-use kit::limit::{Limiter, Origin, Place, Rate, Table, whole_seconds};
-use kit::metrics::Text;
+use kit::limit::{Decision, Limiter, Origin, Place, Rate, Table, whole_seconds, write_refused};
+use kit::metrics::{Counter, Text};
 use kit::problem::Problem;
 
 use crate::model::unique_key;
@@ -19,6 +19,7 @@ use crate::model::unique_key;
 const MINUTE: Duration = Duration::from_secs(60);
 const ATTEMPTS: Rate = Rate::new(30, MINUTE, 30);
 const FAILURES: Rate = Rate::new(10, MINUTE, 10);
+const REGISTRATIONS: Rate = Rate::new(10, MINUTE, 10);
 
 /// How many wrong guesses wait for nothing; then a second, doubled by each further one, up to a minute.
 const FREE_GUESSES: u32 = 5;
@@ -34,8 +35,10 @@ struct Limits {
     clock: Clock,
     attempts: Limiter,
     failures: Limiter,
+    registrations: Limiter,
     delays: Table<Delay>,
-    refused: AtomicU64,
+    refused_logins: Counter,
+    refused_registrations: Counter,
 }
 
 /// The wrong guesses at one account from one address.
@@ -59,8 +62,10 @@ impl LoginLimits {
         Self(Some(Limits {
             attempts: Limiter::new(ATTEMPTS, clock.clone()),
             failures: Limiter::new(FAILURES, clock.clone()),
+            registrations: Limiter::new(REGISTRATIONS, clock.clone()),
             delays: Table::new(Delay::is_over),
-            refused: AtomicU64::new(0),
+            refused_logins: Counter::default(),
+            refused_registrations: Counter::default(),
             clock,
         }))
     }
@@ -74,38 +79,41 @@ impl LoginLimits {
     pub fn admit(&self, address: Option<IpAddr>) -> Result<(), Problem> {
         let Some(limits) = &self.0 else { return Ok(()) };
         let origin = Origin::of(address);
-        for decision in [limits.failures.look(&origin), limits.attempts.take(&origin)] {
-            if !decision.allowed {
-                return Err(limits.refuse(decision.retry_after));
-            }
-        }
-        Ok(())
+        // In this order, since a login that is refused doesn't count.
+        permit(limits.failures.look(&origin), &limits.refused_logins)?;
+        permit(limits.attempts.take(&origin), &limits.refused_logins)
+    }
+
+    /// Counts a registration from an address before anything of it is read: 429 if there were too many.
+    pub fn admit_registration(&self, address: Option<IpAddr>) -> Result<(), Problem> {
+        let Some(limits) = &self.0 else { return Ok(()) };
+        permit(limits.registrations.take(&Origin::of(address)), &limits.refused_registrations)
     }
 
     /// Before a password is compared: 429 if it is too early for another guess at this email from this address.
     pub fn begin(&self, email: &str, address: Option<IpAddr>) -> Result<Attempt<'_>, Problem> {
         let account = (unique_key(email), Origin::of(address));
         let Some(limits) = &self.0 else { return Ok(Attempt { limits: None, account }) };
-        let decision = limits.failures.take(&account.1);
-        if !decision.allowed {
-            return Err(limits.refuse(decision.retry_after));
-        }
+        permit(limits.failures.take(&account.1), &limits.refused_logins)?;
         let delay = limits.guess(&account);
         if !delay.is_zero() {
             limits.failures.give_back(&account.1);
-            return Err(limits.refuse(delay));
+            return Err(refuse(delay, &limits.refused_logins));
         }
         Ok(Attempt { limits: Some(limits), account })
     }
 
-    /// Tells how many logins and guesses were refused.
+    /// Tells how many logins and guesses were refused, and how many registrations.
     pub fn write_metrics(&self, text: &mut Text) {
-        let help = "Requests refused with 429, by the rate that they passed.";
-        text.counter("storehouse_rate_limited_total", help, &[("policy", "login")], self.refused());
+        for (policy, count) in ["login", "register"].into_iter().zip(self.refused()) {
+            write_refused(policy, count, text);
+        }
     }
 
-    fn refused(&self) -> u64 {
-        self.0.as_ref().map_or(0, |limits| limits.refused.load(Ordering::Relaxed))
+    /// Logins and guesses, then registrations.
+    fn refused(&self) -> [u64; 2] {
+        let refused = |limits: &Limits| [limits.refused_logins.get(), limits.refused_registrations.get()];
+        self.0.as_ref().map_or([0, 0], refused)
     }
 }
 
@@ -128,11 +136,15 @@ impl Limits {
             wait
         })
     }
+}
 
-    fn refuse(&self, wait: Duration) -> Problem {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        Problem::rate_limited(whole_seconds(wait))
-    }
+fn permit(decision: Decision, refused: &Counter) -> Result<(), Problem> {
+    if decision.allowed { Ok(()) } else { Err(refuse(decision.retry_after, refused)) }
+}
+
+fn refuse(wait: Duration, refused: &Counter) -> Problem {
+    refused.increment();
+    Problem::rate_limited(whole_seconds(wait))
 }
 
 impl Delay {
@@ -239,7 +251,7 @@ mod tests {
             assert_eq!(wrong(&limits, "ada@example.com", HERE), 0);
         }
         assert_eq!(wrong(&limits, "ada@example.com", HERE), 1);
-        assert_eq!(limits.refused(), 1);
+        assert_eq!(limits.refused(), [1, 0]);
     }
 
     #[test]
@@ -256,6 +268,19 @@ mod tests {
         limits.admit(HERE).unwrap();
         assert_eq!(wrong(&limits, "user10@example.com", HERE), 0);
         assert_eq!(wrong(&limits, "user11@example.com", HERE), 6);
+    }
+
+    #[test]
+    fn a_refused_login_does_not_count() {
+        let (limits, clock) = limits();
+        for number in 0..10 {
+            assert_eq!(wrong(&limits, &format!("user{number}@example.com"), HERE), 0);
+        }
+        for _ in 0..40 {
+            limits.admit(HERE).unwrap_err();
+        }
+        clock.advance(Duration::from_secs(6));
+        limits.admit(HERE).unwrap();
     }
 
     #[test]
@@ -286,8 +311,9 @@ mod tests {
         let limits = LoginLimits::off();
         for _ in 0..1000 {
             limits.admit(HERE).unwrap();
+            limits.admit_registration(HERE).unwrap();
             assert_eq!(wrong(&limits, "ada@example.com", HERE), 0);
         }
-        assert_eq!(limits.refused(), 0);
+        assert_eq!(limits.refused(), [0, 0]);
     }
 }

@@ -1,26 +1,23 @@
 //! Hashing passwords, on a bounded pool of its own: cores − 1 at a time, a bounded queue before it, 503 past that.
 
 use std::collections::HashSet;
+use std::io;
 use std::num::NonZero;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use kit::fields::Invalid;
 use kit::metrics::{Counter, Histogram, Text};
 use kit::problem::Problem;
 use kit::secret::Secret;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::argon2id::{self, Memory};
 use crate::model::Password;
-
-/// Argon2id's cost (OWASP's first choice): 19 MiB, two passes, one lane.
-const ARGON2_KIB: u32 = 19 * 1024;
-const ARGON2_PASSES: u32 = 2;
 
 /// The original system's cost.
 const BCRYPT_COST: u32 = 12;
@@ -42,9 +39,7 @@ impl PasswordHash {
     /// email cost what a wrong password costs.
     fn dummy(self) -> &'static str {
         match self {
-            Self::Argon2id => {
-                "$argon2id$v=19$m=19456,t=2,p=1$c3RvcmVob3VzZWR1bW15$ZHVtbXlkdW1teWR1bW15ZHVtbXlkdW1teWR1bW15ZHU"
-            }
+            Self::Argon2id => argon2id::DUMMY,
             Self::Bcrypt => "$2b$12$abcdefghijklmnopqrstuuGTWbYSPqEBKVsdvqNeDgDdTl0gcTu0K",
         }
     }
@@ -60,6 +55,9 @@ pub struct Passwords {
     denied: HashSet<&'static str>,
     turns: Arc<Semaphore>,
     threads: Threads,
+    /// The memory of those who are not hashing: no more than ever hashed at a time. It is kept, since an allocator that
+    /// is given such large blocks and asked for them again ends up with several for each.
+    memories: Arc<Mutex<Vec<Memory>>>,
     /// How many are hashed at a time.
     most_running: usize,
     /// Those who are hashed too.
@@ -80,21 +78,22 @@ pub enum Verdict {
 }
 
 impl Passwords {
-    /// A pool that hashes on all cores but one, at least one.
-    pub fn new(algorithm: PasswordHash, denylist: bool) -> Self {
+    /// A pool that hashes on all cores but one, at least one. An error if the system gives it no way to run threads.
+    pub fn new(algorithm: PasswordHash, denylist: bool) -> io::Result<Self> {
         let cores = available_parallelism().map_or(1, NonZero::get);
         let denied = if denylist { COMMON.lines().collect() } else { HashSet::new() };
         let most_running = cores.saturating_sub(1).max(1);
-        Self {
+        Ok(Self {
             algorithm,
             denied,
             turns: Arc::new(Semaphore::new(most_running)),
-            threads: Threads::new(most_running),
+            threads: Threads::new(most_running)?,
+            memories: Arc::default(),
             most_running,
             waiting: AtomicUsize::new(0),
             refused: Counter::default(),
             times: Arc::new(Histogram::of_times()),
-        }
+        })
     }
 
     /// Whether a new password may be taken: the algorithm can hash it, and it is not too common.
@@ -120,17 +119,17 @@ impl Passwords {
     /// The hash of a new password.
     pub async fn hash(&self, password: &Password) -> Result<String, Problem> {
         let (algorithm, secret) = (self.algorithm, password.secret().clone());
-        self.in_turn(move || hash(algorithm, &secret)).await?
+        self.in_turn(move |memory| hash(algorithm, &secret, memory)).await?
     }
 
     /// Compares a password with a stored hash; without one it takes as long, and is wrong.
     pub async fn verify(&self, password: Secret, stored: Option<String>) -> Result<Verdict, Problem> {
         let algorithm = self.algorithm;
-        self.in_turn(move || {
-            let is_right = matches(&password, stored.as_deref().unwrap_or(algorithm.dummy()));
+        self.in_turn(move |memory| {
+            let is_right = matches(&password, stored.as_deref().unwrap_or(algorithm.dummy()), memory);
             match stored {
                 Some(stored) if is_right && is_outdated(algorithm, &stored) => {
-                    hash(algorithm, &password).map(Verdict::Outdated).or(Ok(Verdict::Right))
+                    hash(algorithm, &password, memory).map(Verdict::Outdated).or(Ok(Verdict::Right))
                 }
                 Some(_) if is_right => Ok(Verdict::Right),
                 _ => Ok(Verdict::Wrong),
@@ -155,51 +154,48 @@ impl Passwords {
 
     async fn in_turn<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let _place = Place::take(&self.waiting).inspect_err(|_| self.refused.increment())?;
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(Problem::internal)?;
         // The turn goes along, so that a client that hangs up doesn't let one more in than there are cores.
-        let times = Arc::clone(&self.times);
+        let (times, memories) = (Arc::clone(&self.times), Arc::clone(&self.memories));
         let done = self.threads.run(move || {
             let (_turn, begun) = (turn, Instant::now());
-            let worked = work();
+            let lock = || memories.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut memory = lock().pop().unwrap_or_default();
+            let worked = work(&mut memory);
+            lock().push(memory);
             times.observe_time(begun.elapsed());
             worked
         });
-        done?.await.map_err(Problem::internal)
+        done.await.map_err(Problem::internal)
     }
 }
 
-/// As many threads as hash at a time, and no more: each keeps the memory of its last hash, 19 MiB. They give way to
-/// the threads that answer requests.
-struct Threads(Option<Runtime>);
+/// As many threads as hash at a time, which give way to the threads that answer requests.
+struct Threads {
+    handle: Handle,
+    /// Taken when dropped.
+    runtime: Option<Runtime>,
+}
 
 impl Threads {
-    fn new(count: usize) -> Self {
+    fn new(count: usize) -> io::Result<Self> {
         let mut builder = Builder::new_current_thread();
-        Self(
-            builder
-                .max_blocking_threads(count)
-                .thread_name("password")
-                .on_thread_start(give_way)
-                .build()
-                .ok(),
-        )
+        builder.max_blocking_threads(count).thread_name("password").on_thread_start(give_way);
+        let runtime = builder.build()?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 
-    fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<JoinHandle<T>, Problem> {
-        let runtime = self.0.as_ref().ok_or_else(|| Problem::internal("there are no threads to hash on"))?;
-        Ok(runtime.spawn_blocking(work))
+    fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        self.handle.spawn_blocking(work)
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
+        if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
@@ -232,26 +228,19 @@ impl Drop for Place<'_> {
     }
 }
 
-fn argon2() -> Argon2<'static> {
-    let params = Params::new(ARGON2_KIB, ARGON2_PASSES, 1, None).unwrap_or_default();
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-}
-
-fn hash(algorithm: PasswordHash, password: &Secret) -> Result<String, Problem> {
+fn hash(algorithm: PasswordHash, password: &Secret, memory: &mut Memory) -> Result<String, Problem> {
     let bytes = password.expose().as_bytes();
     match algorithm {
-        PasswordHash::Argon2id => {
-            argon2().hash_password(bytes).map(|hash| hash.to_string()).map_err(Problem::internal)
-        }
+        PasswordHash::Argon2id => argon2id::hash(bytes, memory).map_err(Problem::internal),
         PasswordHash::Bcrypt => bcrypt::hash(bytes, BCRYPT_COST).map_err(Problem::internal),
     }
 }
 
 /// A hash says itself how it was made.
-fn matches(password: &Secret, stored: &str) -> bool {
+fn matches(password: &Secret, stored: &str, memory: &mut Memory) -> bool {
     let bytes = password.expose().as_bytes();
     if stored.starts_with("$argon2") {
-        argon2().verify_password(bytes, stored).is_ok()
+        argon2id::matches(bytes, stored, memory)
     } else {
         bcrypt::verify(bytes, stored).unwrap_or(false) && bcrypt_takes(bytes)
     }
@@ -264,7 +253,7 @@ fn bcrypt_takes(password: &[u8]) -> bool {
 
 fn is_outdated(algorithm: PasswordHash, stored: &str) -> bool {
     let current = match algorithm {
-        PasswordHash::Argon2id => "$argon2id$v=19$m=19456,t=2,p=1$",
+        PasswordHash::Argon2id => argon2id::CURRENT,
         PasswordHash::Bcrypt => "$2b$12$",
     };
     !stored.starts_with(current)
@@ -280,10 +269,10 @@ mod tests {
             [(PasswordHash::Argon2id, PasswordHash::Bcrypt), (PasswordHash::Bcrypt, PasswordHash::Argon2id)]
         {
             let password: Password = "password123".parse().unwrap();
-            let stored = Passwords::new(first, false).hash(&password).await.unwrap();
+            let stored = Passwords::new(first, false).unwrap().hash(&password).await.unwrap();
             let verify = |algorithm, text: &str, stored: Option<&str>| {
                 let (secret, stored) = (Secret::new(text), stored.map(str::to_owned));
-                async move { Passwords::new(algorithm, false).verify(secret, stored).await.unwrap() }
+                async move { Passwords::new(algorithm, false).unwrap().verify(secret, stored).await.unwrap() }
             };
             assert_eq!(verify(first, "password123", Some(&stored)).await, Verdict::Right);
             assert_eq!(verify(first, "password124", Some(&stored)).await, Verdict::Wrong);
@@ -297,22 +286,26 @@ mod tests {
 
     #[test]
     fn common_passwords_are_refused_where_that_is_on() {
-        let check = |text: &str| Passwords::new(PasswordHash::Argon2id, true).check(&text.parse().unwrap());
+        let check =
+            |text: &str| Passwords::new(PasswordHash::Argon2id, true).unwrap().check(&text.parse().unwrap());
         for common in ["password123", "PassWord123", "storehouse", "StoreHouse1"] {
             assert!(check(common).is_err(), "{common}");
         }
         assert!(check("correct horse battery staple").is_ok());
-        assert!(Passwords::new(PasswordHash::Argon2id, false).check(&"password123".parse().unwrap()).is_ok());
+        assert!(
+            Passwords::new(PasswordHash::Argon2id, false)
+                .unwrap()
+                .check(&"password123".parse().unwrap())
+                .is_ok()
+        );
     }
 
     #[test]
     fn the_dummy_hashes_can_be_verified_and_cost_what_others_cost() {
         for algorithm in [PasswordHash::Argon2id, PasswordHash::Bcrypt] {
             assert!(!is_outdated(algorithm, algorithm.dummy()));
-            assert!(!matches(&Secret::new("password123"), algorithm.dummy()));
+            assert!(!matches(&Secret::new("password123"), algorithm.dummy(), &mut Memory::default()));
         }
         assert!(bcrypt::verify("x", PasswordHash::Bcrypt.dummy()).is_ok());
-        let parsed = argon2::password_hash::phc::PasswordHash::new(PasswordHash::Argon2id.dummy()).unwrap();
-        assert_eq!(parsed.hash.unwrap().len(), 32);
     }
 }

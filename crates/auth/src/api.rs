@@ -24,7 +24,10 @@ use crate::register::register;
 use crate::{Auth, change_password, log_in};
 
 // What only the handler knows may go wrong; the rest comes from its types.
-const REGISTER: Problems = &[(409, "The email or the user name is taken.")];
+const REGISTER: Problems = &[
+    (409, "The email or the user name is taken."),
+    (429, "Too many registrations; `Retry-After` says when to come back."),
+];
 const LOGIN: Problems = &[
     (401, "The email or the password is wrong."),
     (429, "Too many logins, or too many wrong ones; `Retry-After` says when to come back."),
@@ -69,6 +72,7 @@ async fn auth_register(
     client: Client,
     body: Body<RegisterBody>,
 ) -> Result<Created<LoginAnswer>, Problem> {
+    auth.accounts.login_limits.admit_registration(client.address)?;
     let answer = register(&auth, body.parse()?, &client).await?;
     let location = format!("/users/{}", answer.user.id);
     Ok(Answer::new(&answer)?.location(location))

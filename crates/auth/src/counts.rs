@@ -8,7 +8,7 @@ const OUTCOMES: usize = 4;
 
 /// Registrations, and logins by how they ended.
 #[derive(Debug, Default)]
-pub struct AuthCounts {
+pub(crate) struct AuthCounts {
     pub(crate) registrations: Counter,
     logins: Labelled<&'static str, OUTCOMES>,
 }

@@ -19,21 +19,24 @@ use std::sync::Arc;
 use accounts::{Accounts, FirstAdmin};
 use aide::openapi::OpenApi;
 use axum::extract::FromRef;
-pub use counts::AuthCounts;
+use counts::AuthCounts;
 use kit::service::{Service, Surroundings};
 use kit::shared::Shared;
 
 /// The service's state.
 #[derive(Clone)]
 pub struct Auth {
-    /// What every service holds.
-    pub shared: Arc<Shared>,
-    /// What auth and users share.
-    pub accounts: Accounts,
-    /// Whether the first account of all becomes an admin.
-    pub first_admin: FirstAdmin,
-    /// What it counts.
-    pub counts: Arc<AuthCounts>,
+    shared: Arc<Shared>,
+    accounts: Accounts,
+    first_admin: FirstAdmin,
+    counts: Arc<AuthCounts>,
+}
+
+impl Auth {
+    /// With what every service holds, what auth and users share, and whether the first account of all becomes an admin.
+    pub fn new(shared: Arc<Shared>, accounts: Accounts, first_admin: FirstAdmin) -> Self {
+        Self { shared, accounts, first_admin, counts: Arc::default() }
+    }
 }
 
 impl FromRef<Auth> for Arc<Shared> {

@@ -11,6 +11,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::{Db, Error, Tx, postgres};
 
+/// How long the server may take to answer a look. It is shorter than callers wait, so that a connection gone silent is
+/// found out and given up, and the next look gets another: the pool has no second one to try.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
+
 /// A hint that there may be something new; the caller looks in its table after each one.
 pub struct Listener {
     db: Db,
@@ -43,7 +47,8 @@ impl Listener {
         Self { db, longest: Duration::from_secs(1), ear: Some(ear) }
     }
 
-    /// Runs a read by key, as [`Db::lookup`] does, on a connection of the listener's own.
+    /// Runs a read by key, as [`Db::lookup`] does, on a connection of the listener's own. On PostgreSQL a statement that isn't
+    /// answered within 2 s fails as unavailable, and its connection is given up.
     pub async fn lookup<I, T, E, W>(&self, input: I, work: W) -> Result<T, E>
     where
         I: Send + Sync,
@@ -51,7 +56,7 @@ impl Listener {
         W: for<'a> FnOnce(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send,
     {
         match &self.ear {
-            Some(ear) => postgres::lookup(&ear.pool, &input, work).await,
+            Some(ear) => postgres::lookup(&ear.pool, LOOK_LIMIT, &input, work).await,
             None => self.db.lookup(input, work).await,
         }
     }

@@ -27,19 +27,23 @@ use std::sync::Arc;
 
 use aide::openapi::OpenApi;
 use axum::extract::FromRef;
-pub use counts::OrderCounts;
+use counts::OrderCounts;
 use kit::service::{Service, Surroundings};
 use kit::shared::Shared;
 
 /// The service's state.
 #[derive(Clone)]
 pub struct Orders {
-    /// What every service holds.
-    pub shared: Arc<Shared>,
-    /// How many pending orders a customer may have.
-    pub max_pending: i64,
-    /// What it counts.
-    pub counts: Arc<OrderCounts>,
+    shared: Arc<Shared>,
+    max_pending: i64,
+    counts: Arc<OrderCounts>,
+}
+
+impl Orders {
+    /// With what every service holds, and how many pending orders a customer may have.
+    pub fn new(shared: Arc<Shared>, max_pending: i64) -> Self {
+        Self { shared, max_pending, counts: Arc::default() }
+    }
 }
 
 impl FromRef<Orders> for Arc<Shared> {

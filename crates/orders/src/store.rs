@@ -16,6 +16,12 @@ const ORDER: &str = "orders.id, number, user_id, status, currency, total_price, 
 
 const ORDER_COLUMNS: usize = 17;
 
+/// The same where each of its lines stands behind it: what may be long comes with the first line alone, since 500 lines
+/// would repeat 16 KiB each.
+const ORDER_ONCE: &str = "orders.id, number, user_id, status, currency, total_price, paid_minor, refunded_minor, is_free_text,
+                          CASE WHEN COALESCE(position, 0) = 0 THEN note END, CASE WHEN COALESCE(position, 0) = 0 THEN ship_to END,
+                          external_id, CASE WHEN COALESCE(position, 0) = 0 THEN metadata END, hidden, version, created_at, updated_at";
+
 fn order(row: &Row<'_>) -> Result<Order, Error> {
     let (status, currency): (String, String) = (row.get(3)?, row.get(4)?);
     let currency = currency.parse().map_err(|_| Error::Internal(format!("stored currency {currency:?}")))?;
@@ -72,7 +78,7 @@ fn line_from(row: &Row<'_>, first: usize) -> Result<Line, Error> {
 /// An order with its lines, in one statement, so that both are of one version.
 pub(crate) async fn find_order(tx: &Tx, id: Uuid) -> Result<Option<Order>, Error> {
     let sql = format!(
-        "SELECT {ORDER}, {LINE} FROM orders LEFT JOIN order_lines ON order_id = orders.id
+        "SELECT {ORDER_ONCE}, {LINE} FROM orders LEFT JOIN order_lines ON order_id = orders.id
          WHERE orders.id = $1 ORDER BY position"
     );
     let mut found: Option<Order> = None;

@@ -66,7 +66,8 @@ async fn insert_account(
     username: Username,
     password: Password,
 ) -> Result<()> {
-    let passwords = Passwords::new(settings.passwords.hash, settings.passwords.denylist);
+    let passwords = Passwords::new(settings.passwords.hash, settings.passwords.denylist)
+        .context("can't start the threads that hash passwords")?;
     passwords.check(&password).map_err(|invalid| refused("the password", &invalid))?;
     let hash = passwords
         .hash(&password)

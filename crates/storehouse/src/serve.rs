@@ -52,7 +52,8 @@ async fn serve(settings: &Settings, parts: &[Part]) -> Result<()> {
     let listeners = bind(settings, parts).await?;
     let options = options(settings, parts, secret, ports(settings, &listeners)?)?;
     let db = if needs_database(settings, parts) { Some(open(settings).await?) } else { None };
-    let system = System::new(db.clone(), Clock::default(), options);
+    let system = System::new(db.clone(), Clock::default(), options)
+        .context("can't start the threads that hash passwords")?;
     banner::print(settings, &listeners, db.as_ref()).await?;
     let workers = Arc::new(Workers::start().context("can't start the threads that serve")?);
     let outcome = serve_until_stopped(&system, listeners, &workers, db.as_ref()).await;

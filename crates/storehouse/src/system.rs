@@ -1,5 +1,6 @@
 //! What a process runs of the system, put together: the only place that knows every crate. It opens no port.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,20 +85,20 @@ struct Data {
 
 impl System {
     /// Puts the parts together on a database that has its tables. Without one there is at most a gateway, which
-    /// leaves it to the services whether a session still lives.
-    pub fn new(db: Option<Db>, clock: Clock, options: Options) -> Self {
+    /// leaves it to the services whether a session still lives. An error if passwords can't be hashed.
+    pub fn new(db: Option<Db>, clock: Clock, options: Options) -> io::Result<Self> {
         let data = db.map(|db| Data { live: LiveSessions::new(db.clone(), clock.clone()), db });
         let readiness = Readiness::default();
         let metrics = process_metrics(data.as_ref(), &readiness, &options);
         let (gateway, services) = (None, Vec::new());
         let mut system = Self { gateway, services, readiness, metrics, data, clock };
         if let Some(data) = &system.data {
-            system.services = system.make_services(data, &options);
+            system.services = system.make_services(data, &options)?;
         }
         if options.parts.contains(&Part::Gateway) {
             system.gateway = Some(system.make_gateway(options));
         }
-        system
+        Ok(system)
     }
 
     /// A part of this process, as it is served.
@@ -108,17 +109,16 @@ impl System {
         }
     }
 
-    fn make_services(&self, data: &Data, options: &Options) -> Vec<Service> {
+    fn make_services(&self, data: &Data, options: &Options) -> io::Result<Vec<Service>> {
         let (db, live) = (data.db.clone(), data.live.clone());
         let shared = Shared::new(db.clone(), self.clock.clone(), &options.secret, live, options.currency);
         let shared = Arc::new(shared);
         let (readiness, metrics) = (self.readiness.clone(), self.metrics.clone());
         let surroundings = Surroundings { db, readiness, metrics, docs: options.docs };
-        let accounts = self.make_accounts(data, options);
+        let accounts = self.make_accounts(data, options)?;
         let service = |part: &Part| match part {
             Part::Auth => {
-                let (shared, accounts, counts) = (shared.clone(), accounts.clone(), Arc::default());
-                let auth = Auth { shared, accounts, first_admin: options.first_admin, counts };
+                let auth = Auth::new(shared.clone(), accounts.clone(), options.first_admin);
                 Some(auth::service(auth, &surroundings))
             }
             Part::Users => {
@@ -126,17 +126,16 @@ impl System {
                 Some(users::service(Users { shared, accounts }, &surroundings))
             }
             Part::Orders => {
-                let (shared, counts) = (shared.clone(), Arc::default());
-                let orders = Orders { shared, max_pending: options.max_pending_orders, counts };
+                let orders = Orders::new(shared.clone(), options.max_pending_orders);
                 Some(orders::service(orders, &surroundings))
             }
             Part::Gateway | Part::Inventory => None,
         };
-        options.parts.iter().filter_map(service).collect()
+        Ok(options.parts.iter().filter_map(service).collect())
     }
 
-    fn make_accounts(&self, data: &Data, options: &Options) -> Accounts {
-        let passwords = Passwords::new(options.password_hash, options.password_denylist);
+    fn make_accounts(&self, data: &Data, options: &Options) -> io::Result<Accounts> {
+        let passwords = Passwords::new(options.password_hash, options.password_denylist)?;
         let limits =
             if options.rate_limit { LoginLimits::new(self.clock.clone()) } else { LoginLimits::off() };
         let accounts = Accounts::new(&options.secret, passwords, limits, data.live.clone());
@@ -145,7 +144,7 @@ impl System {
             passwords.write_metrics(text);
             limits.write_metrics(text);
         });
-        accounts
+        Ok(accounts)
     }
 
     fn make_gateway(&self, options: Options) -> Gateway {

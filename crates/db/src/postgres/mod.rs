@@ -89,7 +89,7 @@ impl Postgres {
         E: From<Error> + Send,
         W: for<'a> FnOnce(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send,
     {
-        lookup(&self.transactions.pool, input, work).await
+        lookup(&self.transactions.pool, session::LIMIT, input, work).await
     }
 
     /// A server that is a stand-by, or was set to refuse writes, is not ready.

@@ -15,9 +15,9 @@ use crate::Error;
 use crate::error::Failure;
 use crate::value::{Row, Source, Value};
 
-/// How long the server may take to answer: longer than its own limit on a statement, so that only one that has
-/// stopped or can't be reached any more is given up.
-const LIMIT: Duration = Duration::from_secs(12);
+/// How long the server may take to answer in general: longer than its own limit on a statement, so that only one that
+/// has stopped or can't be reached any more is given up.
+pub(super) const LIMIT: Duration = Duration::from_secs(12);
 /// Lists have many shapes, and each kept statement holds memory here and on the server.
 const STATEMENTS_KEPT: usize = 200;
 /// Futures are known to be polled in order, and so statements sent in order, in lists up to this long.
@@ -26,6 +26,8 @@ const PIPELINED: usize = 16;
 /// A connection of the pool, in or out of a transaction.
 pub(crate) struct Session {
     client: Option<Object>,
+    /// How long the server may take to answer.
+    limit: Duration,
     /// In a transaction, so that the connection must not go back to the pool.
     open: AtomicBool,
     /// Statements that were sent and whose answer nobody has seen.
@@ -35,14 +37,14 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(super) async fn take(pool: &Pool) -> Result<Self, Error> {
+    pub(super) async fn take(pool: &Pool, limit: Duration) -> Result<Self, Error> {
         let client = pool.get().await.map_err(pool_failure)?;
         let (open, unseen, lost) = Default::default();
-        Ok(Self { client: Some(client), open, unseen, lost })
+        Ok(Self { client: Some(client), limit, open, unseen, lost })
     }
 
     pub(super) async fn begin(pool: &Pool, sql: &str) -> Result<Self, Error> {
-        let session = Self::take(pool).await?;
+        let session = Self::take(pool, LIMIT).await?;
         session.open.store(true, Ordering::Relaxed);
         session.seen(session.client()?.batch_execute(sql)).await?;
         Ok(session)
@@ -59,7 +61,7 @@ impl Session {
         if client.is_closed() {
             return Err(Error::Unavailable("the connection was lost before the commit".to_owned()).into());
         }
-        let Ok(answer) = timeout(LIMIT, client.batch_execute("COMMIT")).await else {
+        let Ok(answer) = timeout(self.limit, client.batch_execute("COMMIT")).await else {
             return Err(Error::OutcomeUnknown.into());
         };
         let certain = match &answer {
@@ -79,7 +81,7 @@ impl Session {
         if self.lost.load(Ordering::Relaxed) {
             return;
         }
-        if let Ok(Ok(())) = timeout(LIMIT, client.batch_execute("ROLLBACK")).await {
+        if let Ok(Ok(())) = timeout(self.limit, client.batch_execute("ROLLBACK")).await {
             self.open.store(false, Ordering::Relaxed);
         }
     }
@@ -108,7 +110,7 @@ impl Session {
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Failure> {
         self.unseen.fetch_add(1, Ordering::Relaxed);
-        let Ok(answer) = timeout(LIMIT, answer).await else {
+        let Ok(answer) = timeout(self.limit, answer).await else {
             self.lost.store(true, Ordering::Relaxed);
             return Err(too_slow().into());
         };

@@ -117,14 +117,14 @@ fn lost<E: From<Error>>(failure: Failure) -> Lost<E> {
     }
 }
 
-/// Runs a closure of point reads, without a transaction around it.
-pub(crate) async fn lookup<I, T, E, W>(pool: &Pool, input: &I, work: W) -> Result<T, E>
+/// Runs a closure of point reads, without a transaction around it, each answered within `limit`.
+pub(crate) async fn lookup<I, T, E, W>(pool: &Pool, limit: Duration, input: &I, work: W) -> Result<T, E>
 where
     I: Send + Sync,
     E: From<Error> + Send,
     W: for<'a> FnOnce(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send,
 {
-    let session = Arc::new(Session::take(pool).await?);
+    let session = Arc::new(Session::take(pool, limit).await?);
     let tx = Tx::new(Link::Postgres(session), Access::Read);
     let result = AssertUnwindSafe(async { work(&tx, input).await }).catch_unwind().await;
     tx.judge(result.unwrap_or_else(|_| Err(Error::Panicked.into())))

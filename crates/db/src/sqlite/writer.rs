@@ -64,19 +64,27 @@ fn refuse_rest(queue: &mut mpsc::Receiver<Message>) {
     }
 }
 
+/// What one commit is about to make durable.
+#[derive(Default)]
+struct Batch {
+    /// How many writes were kept that changed anything.
+    writes: u64,
+    /// What they want done after the commit.
+    actions: Vec<Action>,
+}
+
 /// One transaction for all these writes. Answers with a reason if the writer must stop for good.
 fn commit_together(connection: &Shared, mut jobs: Vec<Box<dyn Job>>, measures: &Measures) -> Option<String> {
-    let mut actions = Vec::new();
+    let mut batch = Batch::default();
     let outcome = begin(connection)
-        .and_then(|()| jobs.iter_mut().try_for_each(|job| run_one(connection, job.as_mut(), &mut actions)))
-        .and_then(|()| timed_commit(connection, measures));
+        .and_then(|()| jobs.iter_mut().try_for_each(|job| run_one(connection, job.as_mut(), &mut batch)))
+        .and_then(|()| timed_commit(connection, batch.writes, measures));
     let fatal = match &outcome {
         Ok(()) => None,
         Err(failure) => roll_back(connection, failure),
     };
     if outcome.is_ok() {
-        measures.batch_size.observe(jobs.len() as u64);
-        run_actions(actions);
+        run_actions(batch.actions);
     }
     let error = outcome.err().map(|failure| failure.error);
     for job in jobs {
@@ -90,8 +98,8 @@ fn begin(connection: &Shared) -> Result<(), Failure> {
 }
 
 /// Runs one write in a savepoint of its own. It is an error here only if the whole transaction is gone.
-fn run_one(connection: &Shared, job: &mut dyn Job, actions: &mut Vec<Action>) -> Result<(), Failure> {
-    control(&lock(connection), "SAVEPOINT one_write")?;
+fn run_one(connection: &Shared, job: &mut dyn Job, batch: &mut Batch) -> Result<(), Failure> {
+    let changes_before = open_savepoint(&lock(connection))?;
     let tx = Tx::new(Link::Sqlite(Arc::clone(connection)), Access::Write);
     let keep = job.run(&tx);
     let (failure, wanted) = tx.end();
@@ -103,11 +111,18 @@ fn run_one(connection: &Shared, job: &mut dyn Job, actions: &mut Vec<Action>) ->
         return Err(failure);
     }
     if keep {
-        actions.extend(wanted);
+        batch.writes += u64::from(connection.total_changes() > changes_before);
+        batch.actions.extend(wanted);
     } else {
         control(&connection, "ROLLBACK TO one_write")?;
     }
     control(&connection, "RELEASE one_write")
+}
+
+/// Opens a write's savepoint, and says how many rows the connection has changed so far.
+fn open_savepoint(connection: &Connection) -> Result<u64, Failure> {
+    control(connection, "SAVEPOINT one_write")?;
+    Ok(connection.total_changes())
 }
 
 /// A full disk, or an I/O error, rolls back the whole transaction, and with it the writes before this one.
@@ -122,10 +137,14 @@ fn transaction_gone() -> Failure {
     Error::Unavailable("the transaction was ended by one of its own statements".to_owned()).into()
 }
 
-fn timed_commit(connection: &Shared, measures: &Measures) -> Result<(), Failure> {
+/// A commit of nothing, as after a question whether the writer is there, needs no sync and is not measured.
+fn timed_commit(connection: &Shared, writes: u64, measures: &Measures) -> Result<(), Failure> {
     let begun = Instant::now();
     commit(connection)?;
-    measures.commit_time.observe_time(begun.elapsed());
+    if writes > 0 {
+        measures.commit_time.observe_time(begun.elapsed());
+        measures.batch_size.observe(writes);
+    }
     Ok(())
 }
 

@@ -108,7 +108,7 @@ impl App {
     }
 
     fn run(&mut self, db: Db, options: Options) -> Arc<System> {
-        let system = Arc::new(System::new(Some(db), self.clock.clone(), options));
+        let system = Arc::new(System::new(Some(db), self.clock.clone(), options).unwrap());
         system.readiness.set_ready();
         self.systems.push(system.clone());
         let working = system.clone();

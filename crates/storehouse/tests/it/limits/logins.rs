@@ -126,6 +126,31 @@ async fn an_address_logs_in_thirty_times_a_minute() {
 }
 
 #[tokio::test]
+async fn an_address_registers_ten_times_a_minute() {
+    limited_app(async |app| {
+        let here = app.nobody();
+        register(app, "ada").await;
+        let ada = json!({"email": "ada@example.com", "password": PASSWORD, "username": "ada2"});
+        for _ in 0..9 {
+            here.post("/auth/register", ada.clone()).await.problem(409, "email_taken");
+        }
+        refused(here.post("/auth/register", ada.clone()).await, "6");
+        // Before its body is even read, and past the gateway too.
+        let odd = || here.request(Method::POST, "/auth/register").raw("text/plain", "odd");
+        refused(odd().send().await, "6");
+        refused(odd().to("auth").send().await, "6");
+        here.at("192.0.2.7").post("/auth/register", ada.clone()).await.problem(409, "email_taken");
+        log_in(&here, "ada@example.com", PASSWORD).await.expect(200);
+        app.clock.advance(Duration::from_secs(6));
+        here.post("/auth/register", ada.clone()).await.problem(409, "email_taken");
+        refused(here.post("/auth/register", ada).await, "6");
+        let metrics = app.nobody().get("/metrics").await.expect(200).text();
+        assert!(metrics.contains("storehouse_rate_limited_total{policy=\"register\"} 4\n"), "{metrics}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_gateway_is_no_way_around() {
     limited_app(async |app| {
         register(app, "ada").await;

@@ -182,7 +182,7 @@ async fn a_route_may_have_a_rate_of_its_own() {
         app.clock.advance(Duration::from_secs(10));
         on_orders(ada.get("/orders").await.expect(200), "0");
         let metrics = app.nobody().get("/metrics").await.expect(200).text();
-        for (policy, count) in [("/orders", 1), ("default", 0), ("login", 0)] {
+        for (policy, count) in [("/orders", 1), ("default", 0), ("login", 0), ("register", 0)] {
             let series = format!("storehouse_rate_limited_total{{policy=\"{policy}\"}} {count}\n");
             assert!(metrics.contains(&series), "{series}{metrics}");
         }

@@ -47,9 +47,15 @@ impl Scrape {
         Self::parse(&answer.text())
     }
 
-    /// A series' value; 0 where it isn't there, as nobody used it yet.
+    /// The value of a series, which must be there.
+    #[track_caller]
     pub(super) fn value(&self, key: &str) -> f64 {
-        self.series.get(key).copied().unwrap_or_default()
+        *self.series.get(key).unwrap_or_else(|| panic!("{key} is not in\n{}", self.text))
+    }
+
+    /// Whether nothing was counted: the series says 0, or isn't there, as in a process that doesn't run that part.
+    pub(super) fn is_unused(&self, key: &str) -> bool {
+        self.series.get(key).is_none_or(|value| *value == 0.0)
     }
 
     pub(super) fn names(&self) -> BTreeSet<&str> {

@@ -328,3 +328,29 @@ async fn what_an_order_carries_is_kept_as_sent() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_largest_order_is_read_back_whole() {
+    each_app(async |app| {
+        let line = |number: u32| json!({"name": format!("Part {number}"), "quantity": 1, "unit_price": 1});
+        let body = json!({
+            "lines": (0..500).map(line).collect::<Vec<_>>(),
+            "currency": "JPY",
+            "note": "x".repeat(10_000),
+            "ship_to": {"street": "x".repeat(2_000)},
+            "metadata": {"x": "x".repeat(16 * 1024 - 8)},
+        });
+        let admin = app.admin("root").await;
+        let placed = admin.post("/orders", body.clone()).await.expect(201);
+        let order = admin.get(placed.header("location")).await.expect(200).json();
+        for name in ["note", "ship_to", "metadata", "currency"] {
+            assert_eq!(order[name], body[name], "{name}");
+        }
+        let names = |order: &Value| -> Vec<Value> {
+            order["lines"].as_array().unwrap().iter().map(|line| line["name"].clone()).collect()
+        };
+        assert_eq!(names(&order), names(&body));
+        assert_eq!(order, placed.json());
+    })
+    .await;
+}
