@@ -21,5 +21,5 @@ pub(crate) async fn caller(
     if route.public || ALWAYS_PUBLIC.contains(&path) {
         return Ok(None);
     }
-    identity::authenticate(&gateway.tokens, &*gateway.sessions, headers).await.map(Some)
+    identity::authenticate(&gateway.tokens, gateway.sessions.as_deref(), headers).await.map(Some)
 }

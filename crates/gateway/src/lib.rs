@@ -28,7 +28,7 @@ use futures_util::future::{join_all, pending};
 use ipnet::IpNet;
 use kit::client::ClientKey;
 use kit::clock::Clock;
-use kit::identity::{Sessions, UncheckedSessions};
+use kit::identity::Sessions;
 use kit::metrics::{Metrics, RequestCounts};
 use kit::secret::Secret;
 use kit::service::{Readiness, Service};
@@ -117,8 +117,7 @@ pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundin
         trusted_proxies: config.trusted_proxies,
         cors: config.cors,
         tokens: surroundings.tokens,
-        checks_sessions: surroundings.sessions.is_some(),
-        sessions: surroundings.sessions.unwrap_or_else(|| Arc::new(UncheckedSessions)),
+        sessions: surroundings.sessions,
         client_key: surroundings.client_key,
         forward: forward::Forward::new(config.limits),
         ready: forward::Ready::default(),

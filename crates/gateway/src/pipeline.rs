@@ -34,9 +34,8 @@ pub(crate) struct Gateway {
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) cors: Cors,
     pub(crate) tokens: Arc<Tokens>,
-    pub(crate) sessions: Arc<dyn Sessions>,
-    /// Whether a session that has ended is known here.
-    pub(crate) checks_sessions: bool,
+    /// Knows which sessions have ended; without it that is left to the services.
+    pub(crate) sessions: Option<Arc<dyn Sessions>>,
     pub(crate) client_key: ClientKey,
     /// Holds where a route has no policy of its own; `None` where rates don't count.
     pub(crate) default_policy: Option<Policy>,
@@ -107,7 +106,7 @@ async fn answer(
     note.account = caller.as_ref().ok().and_then(Option::as_ref).map(|verified| verified.sub);
     // After the token, which says who is counted; before its fault is told, so that guessing tokens ends in 429.
     let policy = route.policy.as_ref().or(gateway.default_policy.as_ref());
-    let count = policy.and_then(|policy| limit::count(policy, &caller, gateway.checks_sessions, client));
+    let count = policy.and_then(|policy| limit::count(policy, &caller, gateway.sessions.is_some(), client));
     let answered = match count.as_ref().and_then(Count::refusal) {
         Some(refusal) => Err(refusal),
         None => forward(gateway, route, request, caller, client).await,
