@@ -44,6 +44,7 @@ pub use self::listener::Listener;
 pub use self::migration::Migration;
 use self::postgres::Postgres;
 use self::sqlite::Sqlite;
+pub use self::sqlite::WRITER_SETTINGS as SQLITE_WRITER_SETTINGS;
 pub use self::tx::Tx;
 pub use self::url::DatabaseUrl;
 pub use self::value::{Column, Row, Value};

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use db::SQLITE_WRITER_SETTINGS;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use uuid::Uuid;
@@ -13,15 +14,6 @@ use crate::placement::{Placement, insert};
 use crate::program::thread_cpu;
 
 const BATCH: usize = 100;
-
-/// Those of the product's writer (`crates/db/src/sqlite/connection.rs`).
-const SETTINGS: &str = "
-    PRAGMA synchronous = FULL;
-    PRAGMA foreign_keys = ON;
-    PRAGMA temp_store = MEMORY;
-    PRAGMA cache_size = -65536;
-    PRAGMA wal_autocheckpoint = 4000;
-    PRAGMA journal_size_limit = 67108864;";
 
 /// The tables that a placement may touch.
 pub(crate) const TABLES: [&str; 4] = ["order_lines", "order_history", "idempotency_keys", "orders"];
@@ -37,7 +29,7 @@ impl RawLoop {
     pub(super) fn open(database: &Path) -> Result<Self> {
         let connection = Connection::open(database)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        connection.execute_batch(SETTINGS)?;
+        connection.execute_batch(SQLITE_WRITER_SETTINGS)?;
         connection.set_prepared_statement_cache_capacity(100);
         Ok(Self { connection, user: kit::clock::new_id(), next: 0 })
     }

@@ -20,7 +20,8 @@ const BUSY_STEP: Duration = Duration::from_micros(100);
 /// About five seconds, since a step takes half as long again as it asks for.
 const BUSY_STEPS: i32 = 32_000;
 
-const WRITER_SETTINGS: &str = "
+/// How the connection that writes is set: durable at each commit (`synchronous = FULL`). Public for what is measured beside it.
+pub const WRITER_SETTINGS: &str = "
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
     PRAGMA temp_store = MEMORY;

@@ -19,6 +19,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 
+pub use self::connection::WRITER_SETTINGS;
 use self::measures::Measures;
 use self::readers::Lookups;
 pub(crate) use self::statement::{execute, rows};
