@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ::http::StatusCode;
-use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
 pub(crate) use backends::Backends;
@@ -21,12 +20,12 @@ pub use backends::Counters;
 use http_body::Body as _;
 use kit::identity::Verified;
 use kit::problem::Problem;
+use kit::service::Service;
 pub(crate) use ready::Ready;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::client_address::Client;
-use crate::routes::Route;
 
 /// Sizes and times on the way to a service.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +51,7 @@ impl Default for Limits {
 /// Where a route leads.
 pub(crate) enum Upstream {
     /// A service of this process.
-    Local(Router),
+    Local(Service),
     /// A service elsewhere, at one address or several.
     Http(Backends),
 }
@@ -85,30 +84,32 @@ impl Forward {
         Self { limits, client: http::client(&limits) }
     }
 
-    /// The service's answer, or why there is none.
-    pub(crate) async fn send(
+    /// The answer of a service of this process.
+    pub(crate) async fn to_local(
         &self,
-        route: &Route<Upstream>,
+        service: &Service,
+        limit: Duration,
         request: Request,
         caller: Option<Verified>,
         client: &Client,
     ) -> Result<Response, Problem> {
-        let (sender, body_ended) = oneshot::channel();
-        let mut ended = EndOfBody(Some(sender));
-        if request.body().is_end_stream() {
-            ended.tell();
-        }
-        let time = RouteTime::new(route.timeout);
-        match &route.upstream {
-            Upstream::Local(router) => {
-                let answer = local::call(router, request, caller, client.address, ended);
-                self.await_answer(&time, body_ended, answer).await?
-            }
-            Upstream::Http(backends) => {
-                let answer = http::call(&self.client, &self.limits, backends, &time, request, ended);
-                self.await_answer(&time, body_ended, answer).await?
-            }
-        }
+        let time = RouteTime::new(limit);
+        let (ended, body_ended) = EndOfBody::of(&request);
+        let answer = local::call(service, request, caller, client.address, ended);
+        self.await_answer(&time, body_ended, answer).await
+    }
+
+    /// The answer of a service elsewhere, or why there is none.
+    pub(crate) async fn to_backend(
+        &self,
+        backends: &Backends,
+        limit: Duration,
+        request: Request,
+    ) -> Result<Response, Problem> {
+        let time = RouteTime::new(limit);
+        let (ended, body_ended) = EndOfBody::of(&request);
+        let answer = http::call(&self.client, &self.limits, backends, &time, request, ended);
+        self.await_answer(&time, body_ended, answer).await?
     }
 
     /// Asks a service elsewhere again and again whether it takes work.
@@ -122,14 +123,16 @@ impl Forward {
     async fn await_answer<A>(
         &self,
         time: &RouteTime,
-        body_ended: oneshot::Receiver<()>,
+        body_ended: Option<oneshot::Receiver<()>>,
         answer: impl Future<Output = A>,
     ) -> Result<A, Problem> {
         let mut answer = pin!(answer);
-        tokio::select! {
-            biased;
-            answer = answer.as_mut() => return Ok(answer),
-            _ = timeout(self.limits.body_timeout, body_ended) => {}
+        if let Some(body_ended) = body_ended {
+            tokio::select! {
+                biased;
+                answer = answer.as_mut() => return Ok(answer),
+                _ = timeout(self.limits.body_timeout, body_ended) => {}
+            }
         }
         timeout(time.limit, answer).await.map_err(|_| {
             // Before the answer is dropped, which then knows why.
@@ -156,6 +159,15 @@ fn bad_gateway(cause: impl std::fmt::Display) -> Problem {
 struct EndOfBody(Option<oneshot::Sender<()>>);
 
 impl EndOfBody {
+    /// Of this request, with where it will be told; nothing has to be where there is no body.
+    fn of(request: &Request) -> (Self, Option<oneshot::Receiver<()>>) {
+        if request.body().is_end_stream() {
+            return (Self::default(), None);
+        }
+        let (sender, body_ended) = oneshot::channel();
+        (Self(Some(sender)), Some(body_ended))
+    }
+
     fn tell(&mut self) {
         if let Some(sender) = self.0.take() {
             // Nobody listens any more once the answer is there.

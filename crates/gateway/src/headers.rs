@@ -46,25 +46,25 @@ const CLAIMS: [&str; 6] = [
 const CLAIMING_PREFIXES: [&str; 7] =
     ["x-user", "x-auth", "x-internal", "x-forwarded", "x-consumer", "x-role", "x-authenticated"];
 
-/// Makes the client's headers the gateway's own.
-pub(crate) fn prepare_request(headers: &mut HeaderMap, client: &Client) {
+/// Takes from a request what is for one connection only, and what claims to be somebody.
+pub(crate) fn clean_request(headers: &mut HeaderMap) {
     drop_named_by_connection(headers);
     drop_headers(headers, |name| is_of_one_connection(name) || is_claim(name));
     check_trace(headers);
+}
+
+/// Tells a service elsewhere who the client is; one of ours believes the address, since it is signed.
+pub(crate) fn tell_client(headers: &mut HeaderMap, client: &Client, key: &ClientKey) {
     if let Some(address) = client.address.and_then(|address| HeaderValue::try_from(address.to_string()).ok())
     {
+        if let Some(signature) = key.sign(&address) {
+            headers.insert(X_FORWARDED_SIGNATURE, signature);
+        }
         headers.insert(X_FORWARDED_FOR, address);
     }
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme));
     if let Some(host) = &client.host {
         headers.insert(X_FORWARDED_HOST, host.clone());
-    }
-}
-
-/// Lets a service of ours in another process believe the client's address.
-pub(crate) fn sign_address(headers: &mut HeaderMap, key: &ClientKey) {
-    if let Some(signature) = headers.get(X_FORWARDED_FOR).and_then(|address| key.sign(address)) {
-        headers.insert(X_FORWARDED_SIGNATURE, signature);
     }
 }
 
@@ -142,6 +142,8 @@ fn is_traceparent(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use kit::secret::Secret;
+
     use super::*;
 
     fn prepared(sent: &[(&str, &str)]) -> HeaderMap {
@@ -154,7 +156,8 @@ mod tests {
             scheme: "http",
             host: Some(HeaderValue::from_static("a")),
         };
-        prepare_request(&mut headers, &client);
+        clean_request(&mut headers);
+        tell_client(&mut headers, &client, &ClientKey::new(&Secret::new("the tests' secret")));
         headers
     }
 
@@ -211,6 +214,7 @@ mod tests {
             "x-forwarded-for",
             "x-forwarded-host",
             "x-forwarded-proto",
+            "x-forwarded-signature",
             "x-request-id",
         ];
         assert_eq!(names, expected);
@@ -220,7 +224,7 @@ mod tests {
     #[test]
     fn only_a_valid_trace_is_continued() {
         let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(prepared(&[("traceparent", valid), ("tracestate", "a=b")]).len(), 5);
+        assert_eq!(prepared(&[("traceparent", valid), ("tracestate", "a=b")]).len(), 6);
         for odd in [
             "",
             "00",
@@ -230,9 +234,9 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
         ] {
-            assert_eq!(prepared(&[("traceparent", odd), ("tracestate", "a=b")]).len(), 3, "{odd}");
+            assert_eq!(prepared(&[("traceparent", odd), ("tracestate", "a=b")]).len(), 4, "{odd}");
         }
-        assert_eq!(prepared(&[("traceparent", valid), ("traceparent", valid)]).len(), 3);
+        assert_eq!(prepared(&[("traceparent", valid), ("traceparent", valid)]).len(), 4);
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub struct Local {
     /// The port that it is served on.
     pub port: u16,
     /// What answers there.
-    pub router: Router,
+    pub service: Service,
 }
 
 /// What the gateway shares with the rest of its process.
@@ -100,7 +100,7 @@ pub struct Gateway {
     inner: Arc<pipeline::Gateway>,
 }
 
-/// Puts the gateway together. A route whose backend is a local service calls that service's router directly.
+/// Puts the gateway together. A route whose backend is a local service calls that service directly.
 pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundings) -> Gateway {
     let rates = config.rate_limit.then_some(&surroundings.clock);
     let table = routes::Table::new(&config.routes, locals, rates);
@@ -122,12 +122,12 @@ pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundin
         forward: forward::Forward::new(config.limits),
         ready: forward::Ready::default(),
     });
-    let router = pipeline::router(inner.clone(), counts.clone());
+    let service = Service::new(NAME, pipeline::Pipeline(Arc::clone(&inner)), counts);
     let watched = Arc::downgrade(&inner);
     inner
         .metrics
         .add(move |text| watched.upgrade().iter().for_each(|gateway| measures::write(gateway, text)));
-    Gateway { service: Service { name: NAME, router, counts }, inner }
+    Gateway { service, inner }
 }
 
 impl Gateway {

@@ -7,10 +7,24 @@ use kit::problem::Problem;
 /// The path's one spelling, where it was written otherwise: unreserved characters plain, hex digits in upper
 /// case (RFC 3986, section 6.2.2). A path that two readers could take for two different ones is refused.
 pub(crate) fn normalise(path: &str) -> Result<Option<String>, Problem> {
+    if is_plain(path) {
+        return Ok(None);
+    }
     let decoded = if path.contains('%') { Some(decode(path)?) } else { None };
     let plain = decoded.as_deref().unwrap_or(path);
     check(plain)?;
     Ok(decoded.filter(|decoded| decoded != path))
+}
+
+/// Most paths: letters, digits, dashes and single slashes can't be written in two ways.
+fn is_plain(path: &str) -> bool {
+    let mut before = b'.';
+    path.starts_with('/')
+        && path.bytes().all(|byte| {
+            let is_double = (before, byte) == (b'/', b'/');
+            before = byte;
+            !is_double && (byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'/')
+        })
 }
 
 /// Puts another path into a URL, whose query stays.

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use futures_util::future::BoxFuture;
 use http::header::{ALLOW, ORIGIN};
 use http::{HeaderValue, Method};
 use ipnet::IpNet;
 use kit::client::ClientKey;
 use kit::identity::{Sessions, Verified};
 use kit::limit::Policy;
-use kit::metrics::{Metrics, RequestCounts};
+use kit::metrics::Metrics;
 use kit::problem::Problem;
-use kit::server::AccessNote;
-use kit::service::Readiness;
+use kit::service::{AccessNote, Answered, Answers, Readiness};
 use kit::token::Tokens;
 
 use crate::client_address::Client;
@@ -59,20 +59,22 @@ impl Gateway {
 }
 
 /// Every request goes the one way; the edge around it gives the request id and finishes the answer.
-pub(crate) fn router(gateway: Arc<Gateway>, counts: Arc<RequestCounts>) -> Router {
-    let router = Router::new().fallback(handle).with_state(gateway);
-    router.layer(axum::middleware::from_fn_with_state(counts, kit::service::edge))
+pub(crate) struct Pipeline(pub(crate) Arc<Gateway>);
+
+impl Answers for Pipeline {
+    fn answer(&self, request: Request) -> BoxFuture<'_, Answered> {
+        Box::pin(handle(&self.0, request))
+    }
 }
 
-async fn handle(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
+async fn handle(gateway: &Gateway, request: Request) -> Answered {
     let origin = request.headers().get(ORIGIN).cloned();
     let client = Client::of(&request, &gateway.trusted_proxies);
     let mut note = AccessNote { client: client.address, ..AccessNote::default() };
-    let answered = answer(&gateway, request, &client, &mut note).await;
+    let answered = answer(gateway, request, &client, &mut note).await;
     let mut response = answered.unwrap_or_else(IntoResponse::into_response);
     gateway.cors.decorate(origin.as_ref(), response.headers_mut());
-    response.extensions_mut().insert(note);
-    response
+    Answered { response, note }
 }
 
 /// The order of the phases stands here, and nowhere else.
@@ -126,13 +128,18 @@ async fn forward(
     client: &Client,
 ) -> Result<Response, Problem> {
     let caller = caller?;
-    headers::prepare_request(request.headers_mut(), client);
-    if let Upstream::Http(_) = route.upstream {
-        headers::sign_address(request.headers_mut(), &gateway.client_key);
+    headers::clean_request(request.headers_mut());
+    match &route.upstream {
+        Upstream::Local(service) => {
+            gateway.forward.to_local(service, route.timeout, request, caller, client).await
+        }
+        Upstream::Http(backends) => {
+            headers::tell_client(request.headers_mut(), client, &gateway.client_key);
+            let mut response = gateway.forward.to_backend(backends, route.timeout, request).await?;
+            headers::clean_response(response.headers_mut());
+            Ok(response)
+        }
     }
-    let mut response = gateway.forward.send(route, request, caller, client).await?;
-    headers::clean_response(response.headers_mut());
-    Ok(response)
 }
 
 fn not_allowed(method: &Method, allow: &HeaderValue) -> Response {

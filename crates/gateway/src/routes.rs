@@ -234,7 +234,7 @@ impl Table<Upstream> {
                 _ => None,
             };
             match local {
-                Some(local) => Upstream::Local(local.router.clone()),
+                Some(local) => Upstream::Local(local.service.clone()),
                 None => Upstream::Http(Backends::new(config)),
             }
         })

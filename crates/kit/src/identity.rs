@@ -179,15 +179,16 @@ where
             Some(verified) => verified.clone(),
             None => {
                 let shared = Arc::<Shared>::from_ref(state);
-                authenticate(&shared.tokens, Some(&*shared.sessions), &parts.headers).await?
+                let claims = authenticate(&shared.tokens, Some(&*shared.sessions), &parts.headers).await?;
+                // The body and the list that are read next want to know the caller too.
+                parts.extensions.insert(claims.clone());
+                claims
             }
         };
         if claims.role < P::LEAST {
             let article = if P::LEAST == Role::Admin { "an admin" } else { "staff" };
             return Err(Problem::forbidden(format!("Only {article} may do this.")));
         }
-        // The body and the list that are read next want to know the caller too.
-        parts.extensions.insert(claims.clone());
         Ok(Self { claims, permission: PhantomData })
     }
 }

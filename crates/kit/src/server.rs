@@ -18,10 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::response::IntoResponse;
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response, Uri};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -29,12 +28,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 
-pub use access::AccessNote;
 use guard::{Guard, Refused};
 pub use workers::Workers;
 
 use crate::problem::Problem;
-use crate::request_id::RequestId;
 use crate::service::Service;
 
 /// What a client may send, and how long it may take.
@@ -149,7 +146,10 @@ async fn serve_connection(
     }
     let refused = Arc::new(Refused::default());
     let io = TokioIo::new(Guard::new(stream, limits, Arc::clone(&refused)));
-    let service = service_fn(move |request| answer(request, peer, service.clone(), Arc::clone(&refused)));
+    let address = peer.0.ip().to_canonical();
+    let connection =
+        Arc::new(Connection { peer, address, address_text: address.to_string(), service, refused });
+    let service = service_fn(move |request| answer(request, Arc::clone(&connection)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.idle_timeout)
@@ -169,30 +169,30 @@ async fn serve_connection(
     }
 }
 
-async fn answer(
-    request: Request<Incoming>,
+/// What all requests of one connection share.
+struct Connection {
     peer: Peer,
+    address: IpAddr,
+    address_text: String,
     service: Service,
     refused: Arc<Refused>,
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    connection: Arc<Connection>,
 ) -> Result<Response<access::LoggedBody>, Infallible> {
-    let entry = access::Entry::begin(&request, peer);
     // Where a chunked body ends only the HTTP library knows, so the guard can't find the next head after it.
-    let closes = request.headers().contains_key(TRANSFER_ENCODING) || refused.is(&request);
-    let mut response = match admit(request, peer, &refused) {
-        Ok(request) => match tower::ServiceExt::oneshot(service.router, request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        },
-        Err(refusal) => {
-            let (problem, method) = *refusal;
-            service.counts.count_refused(&method, problem.status());
-            crate::service::finish(problem.into_response(), &RequestId::new(), &method, "-")
-        }
+    let closes = request.headers().contains_key(TRANSFER_ENCODING) || connection.refused.is(&request);
+    let entry = access::Entry::begin(&request, Arc::clone(&connection));
+    let mut answered = match admit(request, connection.peer, &connection.refused) {
+        Ok(request) => connection.service.answer(request).await,
+        Err(refusal) => connection.service.refuse(refusal.0, &refusal.1),
     };
     if closes {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        answered.response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(entry.follow(response))
+    Ok(entry.follow(answered))
 }
 
 /// The request as the router takes it, its target in origin form (RFC 9112, section 3.2.1).
@@ -218,5 +218,6 @@ fn admit(
             parts.uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()));
     }
     parts.extensions.insert(peer);
-    Ok(Request::from_parts(parts, Body::new(body)))
+    let body = if body.is_end_stream() { Body::empty() } else { Body::new(body) };
+    Ok(Request::from_parts(parts, body))
 }

@@ -1,6 +1,10 @@
 //! What every port serves around a service's own endpoints, and the edge that each answer passes last:
 //! request id, problem bodies, panics, and the one log line of a failure.
+//!
+//! A request passes one edge, that of the port it came in by: where a gateway hands it on within the process, the
+//! service's own edge would do the same again.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -9,16 +13,18 @@ use aide::axum::ApiRouter;
 use aide::axum::routing::get_with;
 use aide::openapi::OpenApi;
 use axum::extract::{Request, State};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use db::Db;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
+use tower::Service as _;
 use tracing::{error, warn};
+use uuid::Uuid;
 
 use crate::docs;
 use crate::identity::Public;
@@ -57,15 +63,102 @@ impl Readiness {
     }
 }
 
+/// What answers requests, the unknown ones too: a service's endpoints, or the gateway's pipeline.
+pub trait Answers: Send + Sync {
+    /// The answer to a request.
+    fn answer(&self, request: Request) -> BoxFuture<'_, Answered>;
+}
+
+/// An answer, and what the access log shall say of its request.
+#[derive(Debug)]
+pub struct Answered {
+    /// The answer; a problem among its extensions is written at the edge.
+    pub response: Response,
+    /// For the log.
+    pub note: AccessNote,
+}
+
+/// What the access log can't see for itself.
+#[derive(Clone, Debug, Default)]
+pub struct AccessNote {
+    /// The client's own address, where a proxy that we trust stands between.
+    pub client: Option<IpAddr>,
+    /// The account that asked.
+    pub account: Option<Uuid>,
+    /// The path that was served, where it was not written as sent.
+    pub path: Option<String>,
+    /// The route that it took, as metrics show it.
+    pub route: Option<Arc<str>>,
+}
+
+impl From<Response> for Answered {
+    fn from(response: Response) -> Self {
+        Self { response, note: AccessNote::default() }
+    }
+}
+
+impl Answers for Router {
+    fn answer(&self, request: Request) -> BoxFuture<'_, Answered> {
+        let answer = self.clone().call(request);
+        Box::pin(async {
+            match answer.await {
+                Ok(response) => response.into(),
+                Err(never) => match never {},
+            }
+        })
+    }
+}
+
 /// A service, complete.
 #[derive(Clone)]
 pub struct Service {
     /// The service's name: `orders`.
     pub name: &'static str,
-    /// Answers every request, the unknown ones too.
-    pub router: Router,
-    /// Counts its requests.
-    pub counts: Arc<RequestCounts>,
+    answers: Arc<dyn Answers>,
+    counts: Arc<RequestCounts>,
+}
+
+impl Service {
+    /// What answers, and what counts its requests.
+    pub fn new(name: &'static str, answers: impl Answers + 'static, counts: Arc<RequestCounts>) -> Self {
+        Self { name, answers: Arc::new(answers), counts }
+    }
+
+    /// Answers a request from outside. The answer has passed the edge: it has a request id, a problem's body, and the
+    /// headers of every answer; a failure was logged.
+    pub async fn answer(&self, mut request: Request) -> Answered {
+        let id = RequestId::of(request.headers());
+        request.headers_mut().insert(X_REQUEST_ID, id.header());
+        // For the log of a failure; both share what they are made of.
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let Answered { response, note } = self.answer_inside(request).await;
+        Answered { response: finish(response, &id, &method, uri.path()), note }
+    }
+
+    /// Answers a request that passes the edge of a gateway in this process; a panic becomes a problem, and it counts.
+    pub async fn answer_inside(&self, request: Request) -> Answered {
+        let in_flight = self.counts.begin(&request);
+        let answered = AssertUnwindSafe(self.answers.answer(request)).catch_unwind().await;
+        let answered = answered.unwrap_or_else(|_| {
+            let problem = Problem::internal("a handler panicked");
+            Answered::from(problem.into_response())
+        });
+        in_flight.answered(&answered);
+        answered
+    }
+
+    /// The answer to a request that was refused before it could be asked for anything.
+    pub(crate) fn refuse(&self, problem: Problem, method: &Method) -> Answered {
+        self.counts.count_refused(method, problem.status());
+        finish(problem.into_response(), &RequestId::new(), method, "-").into()
+    }
+}
+
+/// Serves a router as it is, and counts nothing that anybody reads: for tests.
+impl From<Router> for Service {
+    fn from(router: Router) -> Self {
+        Self::new("none", router, Arc::default())
+    }
 }
 
 /// What [`service`] needs besides the endpoints.
@@ -98,7 +191,7 @@ pub fn service<S: Clone + Send + Sync + 'static>(
     if surroundings.docs {
         router = router.merge(docs_router(&document));
     }
-    Service { name, router: with_edge(router, Arc::clone(&counts)), counts }
+    Service::new(name, with_fallbacks(router), counts)
 }
 
 /// Every route of a service, as metrics show it.
@@ -131,12 +224,11 @@ pub fn docs_router(document: &OpenApi) -> Router {
     Router::new().route(DOCUMENT_PATH, axum::routing::get(serve)).merge(docs::router())
 }
 
-/// Wraps a router in the edge; unknown paths and methods become problems there too.
-pub fn with_edge(router: Router, counts: Arc<RequestCounts>) -> Router {
+/// Makes problems of unknown paths and methods.
+fn with_fallbacks(router: Router) -> Router {
     router
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|method: Method| async move { method_not_allowed(&method) })
-        .layer(axum::middleware::from_fn_with_state(counts, edge))
 }
 
 /// 405; the caller adds `Allow`.
@@ -145,24 +237,8 @@ pub fn method_not_allowed(method: &Method) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 
-/// The last that an answer passes: gives it the request id, writes a problem's body, turns a panic into a
-/// problem, logs a failure, once, and counts the request.
-pub async fn edge(State(counts): State<Arc<RequestCounts>>, mut request: Request, next: Next) -> Response {
-    let in_flight = counts.begin(&request);
-    let id = RequestId::of(request.headers());
-    request.headers_mut().insert(X_REQUEST_ID, id.header());
-    request.extensions_mut().insert(id.clone());
-    // For the log of a failure; both share what they are made of.
-    let (method, uri) = (request.method().clone(), request.uri().clone());
-    let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    let response = response.unwrap_or_else(|_| Problem::internal("a handler panicked").into_response());
-    let response = finish(response, &id, &method, uri.path());
-    in_flight.answered(&response);
-    response
-}
-
 /// Completes an answer at the edge.
-pub fn finish(mut response: Response, id: &RequestId, method: &Method, path: &str) -> Response {
+fn finish(mut response: Response, id: &RequestId, method: &Method, path: &str) -> Response {
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         log_failure(&problem, id, method, path);
         // What was said around the problem stays: `Allow`, whether a page may read it, a note for the log.

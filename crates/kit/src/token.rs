@@ -3,6 +3,7 @@
 
 mod hs256;
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,7 +67,36 @@ pub struct Tokens {
     decoding: DecodingKey,
     validation: Validation,
     /// Tokens whose signature was found good; what time has done to them is looked at each time.
-    known: Cache<Box<str>, Arc<Claims>>,
+    known: Cache<KnownToken, Arc<Claims>>,
+}
+
+/// A token that was found good. Its end, of the signature, is as random as any hash, and nobody else can choose it.
+#[derive(PartialEq, Eq)]
+struct KnownToken(Box<str>);
+
+/// The same, borrowed.
+#[derive(PartialEq, Eq)]
+struct SentToken<'a>(&'a str);
+
+const RANDOM_END: usize = 16;
+
+impl Hash for SentToken<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let bytes = self.0.as_bytes();
+        bytes.last_chunk::<RANDOM_END>().hash(state);
+    }
+}
+
+impl Hash for KnownToken {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        SentToken(&self.0).hash(state);
+    }
+}
+
+impl Equivalent<KnownToken> for SentToken<'_> {
+    fn equivalent(&self, known: &KnownToken) -> bool {
+        *self.0 == *known.0
+    }
 }
 
 impl Tokens {
@@ -110,7 +141,7 @@ impl Tokens {
 
     /// The claims of a token that we signed and whose time has come and not passed.
     pub fn verify(&self, token: &str) -> Result<Arc<Claims>, Problem> {
-        let claims = match self.known.get(token) {
+        let claims = match self.known.get(&SentToken(token)) {
             Some(claims) => claims,
             None => self.learn(token)?,
         };
@@ -130,7 +161,7 @@ impl Tokens {
             return Err(Problem::invalid_token());
         }
         let claims = Arc::new(checked.claims);
-        self.known.insert(token.into(), Arc::clone(&claims));
+        self.known.insert(KnownToken(token.into()), Arc::clone(&claims));
         Ok(claims)
     }
 }

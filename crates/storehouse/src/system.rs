@@ -148,10 +148,8 @@ impl System {
     }
 
     fn make_gateway(&self, options: Options) -> Gateway {
-        let local = |service: &Service| Local {
-            port: options.ports.of(service.name),
-            router: service.router.clone(),
-        };
+        let local =
+            |service: &Service| Local { port: options.ports.of(service.name), service: service.clone() };
         let locals: Vec<Local> = self.services.iter().map(local).collect();
         let config = GatewayConfig {
             routes: options.routes,

@@ -1,30 +1,28 @@
-//! A service of this very process: its router is called as a function.
+//! A service of this very process, called as a function. Who the client is stands in extensions, not in headers.
 
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use kit::identity::Verified;
-use kit::problem::Problem;
 use kit::server::ClientAddress;
-use tower::ServiceExt;
+use kit::service::Service;
 
 use super::EndOfBody;
 
 /// Calls the service; it enforces its own limits on the body.
 pub(super) async fn call(
-    router: &Router,
+    service: &Service,
     request: Request,
     caller: Option<Verified>,
     client: Option<IpAddr>,
     ended: EndOfBody,
-) -> Result<Response, Problem> {
+) -> Response {
     let (mut parts, body) = request.into_parts();
     parts.extensions.clear();
     // What stands in an extension no client can have put there.
@@ -34,19 +32,14 @@ pub(super) async fn call(
     if let Some(verified) = caller {
         parts.extensions.insert(verified);
     }
-    let body = WatchedBody { body, ended };
-    let request = Request::from_parts(parts, Body::new(body));
-    match router.clone().oneshot(request).await {
-        Ok(response) => Ok(response),
-        Err(never) => match never {},
-    }
+    let body = if body.is_end_stream() { body } else { Body::new(WatchedBody { body, ended }) };
+    service.answer_inside(Request::from_parts(parts, body)).await.response
 }
 
 /// Whether the service says that it takes work.
-pub(super) async fn is_ready(router: &Router) -> bool {
+pub(super) async fn is_ready(service: &Service) -> bool {
     let request = Request::get("/health/ready").body(Body::empty()).unwrap_or_default();
-    let answer = call(router, request, None, None, EndOfBody::default()).await;
-    answer.is_ok_and(|response| response.status().is_success())
+    call(service, request, None, None, EndOfBody::default()).await.status().is_success()
 }
 
 /// A request's body that tells when its last byte was read.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::iter::repeat;
 use std::time::Duration;
 
-use axum::Router;
 use futures_util::future::join_all;
+use kit::service::Service;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
@@ -34,7 +34,7 @@ impl Ready {
         if said.asked.is_none_or(|asked| asked.elapsed() >= SECOND) {
             // Before they answer, so that a client that leaves meanwhile has asked too.
             said.asked = Some(Instant::now());
-            said.ready = join_all(locals().map(|(_, router)| is_ready(router))).await;
+            said.ready = join_all(locals().map(|(_, service)| is_ready(service))).await;
         }
         let local = locals()
             .zip(said.ready.iter().copied().chain(repeat(false)))
@@ -47,13 +47,13 @@ impl Ready {
     }
 }
 
-fn local_of(upstream: &Upstream) -> Option<&Router> {
+fn local_of(upstream: &Upstream) -> Option<&Service> {
     match upstream {
-        Upstream::Local(router) => Some(router),
+        Upstream::Local(service) => Some(service),
         Upstream::Http(_) => None,
     }
 }
 
-async fn is_ready(router: &Router) -> bool {
-    timeout(SECOND, local::is_ready(router)).await.unwrap_or(false)
+async fn is_ready(service: &Service) -> bool {
+    timeout(SECOND, local::is_ready(service)).await.unwrap_or(false)
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use axum::Router;
 use gateway::Local;
+use kit::service::Service;
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -60,9 +61,9 @@ async fn access_lines(request_id: &str, count: usize) -> Vec<String> {
     .await
 }
 
-fn front() -> Router {
+fn front() -> Service {
     let routes = "routes: [{path: /x, backend: 'http://localhost:1', methods: [GET]}]";
-    gateway(routes, &[Local { port: 1, router: Router::new().fallback(|| async { "hello" }) }])
+    gateway(routes, &[Local { port: 1, service: Router::new().fallback(|| async { "hello" }).into() }])
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ impl Front {
         let routes =
             format!("routes: [{{path: /x, backends: [{addresses}], methods: [GET, POST, PUT]{more}}}]");
         let gateway = complete_gateway(&routes, &[], |_| {});
-        let port = start(gateway.service.router.clone()).await;
+        let port = start(gateway.service.clone()).await;
         Self { gateway: Arc::new(gateway), port }
     }
 

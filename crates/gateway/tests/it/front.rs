@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use gateway::{Local, MetricsAccess};
+use gateway::{GatewayConfig, Local, MetricsAccess};
 use kit::identity::Verified;
 use kit::server::ClientAddress;
-use tower::ServiceExt;
 
 use crate::support::{
-    ACCOUNT, exchange, gateway, gateway_with, get, header, post, problem_code, start, status,
+    ACCOUNT, exchange, gateway, gateway_with, get, header, post, problem_code, route_to, start, status,
 };
 
 const ROUTES: &str = "routes:
@@ -37,7 +36,7 @@ async fn tell(request: Request) -> String {
 }
 
 fn local() -> [Local; 1] {
-    [Local { port: 8082, router: kit::service::with_edge(Router::new(), Arc::default()).fallback(tell) }]
+    [Local { port: 8082, service: Router::new().fallback(tell).into() }]
 }
 
 async fn ask(request: &str) -> String {
@@ -112,39 +111,41 @@ async fn nobody_claims_to_be_somebody() {
     let forged = "X-User-Id: evil\r\nX_User_Role: evil\r\nx-AUTH-user: evil\r\nX-Internal-Secret: evil\r\nX-Forwarded-User: evil\r\n\
         X-Forwarded-For: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nX-Original-URL: /evil\r\nX-Rewrite-URL: /evil\r\nX-Consumer-Id: evil\r\n\
         Connection: X-Forwarded-For, X-Request-Id, Authorization\r\nTE: trailers\r\nProxy-Authorization: evil\r\ntraceparent: evil\r\n";
+    let service = start(Router::new().fallback(tell)).await;
     for path in ["/x", "/x/open"] {
-        let answer = ask(&get(path, forged)).await;
-        assert_eq!(status(&answer), 200, "{answer}");
-        assert!(
-            !answer.contains("evil") && !answer.contains("6.6.6.6") && !answer.contains("te=trailers"),
-            "{answer}"
-        );
-        assert!(
-            answer.contains("x-forwarded-for=127.0.0.1") && answer.contains("authorization=Bearer"),
-            "{answer}"
-        );
-        assert!(
-            answer.contains("x-forwarded-proto=http\n") && answer.contains("x-forwarded-host=shop"),
-            "{answer}"
-        );
+        let here = ask(&get(path, forged)).await;
+        let port = start(gateway(&route_to(service.address, ", public: true"), &[])).await;
+        let elsewhere = exchange(port.address, get(path, forged)).await;
+        for answer in [&here, &elsewhere] {
+            assert_eq!(status(answer), 200, "{answer}");
+            assert!(
+                !answer.contains("evil") && !answer.contains("6.6.6.6") && !answer.contains("te=trailers"),
+                "{answer}"
+            );
+            assert!(answer.contains("authorization=Bearer"), "{answer}");
+        }
+        assert!(here.contains("client=127.0.0.1\n") && !here.contains("x-forwarded-"), "{here}");
+        for line in ["x-forwarded-for=127.0.0.1\n", "x-forwarded-proto=http\n", "x-forwarded-host=shop"] {
+            assert!(elsewhere.contains(line), "{elsewhere}");
+        }
     }
 }
 
 #[tokio::test]
 async fn a_trusted_proxy_is_believed() {
-    let routes = gateway_with(ROUTES, &local(), |config| {
+    let service = start(Router::new().fallback(tell)).await;
+    let trusting = |config: &mut GatewayConfig| {
         config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
-    });
-    let port = start(routes).await;
-    let answer = exchange(
-        port.address,
-        get("/x", "X-Forwarded-For: 6.6.6.6, 198.51.100.7\r\nX-Forwarded-Proto: https\r\n"),
-    )
-    .await;
-    assert!(
-        answer.contains("client=198.51.100.7\n") && answer.contains("x-forwarded-proto=https"),
-        "{answer}"
-    );
+    };
+    let request = || get("/x", "X-Forwarded-For: 6.6.6.6, 198.51.100.7\r\nX-Forwarded-Proto: https\r\n");
+    let port = start(gateway_with(ROUTES, &local(), trusting)).await;
+    let here = exchange(port.address, request()).await;
+    assert!(here.contains("client=198.51.100.7\n"), "{here}");
+    let port = start(gateway_with(&route_to(service.address, ""), &[], trusting)).await;
+    let elsewhere = exchange(port.address, request()).await;
+    for line in ["x-forwarded-for=198.51.100.7\n", "x-forwarded-proto=https\n"] {
+        assert!(elsewhere.contains(line), "{elsewhere}");
+    }
 }
 
 #[tokio::test]
@@ -206,10 +207,10 @@ async fn services_are_asked_how_they_are_once_for_many() {
             counts.fetch_add(1, Ordering::SeqCst);
         }),
     );
-    let gateway = gateway(ROUTES, &[Local { port: 8082, router }]);
+    let gateway = gateway(ROUTES, &[Local { port: 8082, service: router.into() }]);
     let request = || Request::get("/health/ready").body(Body::empty()).unwrap();
-    let answers = futures_util::future::join_all((0..300).map(|_| gateway.clone().oneshot(request()))).await;
-    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status() == 200)));
+    let answers = futures_util::future::join_all((0..300).map(|_| gateway.answer(request()))).await;
+    assert!(answers.iter().all(|answer| answer.response.status() == 200));
     // Each of the three routes once a second, however slow this machine is.
     let asked = asked.load(Ordering::SeqCst);
     assert!((3..300).contains(&asked), "{asked}");
@@ -221,7 +222,7 @@ async fn a_panic_in_a_service_is_a_problem() {
         panic!("on purpose")
     }
     let router = Router::new().fallback(panics);
-    let port = start(gateway(ROUTES, &[Local { port: 8082, router }])).await;
+    let port = start(gateway(ROUTES, &[Local { port: 8082, service: router.into() }])).await;
     let answer = exchange(port.address, get("/x", "")).await;
     assert_eq!((status(&answer), problem_code(&answer).as_str()), (500, "internal"));
 }
@@ -231,7 +232,7 @@ async fn a_local_service_has_the_routes_time() {
     let router = Router::new().fallback(std::future::pending::<&'static str>);
     let routes =
         "routes: [{path: /x, backend: 'http://localhost:8082', methods: [GET, POST], timeout: 50ms}]";
-    let port = start(gateway(routes, &[Local { port: 8082, router }])).await;
+    let port = start(gateway(routes, &[Local { port: 8082, service: router.into() }])).await;
     let answer = exchange(port.address, get("/x", "")).await;
     assert_eq!((status(&answer), problem_code(&answer).as_str()), (504, "upstream_timeout"));
     let answer = exchange(port.address, post("/x", "Content-Length: 2\r\n") + "hi").await;

@@ -26,7 +26,7 @@ async fn echo(request: Request) -> String {
 }
 
 fn echoing() -> Router {
-    kit::service::with_edge(Router::new(), Arc::default()).fallback(echo)
+    Router::new().fallback(echo)
 }
 
 #[tokio::test]

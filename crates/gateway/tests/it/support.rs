@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use gateway::{Cors, Gateway, GatewayConfig, Local, MetricsAccess, Routes, Surroundings};
 use kit::client::ClientKey;
 use kit::clock::Clock;
 use kit::identity::Role;
-use kit::metrics::{Metrics, RequestCounts};
+use kit::metrics::Metrics;
 use kit::secret::Secret;
 use kit::server::{Limits, Workers, bind, serve};
 use kit::service::{Readiness, Service};
@@ -37,19 +36,18 @@ pub(crate) struct Port {
     pub(crate) ended: JoinHandle<()>,
 }
 
-pub(crate) async fn start(router: Router) -> Port {
-    start_with(router, Limits::default()).await
+pub(crate) async fn start(service: impl Into<Service>) -> Port {
+    start_with(service, Limits::default()).await
 }
 
-pub(crate) async fn start_with(router: Router, limits: Limits) -> Port {
-    start_on(bind("127.0.0.1:0".parse().unwrap()).await.unwrap(), router, limits)
+pub(crate) async fn start_with(service: impl Into<Service>, limits: Limits) -> Port {
+    start_on(bind("127.0.0.1:0".parse().unwrap()).await.unwrap(), service, limits)
 }
 
-pub(crate) fn start_on(listener: TcpListener, router: Router, limits: Limits) -> Port {
+pub(crate) fn start_on(listener: TcpListener, service: impl Into<Service>, limits: Limits) -> Port {
     let address = listener.local_addr().unwrap();
     let (stop, stopping) = watch::channel(false);
-    let service = Service { name: "test", router, counts: Arc::<RequestCounts>::default() };
-    let ended = tokio::spawn(serve(listener, service, limits, Arc::new(Workers::here()), stopping));
+    let ended = tokio::spawn(serve(listener, service.into(), limits, Arc::new(Workers::here()), stopping));
     Port { address, stop, ended }
 }
 
@@ -64,7 +62,7 @@ pub(crate) fn token() -> String {
 }
 
 /// A gateway over these routes, ready.
-pub(crate) fn gateway(routes: &str, locals: &[Local]) -> Router {
+pub(crate) fn gateway(routes: &str, locals: &[Local]) -> Service {
     gateway_with(routes, locals, |_| {})
 }
 
@@ -72,8 +70,8 @@ pub(crate) fn gateway_with(
     routes: &str,
     locals: &[Local],
     change: impl FnOnce(&mut GatewayConfig),
-) -> Router {
-    complete_gateway(routes, locals, change).service.router
+) -> Service {
+    complete_gateway(routes, locals, change).service
 }
 
 /// The same with its counters and its work, which doesn't run by itself.

@@ -235,7 +235,7 @@ async fn a_client_that_goes_takes_its_request_along() {
         }
     }));
     let service = start(router.clone()).await;
-    let local = gateway::Local { port: service.address.port(), router };
+    let local = gateway::Local { port: service.address.port(), service: router.into() };
     for locals in [vec![], vec![local]] {
         let port = start(gateway(&route_to(service.address, ""), &locals)).await;
         let mut client = connect(port.address).await;

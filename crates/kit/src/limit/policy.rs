@@ -45,11 +45,20 @@ impl Policy {
 
     /// Writes the headers; they take the place of any that are there, so that there is one of each.
     pub fn tell(&self, decision: &Decision, headers: &mut HeaderMap) {
-        let now = format!("{};r={};t={}", self.name, decision.remaining, seconds(decision));
         headers.insert(RATE_LIMIT_POLICY, self.told.clone());
-        if let Ok(now) = HeaderValue::try_from(now) {
+        if let Ok(now) = HeaderValue::from_str(&self.now(decision)) {
             headers.insert(RATE_LIMIT, now);
         }
+    }
+}
+
+impl Policy {
+    /// `"default";r=199;t=1`; written piece by piece, since every answer has one.
+    fn now(&self, decision: &Decision) -> String {
+        let (mut remaining, mut time) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let parts =
+            [&*self.name, ";r=", remaining.format(decision.remaining), ";t=", time.format(seconds(decision))];
+        parts.concat()
     }
 }
 

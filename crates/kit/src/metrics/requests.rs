@@ -1,20 +1,18 @@
 //! Requests by route, method and status, how long they took, and how many are under way.
 //!
 //! Routes are those that a service has; methods are the seven of HTTP that anybody uses. All else is `other`, so that
-//! clients can't make series. Counting a request takes a search in a map that never changes, a look at a few statuses
+//! clients can't make series. Counting a request takes a search in a tree that never changes, a look at a few statuses
 //! and five atomic additions: measured, with both looks at the clock, about 0.2 µs on a busy machine.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use ::metrics::{Histogram, Labelled, Metrics, Text};
-use axum::extract::{MatchedPath, Request};
-use axum::response::Response;
+use axum::extract::Request;
 use http::{Method, StatusCode};
 
-use crate::server::AccessNote;
+use crate::service::Answered;
 
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", OTHER];
 
@@ -29,7 +27,9 @@ const ANSWERS: usize = 64;
 pub struct RequestCounts {
     service: &'static str,
     in_flight: AtomicU64,
-    routes: HashMap<String, RouteCounts>,
+    routes: Vec<(String, RouteCounts)>,
+    /// Finds a route's place among them by a path, as the service's own router does.
+    places: matchit::Router<usize>,
     /// Of what no route takes.
     other: RouteCounts,
 }
@@ -61,17 +61,22 @@ impl RequestCounts {
     }
 
     fn uncollected(service: &'static str, routes: impl IntoIterator<Item = String>) -> Self {
-        let routes = routes.into_iter().map(|route| (route, RouteCounts::default())).collect();
-        Self { service, in_flight: AtomicU64::new(0), routes, other: RouteCounts::default() }
+        let mut routes: Vec<_> = routes.into_iter().map(|route| (route, RouteCounts::default())).collect();
+        routes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let mut places = matchit::Router::new();
+        for (place, (route, _)) in routes.iter().enumerate() {
+            // What can't be a route matches nothing, and counts among the others.
+            let _ = places.insert(route, place);
+        }
+        Self { service, in_flight: AtomicU64::new(0), routes, places, other: RouteCounts::default() }
     }
 
     /// A request from now on; under way until what this answers with is dropped.
     pub(crate) fn begin<'a>(&'a self, request: &Request) -> InFlight<'a> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let pattern = request.extensions().get::<MatchedPath>();
         InFlight {
             counts: self,
-            route: pattern.map_or(&self.other, |pattern| self.route(pattern.as_str())),
+            route: self.route(request.uri().path()),
             method: index(request.method()),
             status: None,
             started: Instant::now(),
@@ -83,8 +88,9 @@ impl RequestCounts {
         self.other.answers.increment((index(method), Some(status)));
     }
 
-    fn route(&self, route: &str) -> &RouteCounts {
-        self.routes.get(route).unwrap_or(&self.other)
+    fn route(&self, path: &str) -> &RouteCounts {
+        let place = self.places.at(path).ok().map(|found| *found.value);
+        place.and_then(|place| self.routes.get(place)).map_or(&self.other, |(_, counts)| counts)
     }
 
     fn write(&self, text: &mut Text) {
@@ -92,9 +98,7 @@ impl RequestCounts {
         let help = "Requests under way.";
         text.gauge("http_requests_in_flight", help, &[("service", self.service)], in_flight);
         let routes = self.routes.iter().map(|(route, counts)| (route.as_str(), counts));
-        let mut routes: Vec<_> = routes.chain([(OTHER, &self.other)]).collect();
-        routes.sort_unstable_by_key(|(route, _)| *route);
-        for (route, counts) in routes {
+        for (route, counts) in routes.chain([(OTHER, &self.other)]) {
             counts.write(self.service, route, text);
         }
     }
@@ -137,10 +141,9 @@ pub(crate) struct InFlight<'a> {
 
 impl InFlight<'_> {
     /// This is its answer; a gateway's says which route it took.
-    pub(crate) fn answered(mut self, response: &Response) {
-        self.status = Some(response.status());
-        let note = response.extensions().get::<AccessNote>();
-        if let Some(route) = note.and_then(|note| note.route.as_deref()) {
+    pub(crate) fn answered(mut self, answered: &Answered) {
+        self.status = Some(answered.response.status());
+        if let Some(route) = answered.note.route.as_deref() {
             self.route = self.counts.route(route);
         }
     }
@@ -166,16 +169,15 @@ mod tests {
     use axum::response::IntoResponse;
 
     use super::*;
+    use crate::service::AccessNote;
 
     fn request(method: &str) -> Request {
         Request::builder().method(method).uri("/some/where").body(Body::empty()).unwrap()
     }
 
-    fn answer(status: StatusCode, route: Option<&str>) -> Response {
-        let mut response = status.into_response();
+    fn answer(status: StatusCode, route: Option<&str>) -> Answered {
         let note = AccessNote { route: route.map(Arc::from), ..AccessNote::default() };
-        response.extensions_mut().insert(note);
-        response
+        Answered { response: status.into_response(), note }
     }
 
     /// The lines of one metric, without the histogram's parts.

@@ -1,5 +1,6 @@
 //! The access log: one line for each request, when its answer's last byte is handed over or its client is gone.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -17,29 +18,17 @@ use tokio::time::Instant;
 use tracing::{Level, debug, enabled, info};
 use uuid::Uuid;
 
-use super::Peer;
+use super::Connection;
 use crate::request_id::X_REQUEST_ID;
+use crate::service::{AccessNote, Answered};
 
 /// Asked each second by gateways and containers: a line for each would hide the others.
 const HEALTH_PATHS: [&str; 2] = ["/health", "/health/ready"];
 
-/// What an answer tells the access log about its request; an extension of the answer.
-#[derive(Clone, Debug, Default)]
-pub struct AccessNote {
-    /// The client's own address, where a proxy that we trust stands between.
-    pub client: Option<IpAddr>,
-    /// The account that asked.
-    pub account: Option<Uuid>,
-    /// The path that was served, where it was not written as sent.
-    pub path: Option<String>,
-    /// The route that it took, as metrics show it.
-    pub route: Option<Arc<str>>,
-}
-
 /// A request that is under way; logs itself when it ends.
 pub(super) struct Entry {
     started: Instant,
-    peer: Peer,
+    connection: Arc<Connection>,
     method: Method,
     uri: Uri,
     request_headers: Option<HeaderMap>,
@@ -58,11 +47,11 @@ struct Answer {
 
 impl Entry {
     /// From now on the request takes time.
-    pub(super) fn begin<B>(request: &Request<B>, peer: Peer) -> Self {
+    pub(super) fn begin<B>(request: &Request<B>, connection: Arc<Connection>) -> Self {
         let is_detailed = enabled!(target: "access", Level::DEBUG);
         Self {
             started: Instant::now(),
-            peer,
+            connection,
             method: request.method().clone(),
             uri: request.uri().clone(),
             request_headers: is_detailed.then(|| request.headers().clone()),
@@ -72,13 +61,13 @@ impl Entry {
     }
 
     /// Takes note of the answer's head, and counts its body.
-    pub(super) fn follow(mut self, response: Response<Body>) -> Response<LoggedBody> {
-        let (mut parts, body) = response.into_parts();
+    pub(super) fn follow(mut self, answered: Answered) -> Response<LoggedBody> {
+        let (parts, body) = answered.response.into_parts();
         self.answer = Some(Answer {
             status: parts.status,
             headers: self.request_headers.is_some().then(|| parts.headers.clone()),
             request_id: parts.headers.get(X_REQUEST_ID).cloned(),
-            note: parts.extensions.remove().unwrap_or_default(),
+            note: answered.note,
             bytes: 0,
         });
         Response::from_parts(parts, LoggedBody { body, entry: self })
@@ -91,6 +80,7 @@ impl Entry {
             debug!(target: "access", path = self.uri.path(), request.id = request_id, "answered a health check");
             return;
         }
+        let mut account_text = Uuid::encode_buffer();
         info!(
             target: "access",
             method = self.method.as_str(),
@@ -98,8 +88,8 @@ impl Entry {
             status = answer.status.as_u16(),
             duration_ms = self.duration_ms(),
             request.id = request_id,
-            client.address = %note.client.unwrap_or(self.peer_address()),
-            account.id = note.account.map(tracing::field::display),
+            client.address = &*self.client(note.client),
+            account.id = note.account.map(|account| &*account.hyphenated().encode_lower(&mut account_text)),
             bytes = answer.bytes,
             "answered"
         );
@@ -117,8 +107,12 @@ impl Entry {
         }
     }
 
-    fn peer_address(&self) -> IpAddr {
-        self.peer.0.ip().to_canonical()
+    /// The client's address as text: nearly always that of the connection, which is written once for all its requests.
+    fn client(&self, told: Option<IpAddr>) -> Cow<'_, str> {
+        match told {
+            Some(client) if client != self.connection.address => client.to_string().into(),
+            _ => self.connection.address_text.as_str().into(),
+        }
     }
 
     fn duration_ms(&self) -> f64 {
@@ -135,7 +129,7 @@ impl Drop for Entry {
                 method = %self.method,
                 path = self.uri.path(),
                 duration_ms = self.duration_ms(),
-                client.address = %self.peer_address(),
+                client.address = self.connection.address_text,
                 "gone before the answer"
             ),
         }

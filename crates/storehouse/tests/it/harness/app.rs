@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use ::db::Db;
 use accounts::{FirstAdmin, NewAccount, NewSession, PasswordHash, create_account, start_session};
-use axum::Router;
 use axum::body::Body;
 use clap::ValueEnum;
 use futures_util::FutureExt;
@@ -23,7 +22,6 @@ use storehouse::part::Part;
 use storehouse::system::{Options, System};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tower::ServiceExt;
 use uuid::Uuid;
 
 use super::TestDatabase;
@@ -173,9 +171,9 @@ impl App {
     }
 
     /// What answers for the gateway, or for a service by name.
-    pub(crate) fn router(&self, name: &str) -> Router {
+    pub(crate) fn service(&self, name: &str) -> &Service {
         let part = Part::from_str(name, false).unwrap();
-        self.systems.iter().find_map(|system| system.service(part)).unwrap().router.clone()
+        self.systems.iter().find_map(|system| system.service(part)).unwrap()
     }
 }
 
@@ -295,7 +293,7 @@ impl Call<'_> {
         let mut request = self.request.body(self.body).unwrap();
         request.extensions_mut().insert(Peer(SocketAddr::new(self.address, 50_000)));
         let what = format!("{} {}", request.method(), request.uri());
-        let response = self.app.router(self.service).oneshot(request).await.unwrap();
+        let response = self.app.service(self.service).answer(request).await.response;
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let answer = Answer { what, status: head.status, headers: head.headers, body: body.to_vec() };
