@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use fastrand::Rng;
 
 use crate::load::send_all;
@@ -25,15 +25,12 @@ pub(crate) async fn measure(setup: &Setup, report: &mut Report<impl Write>) -> R
     let mut random = Rng::with_seed(5);
     // A few go first, so that what is made once for all isn't counted as growth.
     send_all(site.ports.gateway, CLIENTS, requests(&mut random, 1000, &token)).await?;
-    let (before, held) = (series(site.ports.gateway).await, program.memory("VmRSS")?);
+    let (before, held) = (series(site.ports.gateway).await?, program.memory("VmRSS")?);
     let answers = send_all(site.ports.gateway, CLIENTS, requests(&mut random, count, &token)).await?;
-    let (after, holds) = (series(site.ports.gateway).await, program.memory("VmRSS")?);
+    let (after, holds) = (series(site.ports.gateway).await?, program.memory("VmRSS")?);
     report.note(&format!("answers by status: {answers:?} (0: none)"))?;
     report.note(&format!("memory {held:.1} MiB before, {holds:.1} after"))?;
-    match (before, after) {
-        (Some(before), Some(after)) => Ok(report.note(&format!("series {before} before, {after} after"))?),
-        _ => Ok(report.skip("series in /metrics", "this program has no /metrics")?),
-    }
+    Ok(report.note(&format!("series {before} before, {after} after"))?)
 }
 
 fn requests(random: &mut Rng, count: usize, token: &str) -> Vec<Vec<u8>> {
@@ -53,10 +50,11 @@ fn request(random: &mut Rng, token: &str) -> Vec<u8> {
     if random.bool() { request.token(token).bytes() } else { request.bytes() }
 }
 
-/// Lines of `/metrics` that are no comments; `None` where there is no such page.
-async fn series(address: SocketAddr) -> Option<usize> {
-    let mut wire = Wire::connect(address).await.ok()?;
-    let status = wire.exchange(&Request::get("/metrics").bytes()).await.ok()?;
+/// Lines of `/metrics` that are no comments.
+async fn series(address: SocketAddr) -> Result<usize> {
+    let mut wire = Wire::connect(address).await?;
+    let status = wire.exchange(&Request::get("/metrics").bytes()).await?;
+    ensure!(status == 200, "/metrics answered {status}");
     let text = String::from_utf8_lossy(wire.body()).into_owned();
-    (status == 200).then(|| text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count())
+    Ok(text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count())
 }

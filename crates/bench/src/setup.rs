@@ -72,10 +72,6 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N")]
     pub(crate) haproxy_threads: Option<usize>,
 
-    /// Leave the raised rate limits out of the routes file, for a program that doesn't know them
-    #[arg(long)]
-    pub(crate) without_rate_limits: bool,
-
     /// Serve 297 bytes on this address instead, for the gateway's line
     #[arg(long, hide = true)]
     pub(crate) as_backend: Option<SocketAddr>,

@@ -26,7 +26,6 @@ pub(crate) struct Site {
     pub(crate) ports: Ports,
     program: PathBuf,
     variables: Vec<(&'static str, String)>,
-    with_rate_limits: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -50,7 +49,6 @@ impl Site {
             ports,
             program: setup.program.clone(),
             variables: vec![("JWT_SECRET", JWT_SECRET.to_owned())],
-            with_rate_limits: !setup.options.without_rate_limits,
         };
         let named =
             [("GATEWAY_PORT", gateway), ("AUTH_PORT", auth), ("USERS_PORT", users), ("ORDERS_PORT", orders)];
@@ -69,7 +67,7 @@ impl Site {
     /// The gateway's routes.
     pub(crate) fn route(&mut self, routes: &[Route<'_>]) -> Result<()> {
         let path = self.folder.path().join("routes.yaml");
-        fs::write(&path, routes_file(routes, self.with_rate_limits)?)?;
+        fs::write(&path, routes_file(routes)?)?;
         self.set("ROUTES_FILE", &path.display().to_string());
         Ok(())
     }
@@ -134,12 +132,9 @@ pub(crate) fn token(answer: &Value) -> Result<String> {
     answer.get("token").and_then(Value::as_str).map(str::to_owned).context("no token in the answer")
 }
 
-fn routes_file(routes: &[Route<'_>], with_rate_limits: bool) -> Result<String> {
-    let mut text = "defaults:\n  timeout: 30s\n".to_owned();
-    if with_rate_limits {
-        text += "  rate_limit: {requests: 1000000, per: 1s, burst: 1000000}\n";
-    }
-    text += "routes:\n";
+fn routes_file(routes: &[Route<'_>]) -> Result<String> {
+    let defaults = "  timeout: 30s\n  rate_limit: {requests: 1000000, per: 1s, burst: 1000000}\n";
+    let mut text = format!("defaults:\n{defaults}routes:\n");
     for (path, backends) in routes {
         let urls: Vec<String> =
             backends.iter().map(|backend| format!("http://localhost:{}", backend.port())).collect();
@@ -159,10 +154,9 @@ mod tests {
     #[test]
     fn a_routes_file_names_one_backend_or_several() {
         let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let text = routes_file(&[("/a", &[address(1)]), ("/b", &[address(2), address(3)])], true).unwrap();
+        let text = routes_file(&[("/a", &[address(1)]), ("/b", &[address(2), address(3)])]).unwrap();
         assert!(text.contains("- path: /a\n    backend: http://localhost:1\n"), "{text}");
         assert!(text.contains("backends: [http://localhost:2, http://localhost:3]"), "{text}");
         assert!(text.contains("rate_limit"));
-        assert!(!routes_file(&[("/a", &[address(1)])], false).unwrap().contains("rate_limit"));
     }
 }

@@ -222,8 +222,11 @@ impl Problem {
 
     /// The whole answer, with the id of the request that it belongs to.
     pub fn render(&self, request_id: &str) -> Response {
-        let mut response = (self.0.status, self.body(request_id)).into_response();
+        let body = self.body(request_id);
+        let length = HeaderValue::from(body.len());
+        let mut response = (self.0.status, body).into_response();
         let headers = response.headers_mut();
+        headers.insert(header::CONTENT_LENGTH, length);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         for (name, value) in &self.0.headers {
             headers.insert(name, value.clone());

@@ -18,7 +18,7 @@ use axum::{Json, Router};
 use db::Db;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -243,10 +243,9 @@ fn finish(mut response: Response, id: &RequestId, method: &Method, path: &str) -
         log_failure(&problem, id, method, path);
         // What was said around the problem stays: `Allow`, whether a page may read it, a note for the log.
         let (rendered, body) = problem.render(id.as_str()).into_parts();
-        let (mut parts, _) = response.into_parts();
-        parts.headers.remove(CONTENT_LENGTH);
+        let (mut parts, empty) = response.into_parts();
         parts.headers.extend(rendered.headers);
-        response = Response::from_parts(parts, body);
+        response = Response::from_parts(parts, if *method == Method::HEAD { empty } else { body });
     }
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, id.header());
