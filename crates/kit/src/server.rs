@@ -75,6 +75,10 @@ pub struct Peer(pub SocketAddr);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
+/// So many connections are accepted before those that are there get their turn: a burst of new ones must not stand as one
+/// block before them.
+const NEWCOMERS: usize = 16;
+
 /// Takes a port; fails where another process has it.
 pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address)
@@ -92,7 +96,10 @@ pub async fn serve(
 ) {
     let (running, mut all_ended) = mpsc::channel::<Infallible>(1);
     let mut stop = pin!(signal(shutdown.clone()));
-    loop {
+    for number in 1_usize.. {
+        if number.is_multiple_of(NEWCOMERS) {
+            workers.catch_up().await;
+        }
         let accepted = tokio::select! {
             biased;
             () = stop.as_mut() => break,
