@@ -1,5 +1,5 @@
 //! Orders as the benchmark places them, through HTTP or by the statements that a placement executes
-//! (`insert_order` in `crates/orders/src/store.rs`).
+//! (`insert_orders` in `crates/orders/src/store.rs`).
 
 use std::path::Path;
 

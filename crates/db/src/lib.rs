@@ -1,34 +1,35 @@
 //! One `Db`, two engines: SQLite in a file, or a PostgreSQL server.
 //!
-//! What it is: transactions as closures (`write`, `read`, `lookup`), statements in one portable dialect, errors in the words that callers act
+//! What it is: transactions as closures (`write`, `write_shared`, `read`, `lookup`), statements in one portable dialect, errors in the words that callers act
 //! on, migrations, and news of changes (`listen`). An acknowledged write has reached the disk.
 //!
 //! What it is not: it knows no table but `schema_migrations` and `guards`, builds no SQL, and has no clock. It is the only crate that names an engine.
 //!
 //! The portable dialect:
 //!
-//! 1. Placeholders are `$1` to `$n`, in any order, as often as needed; one argument for each number.
+//! 1. Placeholders are `$1` to `$n`, in any order, as often as needed; one argument for each number. No literal holds a `$`.
 //! 2. Types are UUID, BIGINT, TEXT, BOOLEAN and BLOB, in capitals. An id is never CAST.
 //! 3. Times are BIGINT microseconds, money BIGINT minor units, JSON is TEXT; there are no floating-point numbers.
 //! 4. TEXT holds no NUL and is compared byte by byte, on PostgreSQL too.
 //! 5. `INSERT … ON CONFLICT`, `RETURNING`, row-value keysets, CTEs, windows and partial indexes may be used.
 //! 6. A sum is `CAST(SUM(x) AS BIGINT)`.
 //! 7. No `$1 IS NULL OR …`: build the list of filters.
-//! 8. No `FOR UPDATE`, `ANY`, `ILIKE`, data-modifying CTEs, or deferred constraints.
+//! 8. No `FOR UPDATE`, `ANY`, `ILIKE`, data-modifying CTEs, or deferred constraints. A closure changes rows, never the schema.
 //! 9. Every constraint is named `table_column`, the primary key too (`id UUID CONSTRAINT orders_id PRIMARY KEY`); all foreign keys are reported as `foreign_key`.
 //! 10. A rule over several rows first takes its guard row (`Tx::guard`).
 //!
 //! A closure has no effect outside its transaction, may be run more than once, and awaits nothing but the database. A lookup has no snapshot:
 //! each of its statements sees the last commit. Connections to PostgreSQL are not encrypted yet.
 //!
-//! In reading order: `url`, `error`, `value`, `tx`, `closure`, `migration`, `listener`; then an engine: `sqlite` (`connection`, `statement`,
-//! `failure`, `measures`, `writer`, `readers`, `migrate`), `postgres` (`connection`, `failure`, `session`, `transaction`, `migrate`).
+//! In reading order: `url`, `error`, `value`, `tx`, `closure`, `shared_write`, `migration`, `listener`; then an engine: `sqlite` (`connection`, `statement`,
+//! `failure`, `measures`, `writer`, `readers`, `migrate`), `postgres` (`connection`, `failure`, `session`, `transaction`, `together`, `migrate`).
 
 mod closure;
 mod error;
 mod listener;
 mod migration;
 mod postgres;
+mod shared_write;
 mod sqlite;
 mod tx;
 mod url;
@@ -43,6 +44,7 @@ pub use self::error::Error;
 pub use self::listener::Listener;
 pub use self::migration::Migration;
 use self::postgres::Postgres;
+pub use self::shared_write::SharedWrite;
 use self::sqlite::Sqlite;
 pub use self::sqlite::WRITER_SETTINGS as SQLITE_WRITER_SETTINGS;
 pub use self::tx::Tx;
@@ -91,6 +93,23 @@ impl Db {
         match &*self.engine {
             Engine::Sqlite(sqlite) => sqlite.write(input, work).await,
             Engine::Postgres(postgres) => postgres.write(input, work).await,
+        }
+    }
+
+    /// Writes as [`Db::write`] does. On PostgreSQL, whose transactions cost much more than their rows, calls that wait share one; the writer of
+    /// SQLite commits them together anyway.
+    pub async fn write_shared<I, T, E>(&self, kind: &Arc<SharedWrite<I, T, E>>, input: I) -> Result<T, E>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        match &*self.engine {
+            Engine::Sqlite(sqlite) => {
+                let kind = Arc::clone(kind);
+                sqlite.write((kind, input), |tx, (kind, input)| kind.run_one(tx, input)).await
+            }
+            Engine::Postgres(postgres) => postgres.write_shared(kind, input).await,
         }
     }
 

@@ -105,6 +105,20 @@ impl Tx {
         self.note(counted)
     }
 
+    /// Runs statements whose counts nobody needs, in their order: on PostgreSQL they are sent with the closure's next statement, or with COMMIT if none
+    /// follows, which saves their round trip; so one's failure may be told by the write alone. On SQLite they are run at once.
+    pub async fn later(&self, statements: &[(&str, &[Value<'_>])]) -> Result<(), Error> {
+        match &self.link {
+            Link::Sqlite(_) => self.all(statements).await.map(drop),
+            Link::Postgres(session) => {
+                for (sql, _) in statements {
+                    self.check(sql)?;
+                }
+                self.note(postgres::keep(session, statements).await)
+            }
+        }
+    }
+
     /// Has the write itself run an action after its COMMIT, before the caller is answered and even if the caller has gone; never after a rollback.
     pub fn after_commit(&self, action: impl FnOnce() + Send + 'static) {
         lock(&self.actions).push(Box::new(action));
@@ -116,16 +130,22 @@ impl Tx {
         self.one(SQL, &[name.into()], |row| row.get(0)).await
     }
 
-    /// The next number of a series: unique and rising, with gaps where a transaction failed. A guard row of that name on SQLite, where writers
-    /// go one by one anyway; a sequence on PostgreSQL, where a row would make them.
-    pub async fn next_number(&self, series: &'static str) -> Result<i64, Error> {
+    /// The next numbers of a series, so many: unique and rising, with gaps where a transaction failed. A guard row of that name on SQLite, where
+    /// writers go one by one anyway; a sequence on PostgreSQL, where a row would make them.
+    pub async fn next_numbers(&self, series: &'static str, count: usize) -> Result<Vec<i64>, Error> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
         match &self.link {
-            Link::Sqlite(_) => self.guard(series).await,
+            Link::Sqlite(_) => {
+                let sql = "UPDATE guards SET n = n + $2 WHERE name = $1 RETURNING n";
+                let last: i64 = self.one(sql, &[series.into(), count.into()], |row| row.get(0)).await?;
+                Ok((last - count + 1..=last).collect())
+            }
             Link::Postgres(_) => {
-                self.one("SELECT nextval(CAST(CAST($1 AS TEXT) AS regclass))", &[series.into()], |row| {
-                    row.get(0)
-                })
-                .await
+                let sql = "SELECT nextval(CAST(CAST($1 AS TEXT) AS regclass)) FROM generate_series(1, $2)";
+                self.rows(sql, &[series.into(), count.into()], |row| row.get(0)).await
             }
         }
     }
@@ -136,8 +156,7 @@ impl Tx {
             Link::Sqlite(_) => Ok(()),
             Link::Postgres(_) => {
                 let (_, low) = id.as_u64_pair();
-                self.one("SELECT pg_advisory_xact_lock($1) IS NULL", &[low.cast_signed().into()], |_| Ok(()))
-                    .await
+                self.later(&[("SELECT pg_advisory_xact_lock($1) IS NULL", &[low.cast_signed().into()])]).await
             }
         }
     }
@@ -146,9 +165,7 @@ impl Tx {
     pub async fn notify(&self, channel: &'static str) -> Result<(), Error> {
         match &self.link {
             Link::Sqlite(_) => Ok(()),
-            Link::Postgres(_) => {
-                self.one("SELECT pg_notify($1, '') IS NULL", &[channel.into()], |_| Ok(())).await
-            }
+            Link::Postgres(_) => self.later(&[("SELECT pg_notify($1, '') IS NULL", &[channel.into()])]).await,
         }
     }
 
@@ -189,7 +206,8 @@ impl Tx {
     }
 }
 
-fn reads(sql: &str) -> bool {
+/// Is it a query?
+pub(crate) fn reads(sql: &str) -> bool {
     let word = sql.split_whitespace().next().unwrap_or_default();
     word.eq_ignore_ascii_case("SELECT") || word.eq_ignore_ascii_case("WITH")
 }

@@ -26,6 +26,37 @@ pub enum Value<'a> {
     Id(Uuid),
 }
 
+/// An argument that outlives the statement's caller.
+#[derive(Clone, Debug)]
+pub(crate) enum Kept {
+    Plain(Value<'static>),
+    Text(String),
+    Blob(Vec<u8>),
+}
+
+impl Kept {
+    pub(crate) fn value(&self) -> Value<'_> {
+        match self {
+            Self::Plain(value) => *value,
+            Self::Text(text) => text.into(),
+            Self::Blob(bytes) => bytes.into(),
+        }
+    }
+}
+
+impl From<Value<'_>> for Kept {
+    fn from(value: Value<'_>) -> Self {
+        match value {
+            Value::Null => Self::Plain(Value::Null),
+            Value::Bool(value) => Self::Plain(value.into()),
+            Value::Int(value) => Self::Plain(value.into()),
+            Value::Id(value) => Self::Plain(value.into()),
+            Value::Text(text) => Self::Text(text.to_owned()),
+            Value::Blob(bytes) => Self::Blob(bytes.to_owned()),
+        }
+    }
+}
+
 impl From<bool> for Value<'_> {
     fn from(value: bool) -> Self {
         Self::Bool(value)

@@ -101,6 +101,11 @@ pub async fn once<const STATUS: u16, T>(
 }
 
 impl Claim {
+    /// Whether a key was sent.
+    pub fn is_made(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// `result`, unless it is a fault that a key of another request outranks.
     pub async fn outrank<T>(&self, db: &Db, result: Result<T, Problem>) -> Result<T, Problem> {
         if result.is_err() {
@@ -177,8 +182,7 @@ async fn store_answer<const STATUS: u16, T>(
         "UPDATE idempotency_keys SET location = $3, etag = $4, body = $5 WHERE account_id = $1 AND key = $2";
     let (location, etag) = (answer.location.as_deref(), answer.etag.as_deref());
     let args = [claim.account.into(), key.into(), location.into(), etag.into(), answer.body.as_ref().into()];
-    tx.execute(sql, &args).await?;
-    Ok(())
+    Ok(tx.later(&[(sql, &args)]).await?)
 }
 
 /// Removes keys that are past their time, at most `limit` at once; says how many went.

@@ -30,6 +30,7 @@ use axum::extract::FromRef;
 use counts::OrderCounts;
 use kit::service::{Service, Surroundings};
 use kit::shared::Shared;
+use place_order::{Placements, placements};
 
 /// The service's state.
 #[derive(Clone)]
@@ -37,12 +38,13 @@ pub struct Orders {
     shared: Arc<Shared>,
     max_pending: i64,
     counts: Arc<OrderCounts>,
+    placements: Arc<Placements>,
 }
 
 impl Orders {
     /// With what every service holds, and how many pending orders a customer may have.
     pub fn new(shared: Arc<Shared>, max_pending: i64) -> Self {
-        Self { shared, max_pending, counts: Arc::default() }
+        Self { shared, max_pending, counts: Arc::default(), placements: Arc::new(placements()) }
     }
 }
 

@@ -69,14 +69,19 @@ pub(crate) struct Line {
 impl Order {
     /// Text to find it by.
     pub(crate) fn search_text(&self) -> String {
-        let number = self.number.to_string();
+        Self::search_text_of(self.number, &self.words())
+    }
+
+    /// The same of an order with this number and these words.
+    pub(crate) fn search_text_of(number: i64, words: &str) -> String {
+        format!(" {number}{words}")
+    }
+
+    /// The words to find it by, which are all but its number.
+    pub(crate) fn words(&self) -> String {
         let names =
             self.lines.iter().flat_map(|line| [line.name.as_str(), line.sku.as_deref().unwrap_or_default()]);
-        let own = [
-            number.as_str(),
-            self.external_id.as_deref().unwrap_or_default(),
-            self.note.as_deref().unwrap_or_default(),
-        ];
+        let own = [self.external_id.as_deref().unwrap_or_default(), self.note.as_deref().unwrap_or_default()];
         kit::search::fold(own.into_iter().chain(names))
     }
 

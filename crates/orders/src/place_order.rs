@@ -1,9 +1,11 @@
 //! Placing an order, once for an idempotency key.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use db::Tx;
+use db::{SharedWrite, Tx};
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use http::StatusCode;
 use kit::answer::{Answer, Created};
 use kit::clock::{Timestamp, new_id};
@@ -18,7 +20,7 @@ use crate::body::{Details, NewLine, NewLines, PlaceOrder};
 use crate::counts::OrderCounts;
 use crate::lifecycle::Status;
 use crate::model::{Line, Metadata, Order};
-use crate::store::{self, HistoryRow};
+use crate::store::{self, HistoryRow, NewOrder};
 use crate::view::OrderView;
 
 /// Who acts, and by which request.
@@ -29,13 +31,22 @@ pub(crate) struct Actor {
     pub(crate) request_id: RequestId,
 }
 
-struct Placement {
+/// An order to be placed, with all that can be made ready before its transaction, which only one thread runs on SQLite.
+pub(crate) struct Placement {
     order: Order,
+    words: String,
+    history: HistoryRow,
     actor: Actor,
     /// How many pending orders there may be before this one; no limit for staff.
     max_pending: Option<i64>,
-    claim: Claim,
     counts: Arc<OrderCounts>,
+}
+
+/// Placements, of which those that wait may share a transaction; each results in the order's number.
+pub(crate) type Placements = SharedWrite<Arc<Placement>, i64, Problem>;
+
+pub(crate) fn placements() -> Placements {
+    SharedWrite::new(|tx, placements| place_all(tx, placements).boxed())
 }
 
 pub(crate) async fn place_order(
@@ -44,48 +55,105 @@ pub(crate) async fn place_order(
     new: PlaceOrder,
     claim: Claim,
 ) -> Result<Created<OrderView>, Problem> {
-    let max_pending = (!actor.is_staff).then_some(orders.max_pending);
-    let order = claim.outrank(&orders.shared.db, new_order(&actor, new, orders.shared.clock.now())).await?;
-    let placement = Placement { order, actor, max_pending, claim, counts: Arc::clone(&orders.counts) };
-    orders
-        .shared
-        .db
-        .write(placement, |tx, placement| idempotency::once(tx, &placement.claim, placement.run(tx)).boxed())
-        .await
+    let db = &orders.shared.db;
+    let order = claim.outrank(db, new_order(&actor, new, orders.shared.clock.now())).await?;
+    let placement = Arc::new(Placement {
+        words: order.words(),
+        history: history(&actor, "place", None, &order),
+        max_pending: (!actor.is_staff).then_some(orders.max_pending),
+        counts: Arc::clone(&orders.counts),
+        order,
+        actor,
+    });
+    if claim.is_made() {
+        return db
+            .write((placement, claim), |tx, (placement, claim)| {
+                idempotency::once(tx, claim, place_one(tx, placement)).boxed()
+            })
+            .await;
+    }
+    let number = db.write_shared(&orders.placements, Arc::clone(&placement)).await?;
+    placement.answer(number)
+}
+
+/// Places an order whose answer belongs into its transaction.
+async fn place_one(tx: &Tx, placement: &Arc<Placement>) -> Result<Created<OrderView>, Problem> {
+    let placed = place_all(tx, std::slice::from_ref(placement)).await?.pop();
+    placement.answer(placed.unwrap_or_else(|| Err(Problem::internal("an order was not placed")))?)
+}
+
+/// Places orders together. One that is refused leaves nothing and is in no other's way.
+async fn place_all(tx: &Tx, placements: &[Arc<Placement>]) -> Result<Vec<Result<i64, Problem>>, Problem> {
+    exclude_others(tx, placements).await?;
+    let checks = placements.iter().enumerate().map(|(index, placement)| {
+        // What is placed here before it is not counted yet.
+        let earlier = placements.iter().take(index).filter(|other| other.counts_for(placement));
+        placement.check(tx, i64::try_from(earlier.count()).unwrap_or(i64::MAX))
+    });
+    let refusals = join_all(checks).await.into_iter().collect::<Result<Vec<_>, db::Error>>()?;
+    let count = refusals.iter().filter(|refusal| refusal.is_none()).count();
+    let mut numbers = tx.next_numbers("order_numbers", count).await?.into_iter();
+    let number = |refusal: Option<Problem>| match refusal {
+        Some(problem) => Err(problem),
+        None => numbers.next().ok_or_else(|| Problem::internal("too few order numbers")),
+    };
+    let numbered: Vec<_> = refusals.into_iter().map(number).collect();
+    let placed =
+        placements.iter().zip(&numbered).filter_map(|(new, number)| Some((new, *number.as_ref().ok()?)));
+    let new: Vec<_> = placed.clone().map(|(placement, number)| placement.numbered(number)).collect();
+    store::insert_orders(tx, &new).await?;
+    placed.for_each(|(placement, _)| placement.counts.placed(tx, &placement.order));
+    Ok(numbered)
+}
+
+/// One customer's placements go one by one, so that two of them don't both find the last place. All take their customers in the same order.
+async fn exclude_others(tx: &Tx, placements: &[Arc<Placement>]) -> Result<(), db::Error> {
+    let limited = placements.iter().filter(|placement| placement.max_pending.is_some());
+    let customers: BTreeSet<Uuid> = limited.map(|placement| placement.order.user_id).collect();
+    for customer in customers {
+        tx.exclude_others(customer).await?;
+    }
+    Ok(())
 }
 
 impl Placement {
-    async fn run(&self, tx: &Tx) -> Result<Created<OrderView>, Problem> {
-        if let Some(max) = self.max_pending {
-            check_pending(tx, self.order.user_id, max).await?;
+    /// Whether it takes one of the pending orders that the other's customer may have.
+    fn counts_for(&self, other: &Self) -> bool {
+        self.max_pending.is_some() && self.order.user_id == other.order.user_id
+    }
+
+    /// Why it is refused, if it is.
+    async fn check(&self, tx: &Tx, earlier: i64) -> Result<Option<Problem>, db::Error> {
+        let user_id = self.order.user_id;
+        if let Some(max) = self.max_pending
+            && earlier + store::count_pending(tx, user_id, max).await? >= max
+        {
+            return Ok(Some(too_many_pending(max)));
         }
-        check_user(tx, self.order.user_id, &self.actor).await?;
-        let order = Order { number: tx.next_number("order_numbers").await?, ..self.order.clone() };
-        store::insert_order(tx, &order, &history(&self.actor, "place", None, &order)).await?;
-        self.counts.placed(tx, &order);
-        let location = format!("/orders/{}", order.id);
+        // Somebody else, for whom staff order by phone, must be there.
+        if user_id != self.actor.account && accounts::store::find_account(tx, user_id).await?.is_none() {
+            return Ok(Some(Problem::invalid_field("user_id", "unknown_user", "is no user's id")));
+        }
+        Ok(None)
+    }
+
+    fn numbered(&self, number: i64) -> NewOrder<'_> {
+        let search = Order::search_text_of(number, &self.words);
+        NewOrder { order: &self.order, number, search, history: &self.history }
+    }
+
+    fn answer(&self, number: i64) -> Result<Created<OrderView>, Problem> {
+        let location = format!("/orders/{}", self.order.id);
+        let order = Order { number, ..self.order.clone() };
         let version = order.version;
         Ok(Answer::new(&OrderView::new(order, self.actor.is_staff))?.version(version).location(location))
     }
 }
 
-/// Somebody else, for whom staff order by phone, must be there.
-async fn check_user(tx: &Tx, user_id: Uuid, actor: &Actor) -> Result<(), Problem> {
-    if user_id == actor.account || accounts::store::find_account(tx, user_id).await?.is_some() {
-        return Ok(());
-    }
-    Err(Problem::invalid_field("user_id", "unknown_user", "is no user's id"))
-}
-
-async fn check_pending(tx: &Tx, user_id: Uuid, max: i64) -> Result<(), Problem> {
-    // One customer's placements go one by one, so that two of them don't both find the last place.
-    tx.exclude_others(user_id).await?;
-    if store::count_pending(tx, user_id, max).await? >= max {
-        let detail =
-            format!("You have {max} pending orders already: wait until some are confirmed, or cancel some.");
-        return Err(Problem::conflict("too_many_pending_orders", detail));
-    }
-    Ok(())
+fn too_many_pending(max: i64) -> Problem {
+    let detail =
+        format!("You have {max} pending orders already: wait until some are confirmed, or cancel some.");
+    Problem::conflict("too_many_pending_orders", detail)
 }
 
 fn new_order(actor: &Actor, new: PlaceOrder, now: Timestamp) -> Result<Order, Problem> {

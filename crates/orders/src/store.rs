@@ -214,12 +214,88 @@ pub(crate) async fn count_pending(tx: &Tx, user_id: Uuid, at_most: i64) -> Resul
     tx.one(sql, &[user_id.into(), at_most.into()], |row| row.get(0)).await
 }
 
-/// Stores a new order with its lines and the first row of its history.
-pub(crate) async fn insert_order(tx: &Tx, order: &Order, history: &HistoryRow) -> Result<(), Error> {
-    let search = order.search_text();
-    let order_args = [
+/// A new order with its number and its lines, the text to find it by, and the first row of its history.
+pub(crate) struct NewOrder<'a> {
+    pub(crate) order: &'a Order,
+    pub(crate) number: i64,
+    pub(crate) search: String,
+    pub(crate) history: &'a HistoryRow,
+}
+
+/// Stores new orders.
+pub(crate) async fn insert_orders(tx: &Tx, new: &[NewOrder<'_>]) -> Result<(), Error> {
+    let orders: Vec<_> = new.iter().map(order_args).collect();
+    let lines: Vec<_> = new.iter().flat_map(|new| all_line_args(new.order)).collect();
+    let histories: Vec<_> = new.iter().map(|new| history_args(new.history)).collect();
+    insert_rows(tx, INSERT_ORDERS, ORDER_ROW, &orders).await?;
+    insert_rows(tx, INSERT_LINES, LINE_ROW, &lines).await?;
+    insert_rows(tx, INSERT_HISTORY, HISTORY_ROW, &histories).await
+}
+
+/// Inserts rows, several with a statement, whose texts are few since an engine keeps only so many prepared.
+async fn insert_rows<const N: usize>(
+    tx: &Tx,
+    insert: &str,
+    row: &[&str],
+    mut rows: &[[Value<'_>; N]],
+) -> Result<(), Error> {
+    while !rows.is_empty() {
+        let (now, rest) = rows.split_at(match rows.len() {
+            few @ 0..8 => few,
+            8..32 => 8,
+            _ => 32,
+        });
+        tx.later(&[(&numbered(insert, row, now.len()), now.as_flattened())]).await?;
+        rows = rest;
+    }
+    Ok(())
+}
+
+/// A statement with so many rows; each `$` in the row becomes a placeholder of its own.
+fn numbered(insert: &str, row: &[&str], count: usize) -> String {
+    let mut sql = String::with_capacity(insert.len() + count * row.len() * 7);
+    sql.push_str(insert);
+    let mut number = 0;
+    for index in 0..count {
+        sql.push_str(if index == 0 { " VALUES (" } else { "), (" });
+        for (column, value) in row.iter().enumerate() {
+            sql.push_str(if column == 0 { "" } else { ", " });
+            sql.push_str(value);
+            if *value == "$" {
+                number += 1;
+                push_number(&mut sql, number);
+            }
+        }
+    }
+    sql.push(')');
+    sql
+}
+
+/// By hand, since formatting so many numbers takes a noticeable part of the writer's time.
+fn push_number(sql: &mut String, number: u32) {
+    if number > 9 {
+        push_number(sql, number / 10);
+    }
+    sql.extend(char::from_digit(number % 10, 10));
+}
+
+const INSERT_ORDERS: &str = "INSERT INTO orders (id, number, user_id, status, currency, total_price, paid_minor, refunded_minor, is_free_text,
+                                                note, ship_to, external_id, metadata, hidden, search, version, created_at, updated_at)";
+const ORDER_ROW: &[&str] =
+    &["$", "$", "$", "$", "$", "$", "0", "0", "$", "$", "$", "$", "$", "FALSE", "$", "1", "$", "$"];
+
+const INSERT_LINES: &str = "INSERT INTO order_lines (order_id, position, id, sku, product_id, name, quantity, shipped, delivered, returned,
+                                                    unit_minor, total_minor)";
+const LINE_ROW: &[&str] = &["$", "$", "$", "$", "$", "$", "$", "0", "0", "0", "$", "$"];
+
+const INSERT_HISTORY: &str = "INSERT INTO order_history (id, order_id, action, from_status, to_status, actor_id, reason, details, request_id, created_at)";
+const HISTORY_ROW: &[&str] = &["$"; 10];
+
+fn order_args<'a>(new: &'a NewOrder<'_>) -> [Value<'a>; 14] {
+    let order = new.order;
+    [
         order.id.into(),
-        order.number.into(),
+        new.number.into(),
         order.user_id.into(),
         order.status.as_str().into(),
         order.total.currency().code().into(),
@@ -229,30 +305,14 @@ pub(crate) async fn insert_order(tx: &Tx, order: &Order, history: &HistoryRow) -
         order.ship_to.as_ref().into(),
         order.external_id.as_ref().into(),
         (&order.metadata).into(),
-        (&search).into(),
+        (&new.search).into(),
         order.created_at.0.into(),
-    ];
-    let line_args = all_line_args(order);
-    let history_args = history_args(history);
-    let mut statements: Vec<(&str, &[Value<'_>])> = vec![(INSERT_ORDER, &order_args)];
-    statements.extend(line_args.iter().map(|args| (INSERT_LINE, args.as_slice())));
-    statements.push((INSERT_HISTORY, &history_args));
-    tx.all(&statements).await.map(drop)
+        order.updated_at.0.into(),
+    ]
 }
 
-const INSERT_ORDER: &str = "INSERT INTO orders (id, number, user_id, status, currency, total_price, paid_minor, refunded_minor, is_free_text,
-                                               note, ship_to, external_id, metadata, hidden, search, version, created_at, updated_at)
-                            VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7, $8, $9, $10, $11, FALSE, $12, 1, $13, $13)";
-
-const INSERT_LINE: &str = "INSERT INTO order_lines (order_id, position, id, sku, product_id, name, quantity, shipped, delivered, returned,
-                                                   unit_minor, total_minor)
-                           VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, 0, $8, $9)";
-
-const INSERT_HISTORY: &str = "INSERT INTO order_history (id, order_id, action, from_status, to_status, actor_id, reason, details, request_id, created_at)
-                              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-
-fn all_line_args(order: &Order) -> Vec<[Value<'_>; 9]> {
-    (0_i64..).zip(&order.lines).map(|(position, line)| line_args(order.id, position, line)).collect()
+fn all_line_args(order: &Order) -> impl Iterator<Item = [Value<'_>; 9]> {
+    (0_i64..).zip(&order.lines).map(|(position, line)| line_args(order.id, position, line))
 }
 
 fn line_args(order_id: Uuid, position: i64, line: &Line) -> [Value<'_>; 9] {
@@ -271,12 +331,9 @@ fn line_args(order_id: Uuid, position: i64, line: &Line) -> [Value<'_>; 9] {
 
 /// Replaces an order's lines by new ones, of which nothing was shipped.
 pub(crate) async fn replace_lines(tx: &Tx, order: &Order) -> Result<(), Error> {
-    let id = [order.id.into()];
-    let line_args = all_line_args(order);
-    let mut statements: Vec<(&str, &[Value<'_>])> =
-        vec![("DELETE FROM order_lines WHERE order_id = $1", &id)];
-    statements.extend(line_args.iter().map(|args| (INSERT_LINE, args.as_slice())));
-    tx.all(&statements).await.map(drop)
+    tx.later(&[("DELETE FROM order_lines WHERE order_id = $1", &[order.id.into()])]).await?;
+    let lines: Vec<_> = all_line_args(order).collect();
+    insert_rows(tx, INSERT_LINES, LINE_ROW, &lines).await
 }
 
 /// Stores how much of each line was shipped, delivered and returned.
@@ -319,7 +376,8 @@ pub(crate) async fn update_order(tx: &Tx, order: &Order, history: &HistoryRow) -
         order.version.into(),
         order.updated_at.0.into(),
     ];
-    tx.all(&[(sql, &order_args), (INSERT_HISTORY, &history_args(history))]).await.map(drop)
+    tx.later(&[(sql, &order_args)]).await?;
+    insert_rows(tx, INSERT_HISTORY, HISTORY_ROW, &[history_args(history)]).await
 }
 
 /// One change of an order.

@@ -15,7 +15,8 @@ use super::failure::{failure, text};
 use crate::Error;
 
 pub(super) const CONNECTIONS: usize = 16;
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one waits for a connection.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const LIMITS: &str = "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s";
 
 /// The caller's address with what makes a dead server noticed.

@@ -4,6 +4,7 @@ mod connection;
 mod failure;
 mod migrate;
 mod session;
+mod together;
 mod transaction;
 
 use std::sync::Arc;
@@ -11,18 +12,19 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use metrics::Text;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::timeout;
 use tokio_postgres::Config;
 
 use self::failure::{failure, pool_failure, too_slow};
-pub(crate) use self::session::{Session, all, execute, rows};
+pub(crate) use self::session::{Session, all, execute, keep, rows};
 use self::transaction::Transactions;
 pub(crate) use self::transaction::lookup;
 use crate::Error;
 use crate::closure::stopped;
 use crate::listener::Ear;
 use crate::migration::Migration;
+use crate::shared_write::{Call, SharedWrite};
 use crate::tx::{Access, Tx};
 use crate::url::place;
 
@@ -71,6 +73,30 @@ impl Postgres {
         });
         // A task ends without a result only with the runtime that drives it.
         task.await.unwrap_or_else(|_| Err(Error::OutcomeUnknown.into()))
+    }
+
+    /// Adds a call to those that wait. A task of its own writes them, whatever becomes of the caller.
+    pub(crate) async fn write_shared<I, T, E>(
+        &self,
+        kind: &Arc<SharedWrite<I, T, E>>,
+        input: I,
+    ) -> Result<T, E>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| stopped())?;
+        let (caller, result) = oneshot::channel();
+        if kind.add(Call::new(input, caller)) {
+            let (transactions, kind) = (Arc::clone(&self.transactions), Arc::clone(kind));
+            tokio::spawn(async move {
+                together::serve(&transactions, &kind).await;
+                drop(permit);
+            });
+        }
+        // The task ends without a result only with the runtime that drives it.
+        result.await.unwrap_or_else(|_| Err(Error::OutcomeUnknown.into()))
     }
 
     pub(crate) async fn read<I, T, E, W>(&self, input: I, work: W) -> Result<T, E>

@@ -1,11 +1,15 @@
 //! A borrowed connection: its transaction and its statements.
+//!
+//! A round trip costs more than most statements, so BEGIN goes with the first query, and what was kept for later with the next statement
+//! or with COMMIT.
 
 use std::future::Future;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tokio::time::timeout;
 use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
@@ -13,7 +17,8 @@ use tokio_postgres::types::ToSql;
 use super::failure::{failure, ordinary, pool_failure, too_slow};
 use crate::Error;
 use crate::error::Failure;
-use crate::value::{Row, Source, Value};
+use crate::tx::{lock, reads};
+use crate::value::{Kept, Row, Source, Value};
 
 /// How long the server may take to answer in general: longer than its own limit on a statement, so that only one that
 /// has stopped or can't be reached any more is given up.
@@ -34,24 +39,34 @@ pub(crate) struct Session {
     unseen: AtomicUsize,
     /// The server did not answer in time, so that nothing more is to be asked here.
     lost: AtomicBool,
+    /// What is to be sent before the next statement, at most `PIPELINED` of them.
+    waiting: Mutex<Vec<Waiting>>,
+}
+
+type Answer = Result<(), tokio_postgres::Error>;
+
+enum Waiting {
+    Begin(&'static str),
+    Statement(Statement, Vec<Kept>),
 }
 
 impl Session {
     pub(super) async fn take(pool: &Pool, limit: Duration) -> Result<Self, Error> {
         let client = pool.get().await.map_err(pool_failure)?;
-        let (open, unseen, lost) = Default::default();
-        Ok(Self { client: Some(client), limit, open, unseen, lost })
+        let (open, unseen, lost, waiting) = Default::default();
+        Ok(Self { client: Some(client), limit, open, unseen, lost, waiting })
     }
 
-    pub(super) async fn begin(pool: &Pool, sql: &str) -> Result<Self, Error> {
+    /// A session whose first statement begins a transaction.
+    pub(super) async fn begin(pool: &Pool, sql: &'static str) -> Result<Self, Error> {
         let session = Self::take(pool, LIMIT).await?;
-        session.open.store(true, Ordering::Relaxed);
-        session.seen(session.client()?.batch_execute(sql)).await?;
+        lock(&session.waiting).push(Waiting::Begin(sql));
         Ok(session)
     }
 
-    /// Commits. Only a refusal by the server itself says for certain that nothing was kept.
+    /// Commits, and sends what waits along with it. Only a refusal by the server itself says for certain that nothing was kept.
     pub(super) async fn commit(&self) -> Result<(), Failure> {
+        self.begun("COMMIT").await?;
         let client = self.client()?;
         // Its error, which nobody has seen, would turn COMMIT into a rollback that looks like a success.
         if self.unseen.load(Ordering::Relaxed) > 0 {
@@ -61,6 +76,30 @@ impl Session {
         if client.is_closed() {
             return Err(Error::Unavailable("the connection was lost before the commit".to_owned()).into());
         }
+        let last = std::mem::take(&mut *lock(&self.waiting));
+        let unsent = AtomicBool::new(false);
+        let commit = async {
+            // What the driver itself refuses is never sent, so the server would commit the rest.
+            if unsent.load(Ordering::Relaxed) { None } else { Some(self.send_commit(client).await) }
+        };
+        let statements = last.iter().map(|waiting| self.send_last(waiting, &unsent));
+        match join(join_all(statements), commit).await {
+            (answers, Some(committed)) => answers.into_iter().try_for_each(before_commit).and(committed),
+            (answers, None) => {
+                self.roll_back().await;
+                let refused = answers.into_iter().flatten().find_map(Result::err);
+                Err(refused.map_or_else(|| too_slow().into(), |error| failure(&error)))
+            }
+        }
+    }
+
+    async fn send_last(&self, waiting: &Waiting, failed: &AtomicBool) -> Option<Answer> {
+        let answer = self.answer(self.send(waiting)).await;
+        failed.fetch_or(matches!(answer, Some(Err(_))), Ordering::Relaxed);
+        answer
+    }
+
+    async fn send_commit(&self, client: &Object) -> Result<(), Failure> {
         let Ok(answer) = timeout(self.limit, client.batch_execute("COMMIT")).await else {
             return Err(Error::OutcomeUnknown.into());
         };
@@ -78,7 +117,7 @@ impl Session {
     /// Rolls back; if that fails the connection is given up, and the server rolls back by itself.
     pub(super) async fn roll_back(&self) {
         let Ok(client) = self.client() else { return };
-        if self.lost.load(Ordering::Relaxed) {
+        if self.lost.load(Ordering::Relaxed) || !self.open.load(Ordering::Relaxed) {
             return;
         }
         if let Ok(Ok(())) = timeout(self.limit, client.batch_execute("ROLLBACK")).await {
@@ -88,6 +127,47 @@ impl Session {
 
     fn client(&self) -> Result<&Object, Error> {
         self.client.as_ref().ok_or(Error::Spent)
+    }
+
+    /// Sends what waits just before the question, and awaits all answers. The first failure is the answer.
+    async fn ask<T>(
+        &self,
+        sql: &str,
+        question: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Failure> {
+        self.begun(sql).await?;
+        let waiting = std::mem::take(&mut *lock(&self.waiting));
+        let before = join_all(waiting.iter().map(|waiting| self.seen(self.send(waiting))));
+        let (before, answer) = join(before, self.seen(question)).await;
+        before.into_iter().collect::<Result<(), _>>()?;
+        answer
+    }
+
+    /// Nothing but a query is sent before BEGIN was answered: had BEGIN failed, a change would be a transaction of its own.
+    async fn begun(&self, sql: &str) -> Result<(), Failure> {
+        let begins = matches!(lock(&self.waiting).first(), Some(Waiting::Begin(_)));
+        if begins && !reads(sql) { self.settle().await } else { Ok(()) }
+    }
+
+    /// Sends what waits and awaits the answers.
+    async fn settle(&self) -> Result<(), Failure> {
+        let waiting = std::mem::take(&mut *lock(&self.waiting));
+        let answers = join_all(waiting.iter().map(|waiting| self.seen(self.send(waiting)))).await;
+        answers.into_iter().collect()
+    }
+
+    async fn send(&self, waiting: &Waiting) -> Answer {
+        let Ok(client) = self.client() else { return Ok(()) };
+        match waiting {
+            Waiting::Begin(sql) => {
+                self.open.store(true, Ordering::Relaxed);
+                client.batch_execute(sql).await
+            }
+            Waiting::Statement(statement, args) => {
+                let args: Vec<Value<'_>> = args.iter().map(Kept::value).collect();
+                client.execute(statement, &parameters(&args)).await.map(drop)
+            }
+        }
     }
 
     async fn prepare(&self, sql: &str, args: &[Value<'_>]) -> Result<Statement, Failure> {
@@ -104,18 +184,23 @@ impl Session {
         Err(Error::Internal(format!("{count} placeholders, {given} arguments: {sql}")).into())
     }
 
-    /// Awaits an answer, but not for ever, and keeps count of those that are dropped before they come.
     async fn seen<T>(
         &self,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Failure> {
+        let answer = self.answer(answer).await.ok_or_else(too_slow)?;
+        answer.map_err(|error| failure(&error))
+    }
+
+    /// Awaits an answer, but not for ever, and keeps count of those that are dropped before they come.
+    async fn answer<A>(&self, answer: impl Future<Output = A>) -> Option<A> {
         self.unseen.fetch_add(1, Ordering::Relaxed);
         let Ok(answer) = timeout(self.limit, answer).await else {
             self.lost.store(true, Ordering::Relaxed);
-            return Err(too_slow().into());
+            return None;
         };
         self.unseen.fetch_sub(1, Ordering::Relaxed);
-        answer.map_err(|error| failure(&error))
+        Some(answer)
     }
 }
 
@@ -130,10 +215,19 @@ impl Drop for Session {
     }
 }
 
+/// The answer to a statement that COMMIT followed: where the server refused one it committed nothing, and says nothing of it at COMMIT.
+fn before_commit(answer: Option<Answer>) -> Result<(), Failure> {
+    match answer {
+        Some(Ok(())) => Ok(()),
+        Some(Err(error)) if error.as_db_error().is_some() => Err(failure(&error)),
+        _ => Err(Error::OutcomeUnknown.into()),
+    }
+}
+
 /// Runs a statement and counts the rows that it changed.
 pub(crate) async fn execute(session: &Session, sql: &str, args: &[Value<'_>]) -> Result<u64, Failure> {
     let statement = session.prepare(sql, args).await?;
-    session.seen(session.client()?.execute(&statement, &parameters(args))).await
+    session.ask(sql, session.client()?.execute(&statement, &parameters(args))).await
 }
 
 /// Runs a statement and maps its rows.
@@ -144,7 +238,7 @@ pub(crate) async fn rows<T>(
     mut map: impl FnMut(&Row<'_>) -> Result<T, Error> + Send,
 ) -> Result<Vec<T>, Failure> {
     let statement = session.prepare(sql, args).await?;
-    let found = session.seen(session.client()?.query(&statement, &parameters(args))).await?;
+    let found = session.ask(sql, session.client()?.query(&statement, &parameters(args))).await?;
     let mapped: Result<Vec<T>, Error> = found.iter().map(|row| map(&Row(Source::Postgres(row)))).collect();
     Ok(mapped?)
 }
@@ -155,6 +249,7 @@ pub(crate) async fn all(session: &Session, statements: &[(&str, &[Value<'_>])]) 
     for statements in statements.chunks(PIPELINED) {
         for (sql, args) in statements {
             session.prepare(sql, args).await?;
+            session.begun(sql).await?;
         }
         let sent = statements.iter().map(|(sql, args)| execute(session, sql, args));
         // All answers are awaited, since the first failure makes the others fail too.
@@ -163,6 +258,20 @@ pub(crate) async fn all(session: &Session, statements: &[(&str, &[Value<'_>])]) 
         }
     }
     Ok(counted)
+}
+
+/// Keeps statements until the next one, or COMMIT, is sent.
+pub(crate) async fn keep(session: &Session, statements: &[(&str, &[Value<'_>])]) -> Result<(), Failure> {
+    for (sql, args) in statements {
+        let statement = session.prepare(sql, args).await?;
+        session.begun(sql).await?;
+        if lock(&session.waiting).len() == PIPELINED {
+            session.settle().await?;
+        }
+        let args = args.iter().map(|value| Kept::from(*value)).collect();
+        lock(&session.waiting).push(Waiting::Statement(statement, args));
+    }
+    Ok(())
 }
 
 fn parameters<'a>(args: &'a [Value<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {

@@ -1,4 +1,5 @@
-//! The one thread that writes: it takes all the writes that wait, runs each in a savepoint, and commits them together.
+//! The one thread that writes: it takes all the writes that wait, runs one after another, and commits them together. If one fails that has
+//! changed something, they are all run again from the start, each in a savepoint, so that it alone is taken back.
 
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ use crate::error::{Cause, Failure};
 use crate::tx::{Access, Link, Tx, lock};
 
 const BATCH: usize = 256;
+/// How many batches have savepoints from their start once one had to be run again: a savepoint costs a tenth of a write, so that whoever makes
+/// writes fail can't make all of them run twice.
+const CAREFUL_BATCHES: u32 = 64;
 
 /// How the writer is.
 pub(super) enum State {
@@ -31,9 +35,10 @@ pub(super) fn run(
     measures: &Measures,
 ) {
     let mut messages = Vec::with_capacity(BATCH);
+    let mut careful = 0;
     while queue.blocking_recv_many(&mut messages, BATCH) > 0 {
         let jobs = jobs(&mut messages, queue);
-        let Some(reason) = commit_together(connection, jobs, measures) else { continue };
+        let Some(reason) = commit_together(connection, jobs, &mut careful, measures) else { continue };
         tracing::error!(reason, "the writer has stopped for good");
         queue.close();
         refuse_rest(queue);
@@ -74,32 +79,77 @@ struct Batch {
 }
 
 /// One transaction for all these writes. Answers with a reason if the writer must stop for good.
-fn commit_together(connection: &Shared, mut jobs: Vec<Box<dyn Job>>, measures: &Measures) -> Option<String> {
-    let mut batch = Batch::default();
-    let outcome = begin(connection)
-        .and_then(|()| jobs.iter_mut().try_for_each(|job| run_one(connection, job.as_mut(), &mut batch)))
-        .and_then(|()| timed_commit(connection, batch.writes, measures));
-    let fatal = match &outcome {
-        Ok(()) => None,
-        Err(failure) => roll_back(connection, failure),
+fn commit_together(
+    connection: &Shared,
+    mut jobs: Vec<Box<dyn Job>>,
+    careful: &mut u32,
+    measures: &Measures,
+) -> Option<String> {
+    let outcome = run_together(connection, &mut jobs, careful).and_then(|batch| {
+        timed_commit(connection, batch.writes, measures)?;
+        Ok(batch.actions)
+    });
+    let (error, fatal) = match outcome {
+        Ok(actions) => {
+            run_actions(actions);
+            (None, None)
+        }
+        Err(failure) => {
+            let fatal = roll_back(connection, &failure);
+            (Some(failure.error), fatal)
+        }
     };
-    if outcome.is_ok() {
-        run_actions(batch.actions);
-    }
-    let error = outcome.err().map(|failure| failure.error);
     for job in jobs {
         job.answer(error.clone());
     }
     fatal
 }
 
-fn begin(connection: &Shared) -> Result<(), Failure> {
-    control(&lock(connection), "BEGIN IMMEDIATE")
+/// Runs the writes in a transaction that is then ready to be committed. `careful` counts the batches that are to have savepoints.
+fn run_together(connection: &Shared, jobs: &mut [Box<dyn Job>], careful: &mut u32) -> Result<Batch, Failure> {
+    if *careful == 0 {
+        if let Some(batch) = run_all(connection, jobs, Savepoints::None)? {
+            return Ok(batch);
+        }
+        control(&lock(connection), "ROLLBACK")?;
+        *careful = CAREFUL_BATCHES;
+    }
+    *careful -= 1;
+    let batch = run_all(connection, jobs, Savepoints::Each)?;
+    batch.ok_or_else(|| Error::Internal("a savepoint was of no use".to_owned()).into())
 }
 
-/// Runs one write in a savepoint of its own. It is an error here only if the whole transaction is gone.
-fn run_one(connection: &Shared, job: &mut dyn Job, batch: &mut Batch) -> Result<(), Failure> {
-    let changes_before = open_savepoint(&lock(connection))?;
+/// Whether each write of a batch can be taken back by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Savepoints {
+    None,
+    Each,
+}
+
+/// Begins a transaction and runs the writes in it. Nothing if one has to be taken back and has no savepoint.
+fn run_all(
+    connection: &Shared,
+    jobs: &mut [Box<dyn Job>],
+    savepoints: Savepoints,
+) -> Result<Option<Batch>, Failure> {
+    control(&lock(connection), "BEGIN IMMEDIATE")?;
+    let mut batch = Batch::default();
+    for job in jobs {
+        if !run_one(connection, job.as_mut(), savepoints, &mut batch)? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(batch))
+}
+
+/// Runs one write; false if it has to be taken back and has no savepoint. It is an error here only if the whole transaction is gone.
+fn run_one(
+    connection: &Shared,
+    job: &mut dyn Job,
+    savepoints: Savepoints,
+    batch: &mut Batch,
+) -> Result<bool, Failure> {
+    let changes_before = start_one(&lock(connection), savepoints)?;
     let tx = Tx::new(Link::Sqlite(Arc::clone(connection)), Access::Write);
     let keep = job.run(&tx);
     let (failure, wanted) = tx.end();
@@ -110,18 +160,24 @@ fn run_one(connection: &Shared, job: &mut dyn Job, batch: &mut Batch) -> Result<
     if let Some(failure) = failure.filter(|failure| failure.cause == Cause::SyncRefused) {
         return Err(failure);
     }
+    let changed = connection.total_changes() != changes_before;
     if keep {
-        batch.writes += u64::from(connection.total_changes() > changes_before);
+        batch.writes += u64::from(changed);
         batch.actions.extend(wanted);
-    } else {
-        control(&connection, "ROLLBACK TO one_write")?;
     }
-    control(&connection, "RELEASE one_write")
+    match savepoints {
+        Savepoints::None => return Ok(keep || !changed),
+        Savepoints::Each if keep => {}
+        Savepoints::Each => control(&connection, "ROLLBACK TO one_write")?,
+    }
+    control(&connection, "RELEASE one_write").map(|()| true)
 }
 
-/// Opens a write's savepoint, and says how many rows the connection has changed so far.
-fn open_savepoint(connection: &Connection) -> Result<u64, Failure> {
-    control(connection, "SAVEPOINT one_write")?;
+/// Opens a write's savepoint if it is to have one, and says how many rows the connection has changed so far.
+fn start_one(connection: &Connection, savepoints: Savepoints) -> Result<u64, Failure> {
+    if savepoints == Savepoints::Each {
+        control(connection, "SAVEPOINT one_write")?;
+    }
     Ok(connection.total_changes())
 }
 

@@ -245,6 +245,43 @@ async fn no_more_orders_are_pending_than_may_be() {
     .await;
 }
 
+/// What is placed at once may share a transaction, in which each order keeps its lines, and each refusal stays with its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_that_are_placed_at_once_do_not_mix() {
+    each_engine(storehouse::migrations::MIGRATIONS, async |database| {
+        let app = &App::with(database, |options| options.max_pending_orders = 3).await;
+        let (ann, bob, staff) =
+            (app.customer("ann").await, app.customer("bob").await, app.staff("sam").await);
+        let nobody = "01890a5d-ac96-774b-bcce-b302099a8057";
+        let answers = at_once(32, async |number| {
+            let free =
+                json!({"product_name": format!("Thing {number}"), "quantity": 1, "total_price": number + 1});
+            let line =
+                |line| json!({"name": format!("{number}-{line}"), "quantity": line + 1, "unit_price": 2});
+            let lines: Vec<_> = (0..number).map(line).collect();
+            match number % 4 {
+                0 => ann.post("/orders", free).await,
+                1 => bob.post("/orders", free).await,
+                2 => staff.post("/orders", json!({"lines": lines})).await,
+                _ => staff.post("/orders", json!({"lines": lines, "user_id": nobody})).await,
+            }
+        })
+        .await;
+        let placed = with_status(&answers, 201);
+        let statuses = [placed.len(), with_status(&answers, 409).len(), with_status(&answers, 422).len()];
+        assert_eq!(statuses, [3 + 3 + 8, 5 + 5, 8]);
+        for answer in placed {
+            let order = answer.json();
+            let path = format!("/orders/{}", order["id"].as_str().unwrap());
+            assert_eq!(staff.get(&path).await.expect(200).json()["lines"], order["lines"]);
+            let history = staff.get(&format!("{path}/history")).await.expect(200).json();
+            assert_eq!(history["items"].as_array().unwrap().len(), 1);
+        }
+        assert_eq!(count(app, "SELECT COUNT(*) FROM orders").await, 14);
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_step_is_taken_once() {
     each_app(async |app| {

@@ -120,6 +120,7 @@ async fn a_read_sees_one_commit_through_all_its_statements() {
 }
 
 struct Crossing {
+    is_later: bool,
     first: i64,
     second: i64,
     barrier: Arc<Barrier>,
@@ -134,8 +135,12 @@ fn cross<'a>(tx: &'a Tx, crossing: &'a Crossing) -> BoxFuture<'a, Result<(), Err
         if crossing.attempts.fetch_add(1, Ordering::SeqCst) < 2 {
             crossing.barrier.wait().await;
         }
-        tx.execute(sql, &[id(crossing.second).into()]).await?;
-        Ok(())
+        let second = [id(crossing.second).into()];
+        if crossing.is_later {
+            tx.later(&[(sql, &second)]).await
+        } else {
+            tx.execute(sql, &second).await.map(drop)
+        }
     })
 }
 
@@ -148,18 +153,22 @@ async fn the_loser_of_a_deadlock_tries_again() {
         let db = database.open().await;
         add(&db, 10).await.unwrap();
         add(&db, 20).await.unwrap();
-        let (barrier, attempts) = (Arc::new(Barrier::new(2)), Arc::new(AtomicU64::new(0)));
-        let crossing = |first, second| Crossing {
-            first,
-            second,
-            barrier: Arc::clone(&barrier),
-            attempts: Arc::clone(&attempts),
-        };
-        let (one, two) = tokio::join!(db.write(crossing(10, 20), cross), db.write(crossing(20, 10), cross));
-        one.unwrap();
-        two.unwrap();
-        assert_eq!(attempts.load(Ordering::SeqCst), 3, "one of them lost once");
-        assert_eq!(numbers(&db).await, [12, 22]);
+        for is_later in [false, true] {
+            let (barrier, attempts) = (Arc::new(Barrier::new(2)), Arc::new(AtomicU64::new(0)));
+            let crossing = |first, second| Crossing {
+                is_later,
+                first,
+                second,
+                barrier: Arc::clone(&barrier),
+                attempts: Arc::clone(&attempts),
+            };
+            let (one, two) =
+                tokio::join!(db.write(crossing(10, 20), cross), db.write(crossing(20, 10), cross));
+            one.unwrap();
+            two.unwrap();
+            assert_eq!(attempts.load(Ordering::SeqCst), 3, "one of them lost once");
+        }
+        assert_eq!(numbers(&db).await, [14, 24]);
     })
     .await;
 }

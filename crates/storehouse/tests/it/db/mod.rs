@@ -10,6 +10,8 @@ mod concurrency;
 mod disk;
 /// Constraints, failed statements, panics, and closures that await something else.
 mod failures;
+/// Statements that are kept for later, and writes that share a transaction.
+mod later;
 /// Migrations: order, refusals, failures in the middle.
 mod migrations;
 /// Connections and servers of PostgreSQL that go away.

@@ -213,22 +213,31 @@ async fn a_commit_without_an_answer_is_neither_repeated_nor_called_a_failure() {
     let proxy = Proxy::start(server.port());
     let db = Db::open(&Server::url_at(proxy.port, "postgres").parse().unwrap()).await.unwrap();
     add(&db, 1).await.unwrap();
-    proxy.armed.store(true, Ordering::SeqCst);
     let (attempts, followed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-    let written = db
-        .write((Arc::clone(&attempts), Arc::clone(&followed)), |tx, (attempts, followed)| {
-            Box::pin(async move {
-                attempts.fetch_add(1, Ordering::SeqCst);
-                let followed = Arc::clone(followed);
-                tx.after_commit(move || followed.store(true, Ordering::SeqCst));
-                tx.execute(INSERT, &[id(2).into(), "x".into(), 2.into()]).await
-            })
-        })
-        .await;
-    assert_eq!(written, Err(Error::OutcomeUnknown));
-    assert_eq!(attempts.load(Ordering::SeqCst), 1, "nothing is tried again");
+    for (number, is_later) in [(2, false), (3, true)] {
+        proxy.armed.store(true, Ordering::SeqCst);
+        let input = (number, is_later, Arc::clone(&attempts), Arc::clone(&followed));
+        let written = db.write(input, add_once).await;
+        assert_eq!(written, Err(Error::OutcomeUnknown));
+        eventually("the server carried out what it was sent", async || has(&direct, number).await).await;
+    }
+    assert_eq!(attempts.load(Ordering::SeqCst), 2, "nothing is tried again");
     assert!(!followed.load(Ordering::SeqCst));
-    eventually("the server carried out what it was sent", async || has(&direct, 2).await).await;
-    add(&db, 3).await.unwrap();
-    assert_eq!(numbers(&db).await, [1, 2, 3]);
+    add(&db, 4).await.unwrap();
+    assert_eq!(numbers(&db).await, [1, 2, 3, 4]);
+}
+
+/// Adds an item at once, or later, and tells how often it was run and whether something followed.
+fn add_once<'a>(
+    tx: &'a Tx,
+    (number, is_later, attempts, followed): &'a (i64, bool, Arc<AtomicU64>, Arc<AtomicBool>),
+) -> BoxFuture<'a, Result<(), Error>> {
+    Box::pin(async move {
+        attempts.fetch_add(1, Ordering::SeqCst);
+        let followed = Arc::clone(followed);
+        tx.after_commit(move || followed.store(true, Ordering::SeqCst));
+        let name = number.to_string();
+        let args = [id(*number).into(), (&name).into(), (*number).into()];
+        if *is_later { tx.later(&[(INSERT, &args)]).await } else { tx.execute(INSERT, &args).await.map(drop) }
+    })
 }
