@@ -5,6 +5,7 @@ mod check;
 mod download;
 mod http;
 mod local;
+mod pool;
 mod ready;
 mod upload;
 
@@ -77,12 +78,11 @@ impl RouteTime {
 /// The way to all services.
 pub(crate) struct Forward {
     limits: Limits,
-    client: http::HttpClient,
 }
 
 impl Forward {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, client: http::client(&limits) }
+        Self { limits }
     }
 
     /// The service's answer, or why there is none.
@@ -93,11 +93,7 @@ impl Forward {
         caller: Option<Verified>,
         client: &Client,
     ) -> Result<Response, Problem> {
-        let (sender, body_ended) = oneshot::channel();
-        let mut ended = EndOfBody(Some(sender));
-        if request.body().is_end_stream() {
-            ended.tell();
-        }
+        let (ended, body_ended) = EndOfBody::of(&request);
         let time = RouteTime::new(route.timeout);
         match &route.upstream {
             Upstream::Local(router) => {
@@ -105,7 +101,7 @@ impl Forward {
                 self.await_answer(&time, body_ended, answer).await?
             }
             Upstream::Http(backends) => {
-                let answer = http::call(&self.client, &self.limits, backends, &time, request, ended);
+                let answer = http::call(&self.limits, backends, &time, request, ended);
                 self.await_answer(&time, body_ended, answer).await?
             }
         }
@@ -122,14 +118,16 @@ impl Forward {
     async fn await_answer<A>(
         &self,
         time: &RouteTime,
-        body_ended: oneshot::Receiver<()>,
+        body_ended: Option<oneshot::Receiver<()>>,
         answer: impl Future<Output = A>,
     ) -> Result<A, Problem> {
         let mut answer = pin!(answer);
-        tokio::select! {
-            biased;
-            answer = answer.as_mut() => return Ok(answer),
-            _ = timeout(self.limits.body_timeout, body_ended) => {}
+        if let Some(body_ended) = body_ended {
+            tokio::select! {
+                biased;
+                answer = answer.as_mut() => return Ok(answer),
+                _ = timeout(self.limits.body_timeout, body_ended) => {}
+            }
         }
         timeout(time.limit, answer).await.map_err(|_| {
             // Before the answer is dropped, which then knows why.
@@ -156,6 +154,15 @@ fn bad_gateway(cause: impl std::fmt::Display) -> Problem {
 struct EndOfBody(Option<oneshot::Sender<()>>);
 
 impl EndOfBody {
+    /// With what hears of it; of an empty body there is nothing to tell.
+    fn of(request: &Request) -> (Self, Option<oneshot::Receiver<()>>) {
+        if request.body().is_end_stream() {
+            return (Self(None), None);
+        }
+        let (sender, body_ended) = oneshot::channel();
+        (Self(Some(sender)), Some(body_ended))
+    }
+
     fn tell(&mut self) {
         if let Some(sender) = self.0.take() {
             // Nobody listens any more once the answer is there.
