@@ -221,9 +221,14 @@ impl Pool {
         }
     }
 
-    /// Closes those that have rested too long.
+    /// Closes those that have rested too long, or that the backend has closed.
     pub(super) fn sweep(&self) {
-        self.resting().values_mut().for_each(|resting| resting.retain(|one| !one.is_too_old()));
+        for resting in self.resting().values_mut() {
+            resting.retain_mut(|one| {
+                one.connection.drive(Waker::noop());
+                one.connection.is_ready() && !one.is_too_old()
+            });
+        }
     }
 
     fn resting(&self) -> MutexGuard<'_, HashMap<runtime::Id, Vec<Resting>>> {
@@ -283,6 +288,30 @@ mod tests {
         pool.put(third);
         pool.sweep();
         assert_eq!(count(&pool), 1);
+    }
+
+    #[tokio::test]
+    async fn what_the_backend_closed_is_swept() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pool = Pool::new(listener.local_addr().unwrap().to_string().parse().unwrap());
+        let backend = async {
+            let mut stream = listener.accept().await.unwrap().0;
+            assert!(stream.read(&mut [0; 1000]).await.unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            stream
+        };
+        let (connection, stream) = tokio::join!(ask(&pool), backend);
+        pool.put(connection);
+        pool.sweep();
+        assert_eq!(count(&pool), 1);
+        drop(stream);
+        let swept = async {
+            while count(&pool) > 0 {
+                tokio::task::yield_now().await;
+                pool.sweep();
+            }
+        };
+        timeout(Duration::from_secs(30), swept).await.unwrap();
     }
 
     #[tokio::test]
