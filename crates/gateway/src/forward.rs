@@ -5,6 +5,7 @@ mod check;
 mod download;
 mod http;
 mod local;
+mod pool;
 mod ready;
 mod upload;
 
@@ -76,12 +77,11 @@ impl RouteTime {
 /// The way to all services.
 pub(crate) struct Forward {
     limits: Limits,
-    client: http::HttpClient,
 }
 
 impl Forward {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, client: http::client(&limits) }
+        Self { limits }
     }
 
     /// The answer of a service of this process.
@@ -108,7 +108,7 @@ impl Forward {
     ) -> Result<Response, Problem> {
         let time = RouteTime::new(limit);
         let (ended, body_ended) = EndOfBody::of(&request);
-        let answer = http::call(&self.client, &self.limits, backends, &time, request, ended);
+        let answer = http::call(&self.limits, backends, &time, request, ended);
         self.await_answer(&time, body_ended, answer).await?
     }
 
@@ -159,7 +159,7 @@ fn bad_gateway(cause: impl std::fmt::Display) -> Problem {
 struct EndOfBody(Option<oneshot::Sender<()>>);
 
 impl EndOfBody {
-    /// Of this request, with where it will be told; nothing has to be where there is no body.
+    /// With what hears of it; of an empty body there is nothing to tell.
     fn of(request: &Request) -> (Self, Option<oneshot::Receiver<()>>) {
         if request.body().is_end_stream() {
             return (Self::default(), None);

@@ -6,8 +6,8 @@
 //! Files in reading order: `pipeline` (a request's way, once, in order); then one file for each step:
 //! `own` (what the gateway answers itself), `path`, `routes` (with `routes/file` and what it reads with), `cors`,
 //! `authenticate`, `limit`, `client_address`, `headers`, `forward` with `forward/local`, a service of this process, and
-//! `forward/http`, one elsewhere: `backends` (which is next), `upload`, `download`, `check`; `forward/ready`
-//! (how the services are); and `measures`.
+//! `forward/http`, one elsewhere: `backends` (which is next), `pool` (its connections), `upload`, `download`, `check`;
+//! `forward/ready` (how the services are); and `measures`.
 
 mod authenticate;
 mod client_address;

@@ -137,11 +137,6 @@ impl Routes {
         Self(services.into_iter().filter_map(|(path, port)| built_in_route(path, port)).collect())
     }
 
-    #[cfg(test)]
-    pub(crate) fn configs(&self) -> &[RouteConfig] {
-        &self.0
-    }
-
     /// Reads a routes file; `name` is what its faults are told with.
     pub fn parse(text: &str, name: &str) -> Result<Self, RoutesError> {
         file::parse(text, name)

@@ -8,6 +8,7 @@ use kit::metrics::Counter;
 use tracing::{info, warn};
 
 use super::RouteTime;
+use super::pool::Pool;
 use crate::routes::{Balance, HealthCheck, RouteConfig};
 
 /// What became of the requests to one backend of one route since the start, repeated ones too; health checks don't
@@ -64,11 +65,12 @@ pub(super) enum State {
 /// A service elsewhere, at one address.
 pub(crate) struct Backend {
     pub(super) authority: Authority,
+    pub(super) pool: Pool,
     pub(super) counters: Counters,
 }
 
 impl Backend {
-    fn new(authority: Authority) -> Self {
+    pub(super) fn new(authority: Authority) -> Self {
         let counters = Counters {
             answered: Counter::default(),
             refused: Counter::default(),
@@ -78,7 +80,7 @@ impl Backend {
             // Until somebody knows better: a start must not refuse what the first check has yet to find out.
             state: AtomicU8::new(READY),
         };
-        Self { authority, counters }
+        Self { pool: Pool::new(authority.clone()), authority, counters }
     }
 
     pub(super) fn set_ready(&self) {

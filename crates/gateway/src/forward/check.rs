@@ -1,13 +1,16 @@
 //! Health checks: each backend is asked again and again whether it takes work.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
-use http::Request;
+use http::{Request, Uri};
 use tokio::time::{sleep, timeout};
 
 use super::Limits;
 use super::backends::{Backend, Backends};
-use super::http::{self as over_http, HttpClient, full_text, is_own_fault, uri_at};
+use super::pool::{Pool, Unanswered, is_own_fault};
 use super::upload::UploadBody;
+use crate::routes::HealthCheck;
 
 /// So often in a row a backend may give no answer. Once may be a moment of load, or a connection that it ended
 /// just then.
@@ -25,18 +28,19 @@ enum Found {
     Silent(String),
 }
 
-/// Checks all of them for ever. The connections are its own: those that serve requests belong to the workers.
+/// Checks all of them for ever.
 pub(super) async fn watch(limits: &Limits, backends: &Backends) {
     // Shorter than a check, which so tells who can't be reached from who doesn't answer.
     let connect_timeout = limits.connect_timeout.min(backends.check.timeout / 2);
-    let client = over_http::client(&Limits { connect_timeout, ..*limits });
-    join_all(backends.iter().map(|backend| watch_one(&client, backends, backend))).await;
+    join_all(backends.iter().map(|backend| watch_one(backends, backend, connect_timeout))).await;
 }
 
-async fn watch_one(client: &HttpClient, backends: &Backends, backend: &Backend) {
+async fn watch_one(backends: &Backends, backend: &Backend, connect_timeout: Duration) {
+    // A check tries no connection that a request could take.
+    let pool = Pool::new(backend.authority.clone());
     let mut silent = 0;
     loop {
-        let found = ask(client, backends, backend).await;
+        let found = ask(&pool, &backends.check, connect_timeout).await;
         silent = if matches!(found, Found::Silent(_)) { silent + 1 } else { 0 };
         match found {
             Found::Ready => backend.set_ready(),
@@ -45,24 +49,28 @@ async fn watch_one(client: &HttpClient, backends: &Backends, backend: &Backend) 
             Found::Silent(cause) if silent >= PATIENCE => backend.set_unready(cause),
             Found::Silent(_) => {}
         }
+        backend.pool.sweep();
         sleep(backends.check.interval).await;
     }
 }
 
-async fn ask(client: &HttpClient, backends: &Backends, backend: &Backend) -> Found {
-    let check = &backends.check;
+async fn ask(pool: &Pool, check: &HealthCheck, connect_timeout: Duration) -> Found {
     let mut request = Request::new(UploadBody::empty());
-    match uri_at(backend, check.path.clone()) {
-        Ok(uri) => *request.uri_mut() = uri,
-        Err(error) => return Found::Silent(error.to_string()),
-    }
-    match timeout(check.timeout, client.request(request)).await {
-        Ok(Ok(response)) if response.status().is_server_error() => {
-            Found::Unready(format!("{} answered {}", check.path, response.status()))
+    *request.uri_mut() = Uri::from(check.path.clone());
+    match timeout(check.timeout, pool.send(request, connect_timeout)).await {
+        Ok(Ok((response, connection))) => {
+            let status = response.status();
+            drop(response);
+            pool.put(connection);
+            if status.is_server_error() {
+                return Found::Unready(format!("{} answered {status}", check.path));
+            }
+            Found::Ready
         }
-        Ok(Ok(_)) => Found::Ready,
-        Ok(Err(error)) if error.is_connect() && !is_own_fault(&error) => Found::Down(full_text(&error)),
-        Ok(Err(error)) => Found::Silent(full_text(&error)),
+        Ok(Err(unanswered)) => match &unanswered {
+            Unanswered::Unreached(_, error) if !is_own_fault(error) => Found::Down(unanswered.text()),
+            _ => Found::Silent(unanswered.text()),
+        },
         Err(_) => Found::Silent(format!("{} gave no answer in the check's time", check.path)),
     }
 }

@@ -15,11 +15,14 @@ use tokio::time::{Sleep, sleep};
 use tracing::warn;
 
 use super::backends::InFlight;
+use super::pool::Connection;
 
 /// It counts as a request in flight until it ends, and breaks where the service leaves it lying.
 pub(super) struct DownloadBody {
     body: Incoming,
     request: InFlight,
+    /// What the body comes over; `None` once it has ended, or if that is driven elsewhere.
+    connection: Option<Box<Connection>>,
     /// How long the next part may take; `None` if for ever.
     patience: Option<Duration>,
     /// When that is over; made only where a part isn't there at once.
@@ -30,7 +33,31 @@ pub(super) struct DownloadBody {
 impl DownloadBody {
     pub(super) fn new(body: Incoming, headers: &HeaderMap, request: InFlight, patience: Duration) -> Self {
         let patience = (!is_event_stream(headers)).then_some(patience);
-        Self { body, request, patience, ends_at: None, is_waiting: false }
+        Self { body, request, connection: None, patience, ends_at: None, is_waiting: false }
+    }
+
+    /// Makes it drive the connection that it comes over, for which another request may follow.
+    pub(super) fn drive(&mut self, connection: Box<Connection>) {
+        self.connection = Some(connection);
+        if self.body.is_end_stream() {
+            self.give_back();
+        }
+    }
+
+    fn give_back(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.request.backend().pool.put(connection);
+        }
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let mut body = Pin::new(&mut self.body);
+        let Some(connection) = &mut self.connection else { return body.poll_frame(cx) };
+        let polled = connection.poll_for(cx, |cx| body.as_mut().poll_frame(cx));
+        if self.body.is_end_stream() || matches!(polled, Poll::Ready(None)) {
+            self.give_back();
+        }
+        polled
     }
 
     /// Waits for the next part, from when it was first missed: a client that reads slowly doesn't count.
@@ -67,7 +94,7 @@ impl Body for DownloadBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match Pin::new(&mut self.body).poll_frame(cx) {
+        match self.poll_body(cx) {
             Poll::Pending => {
                 ready!(self.poll_patience(cx));
                 self.broken("the service left its answer lying within the route's time limit".into())

@@ -1,51 +1,31 @@
-//! A service elsewhere, over HTTP/1.1 with a pool of connections.
+//! A service elsewhere, over HTTP/1.1.
 
-use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::request::Parts;
-use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderMap, StatusCode, Uri, Version};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::uri::PathAndQuery;
+use http::{StatusCode, Uri, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, Error};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kit::problem::Problem;
 
-use super::backends::{Backend, Backends, InFlight, Unsettled};
+use super::backends::{Backend, Backends, Unsettled};
 use super::download::DownloadBody;
-use super::upload::{UploadBody, too_large};
+use super::pool::{Unanswered, is_own_fault};
+use super::upload::{Progress, UploadBody, too_large};
 use super::{EndOfBody, Limits, RouteTime, bad_gateway, timed_out};
 
-pub(crate) type HttpClient = Client<HttpConnector, UploadBody>;
-
-/// Below the 75 s after which a service ends an idle connection, so that a pooled one is seldom stale.
-const POOL_IDLE: Duration = Duration::from_secs(60);
-
-/// A client with a pool of its own.
-pub(crate) fn client(limits: &Limits) -> HttpClient {
-    let mut connector = HttpConnector::new();
-    connector.set_connect_timeout(Some(limits.connect_timeout));
-    connector.set_nodelay(true);
-    Client::builder(TokioExecutor::new())
-        .pool_idle_timeout(POOL_IDLE)
-        .pool_timer(TokioTimer::new())
-        .timer(TokioTimer::new())
-        .build(connector)
-}
+type Upload = http::Request<UploadBody>;
 
 /// Why an attempt brought no answer.
 enum Failure {
     /// No connection came about, so nothing was sent: any request may go elsewhere.
-    Unreached(Problem),
-    /// It may have been received. (What a stale connection never took, the client sends again by itself.)
+    Unreached(Box<Upload>, Problem),
+    /// It may have been received. (What a stale connection never took was sent again already.)
     BrokenOff(Problem),
     /// Another attempt would change nothing.
     Final(Problem),
@@ -54,98 +34,69 @@ enum Failure {
 /// Sends the request to one backend after the other until one can be reached, and once more where its
 /// connection broke and repeating it does no harm.
 pub(super) async fn call(
-    client: &HttpClient,
     limits: &Limits,
     backends: &Backends,
     time: &RouteTime,
     request: Request,
     ended: EndOfBody,
 ) -> Result<Response, Problem> {
-    if declared_length(request.headers()).is_some_and(|length| length > limits.max_body as u64) {
+    // What its head declares.
+    if request.body().size_hint().lower() > limits.max_body as u64 {
         return Err(too_large(limits));
     }
-    let (mut parts, body) = cleared(request).into_parts();
-    let is_repeatable = parts.method.is_idempotent() && body.is_end_stream();
-    let mut upload = UploadBody::new(body, limits, ended);
-    let mut may_repeat = is_repeatable;
+    let mut request = cleared(request).map(|body| UploadBody::new(body, limits, ended));
+    let progress = request.body().progress();
+    let is_repeatable = request.method().is_idempotent() && request.body().is_end_stream();
+    let mut again = is_repeatable.then(|| without_body(&request));
     let mut last: Option<&Arc<Backend>> = None;
     let mut problem = None;
     // Each failed connection takes a backend out of the choice, unless a check brings it back meanwhile.
     for _ in 0..=backends.len() {
         let Some(backend) = backends.choose(last) else { break };
-        let again = (is_repeatable || backends.len() > 1).then(|| parts.clone());
-        let returned = (again.is_some() && !is_repeatable).then(|| upload.lend());
-        let failure = match attempt(client, backend, parts, upload, time).await {
+        let (next, cause) = match attempt(limits, backend, request, &progress, time).await {
             Ok(response) => return Ok(response),
-            Err(failure) => failure,
+            Err(Failure::Unreached(unsent, cause)) => (Some(*unsent), cause),
+            Err(Failure::BrokenOff(cause)) => (again.take(), cause),
+            Err(Failure::Final(cause)) => (None, cause),
         };
-        match failure {
-            Failure::Unreached(cause) => problem = Some(cause),
-            Failure::BrokenOff(cause) if std::mem::take(&mut may_repeat) => problem = Some(cause),
-            Failure::BrokenOff(cause) | Failure::Final(cause) => return Err(cause),
-        }
-        let whole =
-            returned.map_or_else(|| is_repeatable.then(UploadBody::empty), |mut home| home.try_recv().ok());
-        let (Some(same), Some(whole)) = (again, whole) else { break };
-        (parts, upload, last) = (same, whole, Some(backend));
+        let Some(next) = next else { return Err(cause) };
+        (request, last, problem) = (next, Some(backend), Some(cause));
     }
     Err(problem.unwrap_or_else(all_down))
 }
 
-/// One request to one backend.
-async fn attempt(
-    client: &HttpClient,
-    backend: &Arc<Backend>,
-    mut parts: Parts,
-    upload: UploadBody,
-    time: &RouteTime,
-) -> Result<Response, Failure> {
-    let path = parts.uri.path_and_query().cloned();
-    parts.uri = uri_at(backend, path.unwrap_or(PathAndQuery::from_static("/")))
-        .map_err(|error| Failure::Final(Problem::internal(error)))?;
-    let (in_flight, unsettled) = (backend.enter(), Unsettled::new(backend, time));
-    let fault = upload.fault();
-    let error = match client.request(Request::from_parts(parts, upload)).await {
-        Ok(response) => return accept(response, in_flight, unsettled, time),
-        Err(error) => error,
-    };
-    if let Some(fault) = fault.get() {
-        return Err(Failure::Final(fault.clone()));
-    }
-    let cause = full_text(&error);
-    if !error.is_connect() {
-        unsettled.settle(|counters| &counters.broken);
-        return Err(Failure::BrokenOff(bad_gateway(cause)));
-    }
-    unsettled.settle(|counters| &counters.refused);
-    if is_own_fault(&error) {
-        return Err(Failure::Unreached(no_room(cause)));
-    }
-    backend.set_down(&cause);
-    let took_too_long = is_timeout(&error);
-    Err(Failure::Unreached(if took_too_long { timed_out(cause) } else { bad_gateway(cause) }))
-}
-
-/// Takes away what is for the connection to the gateway alone. The client names the backend as the host, as
-/// HTTP asks.
+/// Takes away what is for the connection to the gateway alone.
 fn cleared(mut request: Request) -> Request {
     *request.version_mut() = Version::HTTP_11;
-    request.headers_mut().remove(HOST);
     request.extensions_mut().clear();
+    if request.uri().authority().is_some() {
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
+    }
     request
 }
 
-/// This path at a backend.
-pub(super) fn uri_at(backend: &Backend, path: PathAndQuery) -> Result<Uri, http::Error> {
-    Uri::builder().scheme(Scheme::HTTP).authority(backend.authority.clone()).path_and_query(path).build()
+fn without_body(request: &Upload) -> Upload {
+    let mut same = http::Request::new(UploadBody::empty());
+    *same.method_mut() = request.method().clone();
+    *same.uri_mut() = request.uri().clone();
+    *same.headers_mut() = request.headers().clone();
+    same
 }
 
-fn accept(
-    response: http::Response<Incoming>,
-    in_flight: InFlight,
-    unsettled: Unsettled<'_>,
+/// One request to one backend.
+async fn attempt(
+    limits: &Limits,
+    backend: &Arc<Backend>,
+    request: Upload,
+    progress: &Progress,
     time: &RouteTime,
 ) -> Result<Response, Failure> {
+    let (in_flight, unsettled) = (backend.enter(), Unsettled::new(backend, time));
+    let (response, connection) = match backend.pool.send(request, limits.connect_timeout).await {
+        Ok(answered) => answered,
+        Err(unanswered) => return Err(failure(backend, unanswered, progress, unsettled)),
+    };
     if let Some(cause) = what_is_improper(&response) {
         unsettled.settle(|counters| &counters.broken);
         return Err(Failure::Final(bad_gateway(cause)));
@@ -153,8 +104,45 @@ fn accept(
     unsettled.settle(|counters| &counters.answered);
     let (mut parts, body) = response.into_parts();
     parts.extensions.clear();
-    let body = DownloadBody::new(body, &parts.headers, in_flight, time.limit);
+    let mut body = DownloadBody::new(body, &parts.headers, in_flight, time.limit);
+    if progress.is_under_way() {
+        // A client that reads late must not hold up what it sends.
+        connection.detach();
+    } else {
+        body.drive(connection);
+    }
     Ok(Response::from_parts(parts, Body::new(body)))
+}
+
+/// Counts what went wrong, and takes a backend out that can't be reached.
+fn failure(
+    backend: &Backend,
+    unanswered: Unanswered,
+    progress: &Progress,
+    unsettled: Unsettled<'_>,
+) -> Failure {
+    if let Some(fault) = progress.fault() {
+        return Failure::Final(fault.clone());
+    }
+    let cause = unanswered.text();
+    match unanswered {
+        Unanswered::Broken(_) => {
+            unsettled.settle(|counters| &counters.broken);
+            Failure::BrokenOff(bad_gateway(cause))
+        }
+        Unanswered::Unreached(request, error) => {
+            unsettled.settle(|counters| &counters.refused);
+            Failure::Unreached(request, unreached(backend, &error, cause))
+        }
+    }
+}
+
+fn unreached(backend: &Backend, error: &io::Error, cause: String) -> Problem {
+    if is_own_fault(error) {
+        return no_room(cause);
+    }
+    backend.set_down(&cause);
+    if error.kind() == io::ErrorKind::TimedOut { timed_out(cause) } else { bad_gateway(cause) }
 }
 
 fn what_is_improper(response: &http::Response<Incoming>) -> Option<&'static str> {
@@ -177,57 +165,26 @@ fn no_room(cause: String) -> Problem {
     Problem::unavailable(1, "The gateway has no connection left for this.").with_cause(cause)
 }
 
-/// An error with all that led to it.
-pub(super) fn full_text(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
-}
-
-fn is_timeout(error: &Error) -> bool {
-    io_causes(error).any(|cause| cause.kind() == io::ErrorKind::TimedOut)
-}
-
-/// Whether no connection could be begun here: no file handle is left (in the process or the system), or no port.
-pub(super) fn is_own_fault(error: &Error) -> bool {
-    // EMFILE and ENFILE, which have no kind of their own: the same on every Unix.
-    let has_no_handle = |cause: &io::Error| matches!(cause.raw_os_error(), Some(23 | 24));
-    io_causes(error).any(|cause| has_no_handle(cause) || cause.kind() == io::ErrorKind::AddrNotAvailable)
-}
-
-fn io_causes(error: &Error) -> impl Iterator<Item = &io::Error> {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.filter_map(|cause| cause.downcast_ref())
-}
-
-fn declared_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use crate::routes::{Ports, Routes};
-
     use super::*;
 
+    /// No file handle is left in the process, or the system; or no port.
+    #[test]
+    fn a_fault_of_the_gateways_own_takes_no_backend_out() {
+        let backend = Backend::new("a:1".parse().unwrap());
+        for fault in [24, 23].map(io::Error::from_raw_os_error).into_iter().chain([no_address()]) {
+            let problem = unreached(&backend, &fault, fault.to_string());
+            assert_eq!((problem.status(), problem.code()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
+            assert!(problem.cause().is_some(), "it is logged");
+            assert!(backend.counters.is_ready());
+        }
+        unreached(&backend, &io::ErrorKind::ConnectionRefused.into(), "refused".to_owned());
+        assert!(!backend.counters.is_ready());
+    }
+
     /// From an address that isn't this machine's no connection can be begun.
-    #[tokio::test]
-    async fn a_fault_of_the_gateways_own_takes_no_backend_out() {
-        let mut connector = HttpConnector::new();
-        connector.set_local_address(Some([192, 0, 2, 1].into()));
-        let client = Client::builder(TokioExecutor::new()).build(connector);
-        let routes = Routes::built_in(Ports::default());
-        let backends = Backends::new(&routes.configs()[0]);
-        let time = RouteTime::new(Duration::from_secs(30));
-        let request = Request::get("/orders").body(Body::empty()).unwrap();
-        let ended = EndOfBody::default();
-        let problem = call(&client, &Limits::default(), &backends, &time, request, ended).await.unwrap_err();
-        assert_eq!((problem.status(), problem.code()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
-        assert!(problem.cause().is_some(), "it is logged");
-        assert!(backends.any_ready());
+    fn no_address() -> io::Error {
+        std::net::TcpListener::bind("192.0.2.1:0").unwrap_err()
     }
 }

@@ -9,58 +9,59 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body as _, Frame, SizeHint};
 use kit::problem::Problem;
-use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
 use super::{EndOfBody, Limits};
 
 /// A request's body on its way to a service, within the limits. It fails where they are passed, so that the
 /// connection breaks and the service never takes a part for the whole.
-pub(crate) struct UploadBody {
+pub(crate) struct UploadBody(Option<Box<Upload>>);
+
+/// A body that may have a byte.
+struct Upload {
     body: Body,
     limits: Limits,
     remaining: usize,
+    /// When the client's time is over; made only where a part isn't there at once.
     ends_at: Option<Pin<Box<Sleep>>>,
     fault: Arc<OnceLock<Problem>>,
     ended: EndOfBody,
-    /// Where it goes if it is dropped before anybody asked for its first byte.
-    home: Option<oneshot::Sender<Self>>,
+}
+
+/// How an upload goes on.
+pub(super) struct Progress(Option<Arc<OnceLock<Problem>>>);
+
+impl Progress {
+    /// Why it failed.
+    pub(super) fn fault(&self) -> Option<&Problem> {
+        self.0.as_ref()?.get()
+    }
+
+    /// Whether a part of it has yet to be sent: its body has the other end.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.0.as_ref().is_some_and(|fault| Arc::strong_count(fault) > 1)
+    }
 }
 
 impl UploadBody {
     pub(super) fn new(body: Body, limits: &Limits, ended: EndOfBody) -> Self {
-        Self {
-            ends_at: (!body.is_end_stream()).then(|| Box::pin(sleep(limits.body_timeout))),
+        let upload = |body| Upload {
             body,
             limits: *limits,
             remaining: limits.max_body,
+            ends_at: None,
             fault: Arc::default(),
             ended,
-            home: None,
-        }
+        };
+        Self((!body.is_end_stream()).then(|| Box::new(upload(body))))
     }
 
     pub(super) fn empty() -> Self {
-        Self::new(Body::empty(), &Limits::default(), EndOfBody::default())
+        Self(None)
     }
 
-    /// Where the fault will stand by which it fails.
-    pub(super) fn fault(&self) -> Arc<OnceLock<Problem>> {
-        Arc::clone(&self.fault)
-    }
-
-    /// Where it will come back whole, if a connection that never came about drops it.
-    pub(super) fn lend(&mut self) -> oneshot::Receiver<Self> {
-        let (home, returned) = oneshot::channel();
-        self.home = Some(home);
-        returned
-    }
-
-    fn fail(&mut self, problem: Problem) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        // Only the first fault counts; the connection is broken after it.
-        let _ = self.fault.set(problem);
-        self.ended.tell();
-        Poll::Ready(Some(Err(BrokenOff)))
+    pub(super) fn progress(&self) -> Progress {
+        Progress(self.0.as_ref().map(|upload| Arc::clone(&upload.fault)))
     }
 }
 
@@ -69,40 +70,13 @@ impl UploadBody {
 #[error("the client's body broke off or passed a limit")]
 pub(crate) struct BrokenOff;
 
-impl Drop for UploadBody {
-    fn drop(&mut self) {
-        let Some(home) = self.home.take() else { return };
-        let whole = Self {
-            body: std::mem::take(&mut self.body),
-            limits: self.limits,
-            remaining: self.remaining,
-            ends_at: self.ends_at.take(),
-            fault: self.fault(),
-            ended: std::mem::take(&mut self.ended),
-            home: None,
-        };
-        // Nobody waits for it once there is an answer.
-        let _ = home.send(whole);
-    }
-}
-
-impl http_body::Body for UploadBody {
-    type Data = Bytes;
-    type Error = BrokenOff;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        self.home = None;
+impl Upload {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Pending => {
-                if let Some(ends_at) = &mut self.ends_at {
-                    ready!(ends_at.as_mut().poll(cx));
-                    let problem = too_slow(&self.limits);
-                    return self.fail(problem);
-                }
-                Poll::Pending
+                let limit = self.limits.body_timeout;
+                ready!(self.ends_at.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx));
+                self.fail(too_slow(&self.limits))
             }
             Poll::Ready(None) => {
                 self.ended.tell();
@@ -112,10 +86,7 @@ impl http_body::Body for UploadBody {
                 self.fail(Problem::malformed("incomplete_body", "The body ended before it was complete."))
             }
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) if data.len() > self.remaining => {
-                    let problem = too_large(&self.limits);
-                    self.fail(problem)
-                }
+                Ok(data) if data.len() > self.remaining => self.fail(too_large(&self.limits)),
                 Ok(data) => {
                     self.remaining -= data.len();
                     if self.body.is_end_stream() {
@@ -132,12 +103,31 @@ impl http_body::Body for UploadBody {
         }
     }
 
+    fn fail(&mut self, problem: Problem) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        // Only the first fault counts; the connection is broken after it.
+        let _ = self.fault.set(problem);
+        self.ended.tell();
+        Poll::Ready(Some(Err(BrokenOff)))
+    }
+}
+
+impl http_body::Body for UploadBody {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        self.0.as_mut().map_or(Poll::Ready(None), |upload| upload.poll_frame(cx))
+    }
+
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.0.as_ref().is_none_or(|upload| upload.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.0.as_ref().map_or(SizeHint::with_exact(0), |upload| upload.body.size_hint())
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod access_log;
 mod backends;
+mod connections;
 mod front;
 mod port;
 mod support;
