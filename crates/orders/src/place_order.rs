@@ -50,7 +50,9 @@ pub(crate) async fn place_order(
     orders
         .shared
         .db
-        .write(placement, |tx, placement| idempotency::once(tx, &placement.claim, placement.run(tx)).boxed())
+        .write(placement, |tx, placement| {
+            idempotency::once(tx, &placement.claim, || placement.run(tx)).boxed()
+        })
         .await
 }
 
