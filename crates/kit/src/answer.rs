@@ -65,9 +65,15 @@ impl<const STATUS: u16, T> Answer<STATUS, T> {
 impl<const STATUS: u16, T: Serialize> Answer<STATUS, T> {
     /// The resource, as JSON.
     pub fn new(resource: &T) -> Result<Self, Problem> {
-        let body = serde_json::to_vec(resource).map_err(Problem::internal)?;
-        Ok(Self::stored(None, None, body, false))
+        Ok(Self::stored(None, None, to_json(resource)?, false))
     }
+}
+
+/// As JSON, into room that most answers fit into without moving.
+pub(crate) fn to_json(resource: &impl Serialize) -> Result<Vec<u8>, Problem> {
+    let mut json = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut json, resource).map_err(Problem::internal)?;
+    Ok(json)
 }
 
 impl<const STATUS: u16, T> IntoResponse for Answer<STATUS, T> {

@@ -134,6 +134,9 @@ fn too_large(limit: usize) -> Problem {
 }
 
 fn is_json(content_type: &HeaderValue) -> bool {
+    if content_type == "application/json" {
+        return true;
+    }
     let Ok(text) = content_type.to_str() else { return false };
     let mut parts = text.split(';').map(|part| part.trim().to_ascii_lowercase());
     let is_json = parts.next().is_some_and(|media| media == "application/json" || is_json_suffixed(&media));

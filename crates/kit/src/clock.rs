@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use db::{Column, Value};
+use jiff::fmt::temporal::DateTimePrinter;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
@@ -68,22 +70,38 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
+    fn text(self) -> String {
+        let moment = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MAX);
+        // As much as the printer asks for before it begins, though it needs 24 bytes.
+        let mut text = String::with_capacity(64);
+        // A string takes whatever is written to it.
+        let _ = PRINTER.print_timestamp(&moment, &mut text);
+        text
+    }
+
     /// Reads RFC 3339 with any offset.
     pub fn parse(text: &str) -> Option<Self> {
         text.parse::<jiff::Timestamp>().ok().map(|moment| Self(moment.as_microsecond()))
     }
 }
 
+const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+
 impl std::fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let moment = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MAX);
-        write!(formatter, "{moment:.3}")
+        formatter.write_str(&self.text())
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.text())
+    }
+}
+
+impl Column for Timestamp {
+    fn from_value(value: Value<'_>) -> Option<Self> {
+        i64::from_value(value).map(Self)
     }
 }
 

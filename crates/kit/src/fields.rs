@@ -52,9 +52,16 @@ impl Default for ReadContext {
 #[derive(Debug, Default)]
 pub struct Faults {
     list: Vec<Fault>,
-    path: String,
+    path: Vec<Step>,
     /// What the reader must know besides the JSON.
     pub context: ReadContext,
+}
+
+/// One step down from the body: only a fault makes a text of it.
+#[derive(Debug)]
+enum Step {
+    Field(&'static str),
+    Item(usize),
 }
 
 /// More faults than this say nothing more to a person.
@@ -68,12 +75,12 @@ impl Faults {
 
     /// Records a fault at the present place. Always `None`, so that a reader can return it.
     pub fn add<T>(&mut self, invalid: Invalid) -> Option<T> {
+        self.add_at(self.path(), invalid)
+    }
+
+    fn add_at<T>(&mut self, field: String, invalid: Invalid) -> Option<T> {
         if self.list.len() < MAX_FAULTS {
-            self.list.push(Fault {
-                field: self.path.clone(),
-                code: invalid.code.into(),
-                message: invalid.message,
-            });
+            self.list.push(Fault { field, code: invalid.code.into(), message: invalid.message });
         }
         None
     }
@@ -94,16 +101,28 @@ impl Faults {
         self.list
     }
 
-    fn inside<T>(&mut self, step: &str, read: impl FnOnce(&mut Self) -> T) -> T {
-        let length = self.path.len();
-        if length > 0 && !step.starts_with('[') {
-            self.path.push('.');
-        }
-        self.path.extend(step.chars().take(64));
+    fn inside<T>(&mut self, step: Step, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.path.push(step);
         let value = read(self);
-        self.path.truncate(length);
+        self.path.pop();
         value
     }
+
+    /// The present place: `lines[2].quantity`.
+    fn path(&self) -> String {
+        self.path.iter().fold(String::new(), |path, step| match step {
+            Step::Field(name) => joined(path, name),
+            Step::Item(index) => format!("{path}[{index}]"),
+        })
+    }
+}
+
+fn joined(mut path: String, name: &str) -> String {
+    if !path.is_empty() && !name.starts_with('[') {
+        path.push('.');
+    }
+    path.extend(name.chars().take(64));
+    path
 }
 
 /// A type that can be read from a JSON value.
@@ -123,7 +142,7 @@ pub trait FromFields: Sized {
 
 /// An object being read. Fields that nobody asked for are faults.
 pub struct Fields<'a, 'j> {
-    members: &'a [(String, Json<'j>)],
+    members: &'a [(Cow<'j, str>, Json<'j>)],
     asked: Vec<&'static str>,
     /// Where faults go.
     pub faults: &'a mut Faults,
@@ -152,7 +171,7 @@ impl<'a, 'j> Fields<'a, 'j> {
         read: impl FnOnce(&Json<'_>, &mut Faults) -> Option<T>,
     ) -> Option<T> {
         match self.take(name) {
-            Some(json) => self.faults.inside(name, |faults| read(json, faults)),
+            Some(json) => self.faults.inside(Step::Field(name), |faults| read(json, faults)),
             None => self.fault(name, Invalid { code: "required", message: "is required".into() }),
         }
     }
@@ -178,7 +197,7 @@ impl<'a, 'j> Fields<'a, 'j> {
     ) -> Option<Option<T>> {
         match self.take(name) {
             None => Some(None),
-            Some(json) => self.faults.inside(name, |faults| read(json, faults)).map(Some),
+            Some(json) => self.faults.inside(Step::Field(name), |faults| read(json, faults)).map(Some),
         }
     }
 
@@ -193,11 +212,12 @@ impl<'a, 'j> Fields<'a, 'j> {
 
     /// Records a fault of one field.
     pub fn fault<T>(&mut self, name: &str, invalid: Invalid) -> Option<T> {
-        self.faults.inside(name, |faults| faults.add(invalid))
+        let field = joined(self.faults.path(), name);
+        self.faults.add_at(field, invalid)
     }
 
-    fn read<T: FromJson>(&mut self, name: &str, json: &Json<'_>) -> Option<T> {
-        self.faults.inside(name, |faults| T::from_json(json, faults))
+    fn read<T: FromJson>(&mut self, name: &'static str, json: &Json<'_>) -> Option<T> {
+        self.faults.inside(Step::Field(name), |faults| T::from_json(json, faults))
     }
 
     fn take(&mut self, name: &'static str) -> Option<&'a Json<'j>> {
@@ -207,7 +227,7 @@ impl<'a, 'j> Fields<'a, 'j> {
 
     fn refuse_unknown(&mut self) {
         for (name, _) in self.members {
-            if !self.asked.contains(&name.as_str()) {
+            if !self.asked.contains(&&**name) {
                 self.fault::<()>(
                     name,
                     Invalid { code: "unknown_field", message: "is not a field of this".into() },
@@ -220,7 +240,7 @@ impl<'a, 'j> Fields<'a, 'j> {
 /// Reads an object, and refuses what nobody asked for.
 pub fn read_object<T: FromFields>(json: &Json<'_>, faults: &mut Faults) -> Option<T> {
     let Json::Object(members) = json else { return faults.add(Invalid::kind("an object", json)) };
-    let mut fields = Fields { members, asked: Vec::new(), faults };
+    let mut fields = Fields { members, asked: Vec::with_capacity(8), faults };
     let value = T::from_fields(&mut fields);
     fields.refuse_unknown();
     value
@@ -238,12 +258,12 @@ pub fn read_list<T>(
         return faults
             .add(Invalid { code: "invalid_length", message: format!("must have 1 to {max} items").into() });
     }
-    let values: Vec<Option<T>> = items
-        .iter()
-        .enumerate()
-        .map(|(index, item)| faults.inside(&format!("[{index}]"), |faults| read(item, faults)))
-        .collect();
-    values.into_iter().collect()
+    let mut values = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        // The others are read too, so that their faults show.
+        values.extend(faults.inside(Step::Item(index), |faults| read(item, faults)));
+    }
+    (values.len() == items.len()).then_some(values)
 }
 
 /// Reads a string into a type that parses itself.

@@ -84,18 +84,22 @@ pub struct Claim {
 }
 
 /// Does `work` once for a claim: the first time really, later by repeating the stored answer.
-/// Call it after permission was checked, since a repeated answer is an answer.
-pub async fn once<const STATUS: u16, T>(
+/// Call it after permission was checked, since a repeated answer is an answer. It takes a function, because a future that is
+/// handed over is kept in this one three times.
+pub async fn once<const STATUS: u16, T, W>(
     tx: &Tx,
     claim: &Claim,
-    work: impl Future<Output = Result<Answer<STATUS, T>, Problem>>,
-) -> Result<Answer<STATUS, T>, Problem> {
-    let Some(key) = &claim.key else { return work.await };
+    work: impl FnOnce() -> W,
+) -> Result<Answer<STATUS, T>, Problem>
+where
+    W: Future<Output = Result<Answer<STATUS, T>, Problem>>,
+{
+    let Some(key) = &claim.key else { return work().await };
     forget_expired(tx, claim, key).await?;
     if !take(tx, claim, key).await? {
         return stored_answer(tx, claim, key).await;
     }
-    let answer = work.await?;
+    let answer = work().await?;
     store_answer(tx, claim, key, &answer).await?;
     Ok(answer)
 }

@@ -1,5 +1,6 @@
 //! A JSON body as a tree that keeps each number's digits, refuses duplicate keys, and is bounded in depth.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
@@ -19,11 +20,11 @@ pub enum Json<'a> {
     /// A number's own digits, valid by JSON's grammar.
     Number(&'a str),
     /// A string, unescaped.
-    String(String),
+    String(Cow<'a, str>),
     /// A list.
     Array(Vec<Self>),
     /// An object, in the order it was sent; no key stands twice.
-    Object(Vec<(String, Self)>),
+    Object(Vec<(Cow<'a, str>, Self)>),
 }
 
 /// Why a body is no JSON that we take; a sentence for the client.
@@ -43,7 +44,10 @@ impl<'a> Json<'a> {
             Some(b'n') => Self::Null,
             Some(b't') => Self::Bool(true),
             Some(b'f') => Self::Bool(false),
-            Some(b'"') => Self::String(serde_json::from_str(text).map_err(|error| not_json(&error))?),
+            Some(b'"') => {
+                let Unescaped(text) = serde_json::from_str(text).map_err(|error| not_json(&error))?;
+                Self::String(text)
+            }
             Some(b'[') => Self::Array(Self::items(text, depth)?),
             Some(b'{') => Self::Object(Self::members(text, depth)?),
             _ => Self::Number(text),
@@ -56,10 +60,10 @@ impl<'a> Json<'a> {
         items.into_iter().map(|raw| Self::from_raw(raw, depth)).collect()
     }
 
-    fn members(text: &'a str, depth: usize) -> Result<Vec<(String, Self)>, Malformed> {
+    fn members(text: &'a str, depth: usize) -> Result<Vec<(Cow<'a, str>, Self)>, Malformed> {
         let depth = deeper(depth)?;
         let Members(members) = serde_json::from_str(text).map_err(|error| not_json(&error))?;
-        let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
+        let mut names: Vec<&str> = members.iter().map(|(name, _)| &**name).collect();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(Malformed(format!("The key {:?} stands twice in one object.", shorten(twice[0]))));
@@ -134,8 +138,12 @@ fn write_string(formatter: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     formatter.write_str(&serde_json::to_string(text).map_err(|_| fmt::Error)?)
 }
 
+/// A string, or a key; borrowed from the body where nothing in it is escaped.
+#[derive(Deserialize)]
+struct Unescaped<'a>(#[serde(borrow)] Cow<'a, str>);
+
 /// An object's members, each value still raw text.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -154,8 +162,8 @@ impl<'de> Visitor<'de> for MembersVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::new();
-        while let Some(member) = map.next_entry()? {
-            members.push(member);
+        while let Some((Unescaped(name), value)) = map.next_entry()? {
+            members.push((name, value));
         }
         Ok(Members(members))
     }
@@ -209,6 +217,16 @@ mod tests {
         for body in [&b"\"\xff\""[..], br#""\ud800""#, b"", b"{}{}", b"\"\n\""] {
             assert!(Json::parse(body).is_err());
         }
+    }
+
+    #[test]
+    fn unescapes_strings_and_keys() {
+        let Ok(Json::Object(members)) = Json::parse(r#"{"k\u0065y":"a\"\u00e4","b":"plain ä"}"#.as_bytes())
+        else {
+            panic!()
+        };
+        assert_eq!(members[0], ("key".into(), Json::String("a\"ä".into())));
+        assert_eq!(members[1], ("b".into(), Json::String("plain ä".into())));
     }
 
     #[test]

@@ -9,12 +9,13 @@ use aide::{OperationInput, OperationOutput};
 use axum::extract::{FromRef, FromRequestParts};
 use axum::response::{IntoResponse, Response};
 use db::Value;
-use http::header::{HeaderValue, LINK};
+use http::header::{CONTENT_TYPE, HeaderValue, LINK};
 use http::request::Parts;
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::answer::to_json;
 use crate::fields::Invalid;
 use crate::identity::Verified;
 use crate::openapi;
@@ -260,7 +261,12 @@ impl<T: Serialize> IntoResponse for Page<T> {
             .next_link
             .as_ref()
             .and_then(|link| HeaderValue::from_str(&format!("<{link}>; rel=\"next\"")).ok());
-        let mut response = axum::Json(self).into_response();
+        let mut response = match to_json(&self) {
+            Ok(json) => {
+                ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response()
+            }
+            Err(problem) => problem.into_response(),
+        };
         if let Some(link) = link {
             response.headers_mut().insert(LINK, link);
         }

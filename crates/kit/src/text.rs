@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use crate::fields::{Faults, FromJson, Invalid, read_text};
 use crate::json::Json;
@@ -25,11 +26,14 @@ impl<const MAX: usize> FromStr for Text<MAX> {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let is_allowed = |character: char| !character.is_control() || matches!(character, '\t' | '\n' | '\r');
-        if text.trim().is_empty() || text.chars().count() > MAX {
+        // Bytes are at least as many as characters, and much sooner counted.
+        let is_too_long = text.len() > MAX && text.chars().count() > MAX;
+        if is_too_long || text.trim().is_empty() {
             let message = format!("must have 1 to {MAX} characters, not all blank");
             return Err(Invalid { code: "invalid_length", message: message.into() });
         }
-        if !text.chars().all(is_allowed) {
+        let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if !is_plain && !text.chars().all(is_allowed) {
             return Err(Invalid::value("must not contain control characters"));
         }
         Ok(Self(text.to_owned()))
@@ -153,10 +157,13 @@ pub struct StoredJson(pub String);
 
 impl Serialize for StoredJson {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serde_json::value::RawValue::from_string(self.0.clone())
-            .map_err(serde::ser::Error::custom)?
-            .serialize(serializer)
+        write_json(&self.0, serializer)
     }
+}
+
+/// Writes what is JSON already as it stands.
+pub(crate) fn write_json<S: Serializer>(json: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serde_json::from_str::<&RawValue>(json).map_err(serde::ser::Error::custom)?.serialize(serializer)
 }
 
 impl JsonSchema for StoredJson {
@@ -207,7 +214,9 @@ mod tests {
     #[test]
     fn text_is_kept_as_it_was_sent() {
         assert_eq!("  Ä\u{202e}b\n".parse::<Text<10>>().unwrap().as_str(), "  Ä\u{202e}b\n");
-        for refused in ["", " \t", "a\0b", "a\u{7}b", "12345678901"] {
+        assert!("ÄÖÜÄÖÜÄÖÜÄ".parse::<Text<10>>().is_ok());
+        for refused in ["", " \t", "a\0b", "a\u{7}b", "a\u{7f}b", "a\u{85}b", "12345678901", "ÄÖÜÄÖÜÄÖÜÄÖ"]
+        {
             assert!(refused.parse::<Text<10>>().is_err(), "{refused:?}");
         }
     }

@@ -1,6 +1,7 @@
 //! The states of an order and the steps between them. Everything here is a pure function of an order's status,
 //! its lines' counters and its payments.
 
+use db::{Column, Value};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -41,6 +42,12 @@ impl Status {
 
     pub(crate) fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
+    }
+}
+
+impl Column for Status {
+    fn from_value(value: Value<'_>) -> Option<Self> {
+        if let Value::Text(word) = value { Self::parse(word) } else { None }
     }
 }
 

@@ -68,7 +68,7 @@ pub(crate) async fn place_order(
     if claim.is_made() {
         return db
             .write((placement, claim), |tx, (placement, claim)| {
-                idempotency::once(tx, claim, place_one(tx, placement)).boxed()
+                idempotency::once(tx, claim, || place_one(tx, placement)).boxed()
             })
             .await;
     }

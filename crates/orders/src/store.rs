@@ -1,7 +1,5 @@
 //! Every statement on orders.
 
-use std::collections::HashMap;
-
 use db::{Error, Row, Tx, Value};
 use kit::clock::Timestamp;
 use kit::money::Money;
@@ -19,20 +17,18 @@ const ORDER_COLUMNS: usize = 17;
 /// The same where each of its lines stands behind it: what may be long comes with the first line alone, since 500 lines
 /// would repeat 16 KiB each.
 const ORDER_ONCE: &str = "orders.id, number, user_id, status, currency, total_price, paid_minor, refunded_minor, is_free_text,
-                          CASE WHEN COALESCE(position, 0) = 0 THEN note END, CASE WHEN COALESCE(position, 0) = 0 THEN ship_to END,
-                          external_id, CASE WHEN COALESCE(position, 0) = 0 THEN metadata END, hidden, version, created_at, updated_at";
+                          CASE WHEN position > 0 THEN NULL ELSE note END, CASE WHEN position > 0 THEN NULL ELSE ship_to END,
+                          external_id, CASE WHEN position > 0 THEN NULL ELSE metadata END, hidden, version, created_at, updated_at";
 
 fn order(row: &Row<'_>) -> Result<Order, Error> {
-    let (status, currency): (String, String) = (row.get(3)?, row.get(4)?);
-    let currency = currency.parse().map_err(|_| Error::Internal(format!("stored currency {currency:?}")))?;
     let total: i64 = row.get(5)?;
     Ok(Order {
         id: row.get(0)?,
         number: row.get(1)?,
         user_id: row.get(2)?,
-        status: Status::parse(&status).ok_or_else(|| Error::Internal(format!("stored status {status:?}")))?,
+        status: row.get(3)?,
         lines: Vec::new(),
-        total: Money::from_minor(total, currency)
+        total: Money::from_minor(total, row.get(4)?)
             .ok_or_else(|| Error::Internal(format!("stored total {total}")))?,
         paid_minor: row.get(6)?,
         refunded_minor: row.get(7)?,
@@ -43,44 +39,41 @@ fn order(row: &Row<'_>) -> Result<Order, Error> {
         metadata: row.get(12)?,
         hidden: row.get(13)?,
         version: row.get(14)?,
-        created_at: Timestamp(row.get(15)?),
-        updated_at: Timestamp(row.get(16)?),
+        created_at: row.get(15)?,
+        updated_at: row.get(16)?,
     })
 }
 
-const LINE: &str = "order_id, order_lines.id, sku, product_id, name, quantity, shipped, delivered, returned, unit_minor, total_minor";
-
-fn line(row: &Row<'_>) -> Result<(Uuid, Line), Error> {
-    Ok((row.get(0)?, line_from(row, 0)?))
-}
+const LINE: &str =
+    "order_lines.id, sku, product_id, name, quantity, shipped, delivered, returned, unit_minor, total_minor";
 
 /// The line that stands behind an order's own columns; none where the order has no lines.
 fn joined_line(row: &Row<'_>) -> Result<Option<Line>, Error> {
-    let order_id: Option<Uuid> = row.get(ORDER_COLUMNS)?;
-    order_id.map(|_| line_from(row, ORDER_COLUMNS)).transpose()
+    let id: Option<Uuid> = row.get(ORDER_COLUMNS)?;
+    id.map(|id| line(row, ORDER_COLUMNS, id)).transpose()
 }
 
-fn line_from(row: &Row<'_>, first: usize) -> Result<Line, Error> {
+/// The line whose columns begin with `first`, its id.
+fn line(row: &Row<'_>, first: usize, id: Uuid) -> Result<Line, Error> {
     Ok(Line {
-        id: row.get(first + 1)?,
-        sku: row.get(first + 2)?,
-        product_id: row.get(first + 3)?,
-        name: row.get(first + 4)?,
-        quantity: row.get(first + 5)?,
-        shipped: row.get(first + 6)?,
-        delivered: row.get(first + 7)?,
-        returned: row.get(first + 8)?,
-        unit_minor: row.get(first + 9)?,
-        total_minor: row.get(first + 10)?,
+        id,
+        sku: row.get(first + 1)?,
+        product_id: row.get(first + 2)?,
+        name: row.get(first + 3)?,
+        quantity: row.get(first + 4)?,
+        shipped: row.get(first + 5)?,
+        delivered: row.get(first + 6)?,
+        returned: row.get(first + 7)?,
+        unit_minor: row.get(first + 8)?,
+        total_minor: row.get(first + 9)?,
     })
 }
 
 /// An order with its lines, in one statement, so that both are of one version.
 pub(crate) async fn find_order(tx: &Tx, id: Uuid) -> Result<Option<Order>, Error> {
-    let sql = format!(
-        "SELECT {ORDER_ONCE}, {LINE} FROM orders LEFT JOIN order_lines ON order_id = orders.id
-         WHERE orders.id = $1 ORDER BY position"
-    );
+    let from =
+        " FROM orders LEFT JOIN order_lines ON order_id = orders.id WHERE orders.id = $1 ORDER BY position";
+    let sql = ["SELECT ", ORDER_ONCE, ", ", LINE, from].concat();
     let mut found: Option<Order> = None;
     let add_line = |row: &Row<'_>| {
         if found.is_none() {
@@ -101,7 +94,7 @@ pub(crate) async fn lock_order(tx: &Tx, id: Uuid) -> Result<Option<Order>, Error
     let sql = format!("UPDATE orders SET version = version WHERE id = $1 RETURNING {ORDER}");
     let Some(mut order) = tx.optional(&sql, &[id.into()], order).await? else { return Ok(None) };
     let sql = format!("SELECT {LINE} FROM order_lines WHERE order_id = $1 ORDER BY position");
-    order.lines = tx.rows(&sql, &[order.id.into()], |row| line(row).map(|(_, line)| line)).await?;
+    order.lines = tx.rows(&sql, &[order.id.into()], |row| line(row, 0, row.get(0)?)).await?;
     Ok(Some(order))
 }
 
@@ -164,9 +157,12 @@ pub(crate) async fn list_orders(
     page: &PageRequest,
 ) -> Result<(Vec<Order>, Option<i64>), Error> {
     let mut conditions = filter.conditions();
-    let count = format!("SELECT COUNT(*) FROM orders{}", conditions.sql());
-    let total =
-        if page.count { Some(tx.one(&count, conditions.args(), |row| row.get(0)).await?) } else { None };
+    let total = if page.count {
+        let count = format!("SELECT COUNT(*) FROM orders{}", conditions.sql());
+        Some(tx.one(&count, conditions.args(), |row| row.get(0)).await?)
+    } else {
+        None
+    };
     conditions.after(page);
     let (sort, direction, limit) = (page.sort, page.direction(), conditions.bind(page.fetch()));
     let sql = format!(
@@ -183,19 +179,22 @@ async fn add_lines(tx: &Tx, orders: &mut [Order]) -> Result<(), Error> {
         return Ok(());
     }
     let ids: Vec<Value<'_>> = orders.iter().map(|order| order.id.into()).collect();
-    let placeholders: Vec<String> = (1..=ids.len()).map(|number| format!("${number}")).collect();
-    let sql = format!(
-        "SELECT {LINE} FROM order_lines WHERE order_id IN ({}) ORDER BY order_id, position",
-        placeholders.join(", ")
-    );
-    let mut lines: HashMap<Uuid, Vec<Line>> = HashMap::new();
-    for (order_id, line) in tx.rows(&sql, &ids, line).await? {
-        lines.entry(order_id).or_default().push(line);
+    let mut sql = ["SELECT order_id, ", LINE, " FROM order_lines WHERE order_id IN ($1"].concat();
+    for number in 2..=ids.len() {
+        sql.push_str(", $");
+        sql.push_str(&number.to_string());
     }
-    for order in orders {
-        order.lines = lines.remove(&order.id).unwrap_or_default();
-    }
-    Ok(())
+    sql.push_str(") ORDER BY order_id, position");
+    let mut by_id: Vec<&mut Order> = orders.iter_mut().collect();
+    by_id.sort_unstable_by_key(|order| order.id);
+    let add_line = |row: &Row<'_>| {
+        let order_id: Uuid = row.get(0)?;
+        if let Ok(place) = by_id.binary_search_by_key(&order_id, |order| order.id) {
+            by_id[place].lines.push(line(row, 1, row.get(1)?)?);
+        }
+        Ok(())
+    };
+    tx.rows(&sql, &ids, add_line).await.map(drop)
 }
 
 /// Where an order stands in a list sorted by `sort`.
@@ -443,6 +442,6 @@ fn history_row(row: &Row<'_>) -> Result<HistoryRow, Error> {
         reason: row.get(6)?,
         details: row.get(7)?,
         request_id: row.get(8)?,
-        created_at: Timestamp(row.get(9)?),
+        created_at: row.get(9)?,
     })
 }

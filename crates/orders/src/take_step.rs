@@ -43,7 +43,7 @@ impl Taking {
     async fn run(&self, tx: &Tx) -> Result<Resource<OrderView>, Problem> {
         let order = lock_visible(tx, self.order_id, &self.actor).await?;
         check_may_take(self.step, &self.actor)?;
-        idempotency::once(tx, &self.claim, async {
+        idempotency::once(tx, &self.claim, || async {
             named_amount(&order, &self.details)?;
             self.condition.check(order.version)?;
             let before = order.status;

@@ -21,7 +21,7 @@ pub(crate) async fn create_user(
         .shared
         .db
         .write(input, |tx, (new, claim, now)| {
-            let create = async move {
+            let create = move || async move {
                 let account = create_account(tx, new, FirstAdmin::NotPromoted, *now).await?;
                 let location = format!("/users/{}", account.id);
                 Ok(Answer::new(&account)?.version(account.version).location(location))
