@@ -92,7 +92,7 @@ impl Db {
     {
         match &*self.engine {
             Engine::Sqlite(sqlite) => sqlite.write(input, work).await,
-            Engine::Postgres(postgres) => postgres.write(input, work).await,
+            Engine::Postgres(postgres) => Box::pin(postgres.write(input, work)).await,
         }
     }
 
@@ -109,7 +109,7 @@ impl Db {
                 let kind = Arc::clone(kind);
                 sqlite.write((kind, input), |tx, (kind, input)| kind.run_one(tx, input)).await
             }
-            Engine::Postgres(postgres) => postgres.write_shared(kind, input).await,
+            Engine::Postgres(postgres) => Box::pin(postgres.write_shared(kind, input)).await,
         }
     }
 
@@ -123,7 +123,7 @@ impl Db {
     {
         match &*self.engine {
             Engine::Sqlite(sqlite) => sqlite.read(input, work).await,
-            Engine::Postgres(postgres) => postgres.read(input, work).await,
+            Engine::Postgres(postgres) => Box::pin(postgres.read(input, work)).await,
         }
     }
 
@@ -136,7 +136,7 @@ impl Db {
     {
         match &*self.engine {
             Engine::Sqlite(sqlite) => sqlite.lookup(&input, work),
-            Engine::Postgres(postgres) => postgres.lookup(&input, work).await,
+            Engine::Postgres(postgres) => Box::pin(postgres.lookup(&input, work)).await,
         }
     }
 

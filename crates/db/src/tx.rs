@@ -20,6 +20,9 @@ pub struct Tx {
 }
 
 /// The connection, shared with the code that begins and ends the transaction.
+///
+/// What is awaited on PostgreSQL is boxed wherever the two part: it takes kilobytes, which the future of every handler would
+/// have inside and copy on its way, on SQLite too.
 pub(crate) enum Link {
     Sqlite(Arc<Mutex<Connection>>),
     Postgres(Arc<Session>),
@@ -42,7 +45,7 @@ impl Tx {
         self.check(sql)?;
         let counted = match &self.link {
             Link::Sqlite(connection) => sqlite::execute(&lock(connection), sql, args),
-            Link::Postgres(session) => postgres::execute(session, sql, args).await,
+            Link::Postgres(session) => Box::pin(postgres::execute(session, sql, args)).await,
         };
         self.note(counted)
     }
@@ -57,7 +60,7 @@ impl Tx {
         self.check(sql)?;
         let found = match &self.link {
             Link::Sqlite(connection) => sqlite::rows(&lock(connection), sql, args, map),
-            Link::Postgres(session) => postgres::rows(session, sql, args, map).await,
+            Link::Postgres(session) => Box::pin(postgres::rows(session, sql, args, map)).await,
         };
         self.note(found)
     }
@@ -100,7 +103,7 @@ impl Tx {
                 let connection = lock(connection);
                 statements.iter().map(|(sql, args)| sqlite::execute(&connection, sql, args)).collect()
             }
-            Link::Postgres(session) => postgres::all(session, statements).await,
+            Link::Postgres(session) => Box::pin(postgres::all(session, statements)).await,
         };
         self.note(counted)
     }
@@ -114,7 +117,7 @@ impl Tx {
                 for (sql, _) in statements {
                     self.check(sql)?;
                 }
-                self.note(postgres::keep(session, statements).await)
+                self.note(Box::pin(postgres::keep(session, statements)).await)
             }
         }
     }

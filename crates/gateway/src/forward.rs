@@ -9,7 +9,7 @@ mod pool;
 mod ready;
 mod upload;
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ impl Forward {
     ) -> Result<Response, Problem> {
         let time = RouteTime::new(limit);
         let (ended, body_ended) = EndOfBody::of(&request);
-        let answer = local::call(service, request, caller, client.address, ended);
+        let answer = pin!(local::call(service, request, caller, client.address, ended));
         self.await_answer(&time, body_ended, answer).await
     }
 
@@ -108,7 +108,7 @@ impl Forward {
     ) -> Result<Response, Problem> {
         let time = RouteTime::new(limit);
         let (ended, body_ended) = EndOfBody::of(&request);
-        let answer = http::call(&self.limits, backends, &time, request, ended);
+        let answer = pin!(http::call(&self.limits, backends, &time, request, ended));
         self.await_answer(&time, body_ended, answer).await?
     }
 
@@ -124,9 +124,8 @@ impl Forward {
         &self,
         time: &RouteTime,
         body_ended: Option<oneshot::Receiver<()>>,
-        answer: impl Future<Output = A>,
+        mut answer: Pin<&mut impl Future<Output = A>>,
     ) -> Result<A, Problem> {
-        let mut answer = pin!(answer);
         if let Some(body_ended) = body_ended {
             tokio::select! {
                 biased;

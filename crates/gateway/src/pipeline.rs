@@ -135,7 +135,9 @@ async fn forward(
         }
         Upstream::Http(backends) => {
             headers::tell_client(request.headers_mut(), client, &gateway.client_key);
-            let mut response = gateway.forward.to_backend(backends, route.timeout, request).await?;
+            // In a box, or all that a call within the process needs would have its size.
+            let answer = Box::pin(gateway.forward.to_backend(backends, route.timeout, request));
+            let mut response = answer.await?;
             headers::clean_response(response.headers_mut());
             Ok(response)
         }

@@ -126,31 +126,40 @@ impl Service {
 
     /// Answers a request from outside. The answer has passed the edge: it has a request id, a problem's body, and the
     /// headers of every answer; a failure was logged.
-    pub async fn answer(&self, mut request: Request) -> Answered {
+    pub fn answer(&self, mut request: Request) -> impl Future<Output = Answered> + Send {
         let id = RequestId::of(request.headers());
         request.headers_mut().insert(X_REQUEST_ID, id.header());
         // For the log of a failure; both share what they are made of.
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        let Answered { response, note } = self.answer_inside(request).await;
-        Answered { response: finish(response, &id, &method, uri.path()), note }
+        let answered = self.answer_inside(request);
+        async move {
+            let mut answered = answered.await;
+            finish(&mut answered.response, &id, &method, uri.path());
+            answered
+        }
     }
 
     /// Answers a request that passes the edge of a gateway in this process; a panic becomes a problem, and it counts.
-    pub async fn answer_inside(&self, request: Request) -> Answered {
+    pub fn answer_inside(&self, request: Request) -> impl Future<Output = Answered> + Send {
         let in_flight = self.counts.begin(&request);
-        let answered = AssertUnwindSafe(self.answers.answer(request)).catch_unwind().await;
-        let answered = answered.unwrap_or_else(|_| {
-            let problem = Problem::internal("a handler panicked");
-            Answered::from(problem.into_response())
-        });
-        in_flight.answered(&answered);
-        answered
+        // Begun out here, so that the future to be moved about has no request inside.
+        let answered = AssertUnwindSafe(self.answers.answer(request)).catch_unwind();
+        async move {
+            let answered = answered.await.unwrap_or_else(|_| {
+                let problem = Problem::internal("a handler panicked");
+                Answered::from(problem.into_response())
+            });
+            in_flight.answered(&answered);
+            answered
+        }
     }
 
     /// The answer to a request that was refused before it could be asked for anything.
     pub(crate) fn refuse(&self, problem: Problem, method: &Method) -> Answered {
         self.counts.count_refused(method, problem.status());
-        finish(problem.into_response(), &RequestId::new(), method, "-").into()
+        let mut response = problem.into_response();
+        finish(&mut response, &RequestId::new(), method, "-");
+        response.into()
     }
 }
 
@@ -238,20 +247,20 @@ pub fn method_not_allowed(method: &Method) -> Problem {
 }
 
 /// Completes an answer at the edge.
-fn finish(mut response: Response, id: &RequestId, method: &Method, path: &str) -> Response {
+fn finish(response: &mut Response, id: &RequestId, method: &Method, path: &str) {
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         log_failure(&problem, id, method, path);
-        // What was said around the problem stays: `Allow`, whether a page may read it, a note for the log.
+        // What was said around the problem stays: `Allow`, whether a page may read it.
         let (rendered, body) = problem.render(id.as_str()).into_parts();
-        let (mut parts, empty) = response.into_parts();
-        parts.headers.extend(rendered.headers);
-        response = Response::from_parts(parts, if *method == Method::HEAD { empty } else { body });
+        response.headers_mut().extend(rendered.headers);
+        if *method != Method::HEAD {
+            *response.body_mut() = body;
+        }
     }
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, id.header());
     headers.entry(X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
 }
 
 fn log_failure(problem: &Problem, id: &RequestId, method: &Method, path: &str) {

@@ -44,9 +44,16 @@ trait Flush: Send + Sync + std::fmt::Debug {
 /// The buffer and its output; whoever needs both locks takes `output` first.
 #[derive(Debug)]
 struct Shared<W> {
-    output: Mutex<W>,
+    output: Mutex<Output<W>>,
     waiting: Mutex<Waiting>,
     changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Output<W> {
+    sink: W,
+    /// Empty between two batches, and kept for its room: it and `Waiting::lines` change places.
+    batch: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -68,7 +75,7 @@ where
 {
     let waiting = Waiting { lines: Vec::new(), at_once, closed: false };
     let shared = Arc::new(Shared {
-        output: Mutex::new(output),
+        output: Mutex::new(Output { sink: output, batch: Vec::new() }),
         waiting: Mutex::new(waiting),
         changed: Condvar::new(),
     });
@@ -94,9 +101,11 @@ impl<W: Write> Shared<W> {
     /// The batch is taken under the output's lock, so that two batches never change places.
     fn write_waiting(&self) {
         let mut output = lock(&self.output);
-        let lines = mem::take(&mut lock(&self.waiting).lines);
+        let Output { sink, batch } = &mut *output;
+        mem::swap(&mut lock(&self.waiting).lines, batch);
         // Where logs can't be written there is nobody left to tell.
-        drop(output.write_all(&lines).and_then(|()| output.flush()));
+        drop(sink.write_all(batch).and_then(|()| sink.flush()));
+        batch.clear();
     }
 
     fn write_batches(&self) {
