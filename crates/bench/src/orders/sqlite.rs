@@ -30,6 +30,8 @@ impl RawLoop {
         let connection = Connection::open(database)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.execute_batch(SQLITE_WRITER_SETTINGS)?;
+        // The program syncs by itself; here each commit does.
+        connection.execute_batch("PRAGMA synchronous = FULL")?;
         connection.set_prepared_statement_cache_capacity(100);
         Ok(Self { connection, user: kit::clock::new_id(), next: 0 })
     }

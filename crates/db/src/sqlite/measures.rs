@@ -1,9 +1,11 @@
 //! What the writer measures, and what of it and of the queues is shown.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use metrics::{Histogram, Text};
+
+use super::connection::beside;
 
 const SIZES: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256];
 
@@ -31,10 +33,8 @@ impl Measures {
 
 /// How large the database is on the disk, with its log.
 pub(super) fn write_size(path: &Path, text: &mut Text) {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let sizes =
-        [path.to_owned(), PathBuf::from(log)].map(|file| fs::metadata(file).map_or(0, |file| file.len()));
+    let files = [path.to_owned(), beside(path, "-wal")];
+    let sizes = files.map(|file| fs::metadata(file).map_or(0, |file| file.len()));
     let size = sizes.iter().sum::<u64>();
     text.gauge("storehouse_database_bytes", "Size of the database and its log.", &[], size as f64);
 }

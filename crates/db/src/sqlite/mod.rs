@@ -1,11 +1,13 @@
-//! SQLite: one file, one thread that writes, a few that read, and point reads where the caller stands.
+//! SQLite: one file, one thread that writes, one that syncs, a few that read, and point reads where the caller stands.
 
+mod batch;
 mod connection;
 mod failure;
 mod measures;
 mod migrate;
 mod readers;
 mod statement;
+mod syncer;
 mod writer;
 
 use std::io;
@@ -23,7 +25,7 @@ pub use self::connection::WRITER_SETTINGS;
 use self::measures::Measures;
 use self::readers::Lookups;
 pub(crate) use self::statement::{execute, rows};
-use self::writer::State;
+use self::writer::{State, Syncer};
 use crate::Error;
 use crate::closure::{self, Message};
 use crate::migration::Migration;
@@ -40,7 +42,8 @@ pub(crate) struct Sqlite {
     lookups: Lookups,
     measures: Arc<Measures>,
     state: watch::Receiver<State>,
-    writer: Mutex<Vec<JoinHandle<()>>>,
+    /// The threads that write and sync.
+    writers: Mutex<Vec<JoinHandle<()>>>,
     readers: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -57,7 +60,7 @@ impl Sqlite {
         let (writes, reads) = (mpsc::channel(WRITES_QUEUED), mpsc::channel(READS_QUEUED));
         let (report, state) = watch::channel(State::Running);
         let measures = Arc::new(Measures::default());
-        let writer = start_writer(&path, runtime.clone(), writes.1, report, Arc::clone(&measures))?;
+        let writers = start_writer(&path, runtime, writes.1, report, &measures)?;
         let readers = start_readers(&path, runtime, reads.1)?;
         Ok(Self {
             lookups: Lookups::new(&path),
@@ -66,7 +69,7 @@ impl Sqlite {
             reads: reads.0,
             measures,
             state,
-            writer: Mutex::new(vec![writer]),
+            writers: Mutex::new(writers),
             readers: Mutex::new(readers),
         })
     }
@@ -128,7 +131,7 @@ impl Sqlite {
     pub(crate) async fn close(&self) {
         self.lookups.close();
         end(&self.reads, &self.readers).await;
-        end(&self.writes, &self.writer).await;
+        end(&self.writes, &self.writers).await;
     }
 
     pub(crate) fn write_metrics(&self, text: &mut Text) {
@@ -146,18 +149,25 @@ impl Sqlite {
 
 fn start_writer(
     path: &Path,
-    runtime: Handle,
-    mut queue: mpsc::Receiver<Message>,
+    runtime: &Handle,
+    queue: mpsc::Receiver<Message>,
     report: watch::Sender<State>,
-    measures: Arc<Measures>,
-) -> Result<JoinHandle<()>, Error> {
-    let connection = connection::open_writer(path)?;
-    let connection = Arc::new(Mutex::new(connection));
-    start_thread("db-writer", move || {
+    measures: &Arc<Measures>,
+) -> Result<Vec<JoinHandle<()>>, Error> {
+    let connection = Arc::new(Mutex::new(connection::open_writer(path)?));
+    let ((committed, mut to_sync), (done, synced)) = (mpsc::channel(1), mpsc::channel(1));
+    let (path, measures, failed) = (path.to_owned(), Arc::clone(measures), report.clone());
+    let handle = runtime.clone();
+    let syncer = start_thread("db-syncer", move || {
         // What is done after a commit may spawn a task.
-        let _runtime = runtime.enter();
-        writer::run(&connection, &mut queue, &report, &measures);
-    })
+        let _runtime = handle.enter();
+        syncer::run(&path, &mut to_sync, &done, &failed, &measures);
+    })?;
+    let handle = runtime.clone();
+    let writer = start_thread("db-writer", move || {
+        handle.block_on(writer::run(&connection, queue, Syncer { committed, synced }, &report));
+    })?;
+    Ok(vec![writer, syncer])
 }
 
 fn start_readers(

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use rusqlite::Connection;
 
 use super::{SCHEMA, add, has, id, numbers};
-use crate::harness::{Engine, SmallDisk, TestDatabase, child_address, refusing_sync, start_child};
+use crate::harness::{Engine, SmallDisk, TestDatabase, child_address, faulty_sync, start_child};
 
 /// Adds an item with a picture of a hundred kilobytes.
 async fn add_large(db: &Db, number: i64) -> Result<(), Error> {
@@ -135,7 +135,7 @@ async fn a_disk_that_refuses_to_sync_stops_the_writer_for_good() {
     let database = TestDatabase::new(Engine::Sqlite, SCHEMA).await;
     let folder = tempfile::tempdir().unwrap();
     let (library, refuse) =
-        (refusing_sync(folder.path()).display().to_string(), folder.path().join("now").display().to_string());
+        (faulty_sync(folder.path()).display().to_string(), folder.path().join("now").display().to_string());
     let variables = [("LD_PRELOAD", &*library), ("TEST_REFUSE_SYNC", &*refuse)];
     let mut child = start_child("db::disk::child_meets_a_refused_sync", database.url(), &variables);
     assert!(child.wait().unwrap().success());

@@ -50,24 +50,29 @@ impl Drop for SmallDisk {
 }
 
 /// Stands before the system's own functions in a process that is started with it.
-const REFUSING_SYNC: &str = r#"
+const FAULTY_SYNC: &str = r#"
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
-static int refuse(void) {
-    const char *file = getenv("TEST_REFUSE_SYNC");
-    if (file == NULL || access(file, F_OK) != 0) return 0;
+static int there(const char *name) {
+    const char *file = getenv(name);
+    return file != NULL && access(file, F_OK) == 0;
+}
+static int sync_it(void) {
+    while (there("TEST_HOLD_SYNC")) usleep(1000);
+    if (!there("TEST_REFUSE_SYNC")) return 0;
     errno = EIO;
     return -1;
 }
-int fsync(int file) { (void)file; return refuse(); }
-int fdatasync(int file) { (void)file; return refuse(); }
+int fsync(int file) { (void)file; return sync_it(); }
+int fdatasync(int file) { (void)file; return sync_it(); }
 "#;
 
-/// Builds a library for `LD_PRELOAD`, with which a sync fails while the file that `TEST_REFUSE_SYNC` names is there.
-pub(crate) fn refusing_sync(folder: &Path) -> PathBuf {
-    let (source, library) = (folder.join("refuse.c"), folder.join("refuse.so"));
-    fs::write(&source, REFUSING_SYNC).unwrap();
+/// Builds a library for `LD_PRELOAD`, with which a sync lasts while the file that `TEST_HOLD_SYNC` names is there, and fails while
+/// that is which `TEST_REFUSE_SYNC` names.
+pub(crate) fn faulty_sync(folder: &Path) -> PathBuf {
+    let (source, library) = (folder.join("sync.c"), folder.join("sync.so"));
+    fs::write(&source, FAULTY_SYNC).unwrap();
     let built =
         Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status().unwrap();
     assert!(built.success());

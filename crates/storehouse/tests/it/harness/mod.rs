@@ -6,7 +6,7 @@
 //! - `each_app(async |app| …)`: the same test against the whole system on each engine; `App::with` for other settings, `limited_app` with the limits on, whose time a test moves by `app.clock.advance`.
 //! - `each_shape(async |app| …)`: the same again with gateway and services apart.
 //! - `Site::new(…).start()`: the real program as a process, to signal, kill and start again; `Wire`: HTTP over a real connection to it.
-//! - `SmallDisk::mount()`, `refusing_sync(…)`: disks that fail.
+//! - `SmallDisk::mount()`, `faulty_sync(…)`: disks that fail.
 //! - `Random`: random numbers whose seed is told when the test fails.
 //! - `eventually(…)`: polls a condition with a deadline, in place of a sleep.
 
@@ -22,7 +22,7 @@ mod time;
 pub(crate) use self::app::{Answer, App, Call, Client, SECRET};
 pub(crate) use self::children::{child_address, start_child};
 pub(crate) use self::database::{Engine, TestDatabase, each_engine};
-pub(crate) use self::disk::{SmallDisk, refusing_sync};
+pub(crate) use self::disk::{SmallDisk, faulty_sync};
 pub(crate) use self::process::{PASSWORD, Site, Storehouse, Wire, copy_program};
 pub(crate) use self::random::Random;
 pub(crate) use self::server::{Server, postgres_server};

@@ -1,0 +1,83 @@
+//! Makes commits durable: syncs the log, and only then answers. Meanwhile the writer runs what comes next, so that it waits for no disk.
+//!
+//! What was committed can be read a little before it is durable. What is acknowledged is durable, and so is all that it was based on, since a
+//! sync takes the whole log up to there.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::connection::open_log;
+use super::measures::Measures;
+use super::writer::State;
+use crate::Error;
+use crate::closure::{Action, Job, run_actions};
+
+/// Tells the writer that the last commit is durable.
+pub(super) struct Synced;
+
+/// What one commit wrote, before it is durable.
+pub(super) struct Committed {
+    pub(super) jobs: Vec<Box<dyn Job>>,
+    /// How many of them changed anything.
+    pub(super) writes: u64,
+    /// What they want done once it is durable.
+    pub(super) actions: Vec<Action>,
+    /// When the commit began.
+    pub(super) begun: Instant,
+}
+
+impl Committed {
+    /// Answers that it may be there after the next start, or not.
+    pub(super) fn give_up(self) {
+        for job in self.jobs {
+            job.answer(Some(Error::OutcomeUnknown));
+        }
+    }
+}
+
+/// Serves the queue until the writer lets go of it, or until the disk can no longer be trusted.
+pub(super) fn run(
+    database: &Path,
+    queue: &mut mpsc::Receiver<Committed>,
+    synced: &mpsc::Sender<Synced>,
+    state: &watch::Sender<State>,
+    measures: &Measures,
+) {
+    let mut log = None;
+    while let Some(committed) = queue.blocking_recv() {
+        if let Err(error) = sync(database, &mut log, &committed, measures) {
+            let reason = format!("the operating system refused to make a write durable: {error}");
+            tracing::error!(reason, "the writer has stopped for good");
+            state.send_replace(State::Failed(reason));
+            return committed.give_up();
+        }
+        // First, so that the next commit need not wait for these answers. A writer that is gone needs no word.
+        let _ = synced.blocking_send(Synced);
+        run_actions(committed.actions);
+        committed.jobs.into_iter().for_each(|job| job.answer(None));
+    }
+}
+
+/// A commit of nothing, as after a question whether the writer is there, needs no sync and is not measured.
+fn sync(
+    database: &Path,
+    log: &mut Option<File>,
+    committed: &Committed,
+    measures: &Measures,
+) -> io::Result<()> {
+    if committed.writes == 0 {
+        return Ok(());
+    }
+    let log = match log {
+        Some(log) => log,
+        None => log.insert(open_log(database)?),
+    };
+    log.sync_data()?;
+    measures.commit_time.observe_time(committed.begun.elapsed());
+    measures.batch_size.observe(committed.writes);
+    Ok(())
+}
