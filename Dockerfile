@@ -10,6 +10,7 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY crates crates
 # The caches keep downloads and built dependencies between builds. Cargo tells a changed file by its time alone, and a
 # fresh checkout may carry an older one than the cache: touched, our own crates are always built anew.
