@@ -106,7 +106,7 @@ pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundin
     let table = routes::Table::new(&config.routes, locals, rates);
     let configured = table.iter().map(|route| route.path.to_string());
     let routes = configured.chain(own::paths().map(str::to_owned));
-    let counts = RequestCounts::new(&surroundings.metrics, NAME, routes);
+    let counts = RequestCounts::of_gateway(&surroundings.metrics, NAME, routes);
     let inner = Arc::new(pipeline::Gateway {
         default_policy: rates.map(limit::default_policy),
         table,

@@ -118,7 +118,7 @@ impl Faults {
 }
 
 fn joined(mut path: String, name: &str) -> String {
-    if !path.is_empty() && !name.starts_with('[') {
+    if !path.is_empty() {
         path.push('.');
     }
     path.extend(name.chars().take(64));

@@ -1,7 +1,8 @@
 //! The connections to one backend: each sends one request after the other, and rests between them.
 //!
 //! A connection has no task of its own: whoever waits for its answer, or reads it, drives it. So a request stays in the
-//! task of its client's connection, and a short answer goes on to the client in one piece.
+//! task of its client's connection, and a short answer goes on to the client in one piece. Only where an answer comes before
+//! the request's last byte does it go on by itself, and it isn't used again.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -20,6 +21,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use kit::body::BODY_DEADLINE;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::runtime::{self, Handle};
 use tokio::task::coop::unconstrained;
@@ -109,11 +111,11 @@ impl Connection {
         }
     }
 
-    /// Lets it go on by itself, to its end.
+    /// Lets it go on by itself, to its end, for as long as a request's body may take.
     pub(super) fn detach(self) {
         if let Some(driver) = self.driver {
             // Its error reaches whoever reads the answer.
-            tokio::spawn(async { drop(driver.await) });
+            tokio::spawn(async { drop(timeout(BODY_DEADLINE, driver).await) });
         }
     }
 
@@ -200,8 +202,16 @@ impl Pool {
             Ok(connection) => connection,
             Err(error) => return Err(Unanswered::Unreached(Box::new(request), error)),
         };
-        let answer = connection.send(request).await;
-        answer.map(|response| (response, connection)).map_err(|error| Unanswered::Broken(error.into_error()))
+        match connection.send(request).await {
+            Ok(response) => Ok((response, connection)),
+            Err(mut error) => Err(match error.take_message() {
+                // Closed before a byte was out, so it is as if it had never been.
+                Some(unsent) => {
+                    Unanswered::Unreached(Box::new(unsent), io::ErrorKind::ConnectionReset.into())
+                }
+                None => Unanswered::Broken(error.into_error()),
+            }),
+        }
     }
 
     /// The one that has rested least, so that those too many grow old.
@@ -212,12 +222,14 @@ impl Pool {
 
     /// Keeps it for another request, if it can take one.
     pub(super) fn put(&self, mut connection: Box<Connection>) {
-        if connection.is_ready() {
-            let mut all = self.resting();
-            let resting = all.entry(Handle::current().id()).or_default();
-            if resting.len() < MAX_RESTING {
-                resting.push(Resting { connection, since: Instant::now() });
-            }
+        if !connection.is_ready() {
+            // The answer came before the last bytes of the request were out.
+            return connection.detach();
+        }
+        let mut all = self.resting();
+        let resting = all.entry(Handle::current().id()).or_default();
+        if resting.len() < MAX_RESTING {
+            resting.push(Resting { connection, since: Instant::now() });
         }
     }
 

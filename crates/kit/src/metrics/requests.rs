@@ -28,7 +28,7 @@ pub struct RequestCounts {
     service: &'static str,
     in_flight: AtomicU64,
     routes: Vec<(String, RouteCounts)>,
-    /// Finds a route's place among them by a path, as the service's own router does.
+    /// Finds a route's place among them by a request's path, as the service's own router does; a gateway's finds none.
     places: matchit::Router<usize>,
     /// Of what no route takes.
     other: RouteCounts,
@@ -48,13 +48,31 @@ impl Default for RouteCounts {
 }
 
 impl RequestCounts {
-    /// Of a service with these routes, written as they shall be shown.
+    /// Of a service with these routes, written as its router has them.
     pub fn new(
         metrics: &Metrics,
         service: &'static str,
         routes: impl IntoIterator<Item = String>,
     ) -> Arc<Self> {
-        let counts = Arc::new(Self::uncollected(service, routes));
+        let mut counts = Self::uncollected(service, routes);
+        for (place, (route, _)) in counts.routes.iter().enumerate() {
+            // What can't be a route matches nothing, and counts among the others.
+            let _ = counts.places.insert(route, place);
+        }
+        counts.collected(metrics)
+    }
+
+    /// Of a gateway, whose answers name the route that they took.
+    pub fn of_gateway(
+        metrics: &Metrics,
+        service: &'static str,
+        routes: impl IntoIterator<Item = String>,
+    ) -> Arc<Self> {
+        Self::uncollected(service, routes).collected(metrics)
+    }
+
+    fn collected(self, metrics: &Metrics) -> Arc<Self> {
+        let counts = Arc::new(self);
         let collected = Arc::clone(&counts);
         metrics.add(move |text| collected.write(text));
         counts
@@ -63,11 +81,7 @@ impl RequestCounts {
     fn uncollected(service: &'static str, routes: impl IntoIterator<Item = String>) -> Self {
         let mut routes: Vec<_> = routes.into_iter().map(|route| (route, RouteCounts::default())).collect();
         routes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        let mut places = matchit::Router::new();
-        for (place, (route, _)) in routes.iter().enumerate() {
-            // What can't be a route matches nothing, and counts among the others.
-            let _ = places.insert(route, place);
-        }
+        let places = matchit::Router::new();
         Self { service, in_flight: AtomicU64::new(0), routes, places, other: RouteCounts::default() }
     }
 
@@ -76,7 +90,7 @@ impl RequestCounts {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         InFlight {
             counts: self,
-            route: self.route(request.uri().path()),
+            route: self.by_path(request.uri().path()),
             method: index(request.method()),
             status: None,
             started: Instant::now(),
@@ -88,8 +102,13 @@ impl RequestCounts {
         self.other.answers.increment((index(method), Some(status)));
     }
 
-    fn route(&self, path: &str) -> &RouteCounts {
+    fn by_path(&self, path: &str) -> &RouteCounts {
         let place = self.places.at(path).ok().map(|found| *found.value);
+        place.and_then(|place| self.routes.get(place)).map_or(&self.other, |(_, counts)| counts)
+    }
+
+    fn by_name(&self, name: &str) -> &RouteCounts {
+        let place = self.routes.binary_search_by(|(route, _)| route.as_str().cmp(name)).ok();
         place.and_then(|place| self.routes.get(place)).map_or(&self.other, |(_, counts)| counts)
     }
 
@@ -144,7 +163,7 @@ impl InFlight<'_> {
     pub(crate) fn answered(mut self, answered: &Answered) {
         self.status = Some(answered.response.status());
         if let Some(route) = answered.note.route.as_deref() {
-            self.route = self.counts.route(route);
+            self.route = self.counts.by_name(route);
         }
     }
 }
@@ -213,6 +232,22 @@ mod tests {
             [
                 "http_request_duration_seconds_count{service=\"orders\",route=\"/a\"} 2",
                 "http_request_duration_seconds_count{service=\"orders\",route=\"other\"} 3",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_service_knows_its_routes_by_the_path_and_a_gateway_is_told() {
+        let metrics = Metrics::default();
+        let service = RequestCounts::new(&metrics, "orders", ["/some/{id}".to_owned()]);
+        let gateway = RequestCounts::of_gateway(&metrics, "gateway", ["/some/where".to_owned()]);
+        service.begin(&request("GET")).answered(&answer(StatusCode::OK, None));
+        gateway.begin(&request("GET")).answered(&answer(StatusCode::OK, None));
+        assert_eq!(
+            lines(&metrics, "http_requests_total"),
+            [
+                "http_requests_total{service=\"orders\",method=\"GET\",route=\"/some/{id}\",status=\"200\"} 1",
+                "http_requests_total{service=\"gateway\",method=\"GET\",route=\"other\",status=\"200\"} 1",
             ]
         );
     }
