@@ -102,7 +102,10 @@ fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
                 "Send one `Authorization` header, not several.",
             ));
         }
-        (Some(value), None) => value.to_str().map_err(|_| Problem::invalid_token())?,
+        (Some(value), None) => Some(value.as_bytes())
+            .filter(|bytes| bytes.is_ascii())
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+            .ok_or_else(Problem::invalid_token)?,
     };
     match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),

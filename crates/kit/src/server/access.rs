@@ -47,9 +47,11 @@ struct Answer {
 
 impl Entry {
     /// From now on the request takes time.
-    pub(super) fn begin<B>(request: &Request<B>, connection: Arc<Connection>) -> Self {
+    ///
+    /// In a box, since it goes along with the answer, which is moved often.
+    pub(super) fn begin<B>(request: &Request<B>, connection: Arc<Connection>) -> Box<Self> {
         let is_detailed = enabled!(target: "access", Level::DEBUG);
-        Self {
+        Box::new(Self {
             started: Instant::now(),
             connection,
             method: request.method().clone(),
@@ -57,11 +59,11 @@ impl Entry {
             request_headers: is_detailed.then(|| request.headers().clone()),
             request_bytes: declared_length(request.headers()),
             answer: None,
-        }
+        })
     }
 
     /// Takes note of the answer's head, and counts its body.
-    pub(super) fn follow(mut self, answered: Answered) -> Response<LoggedBody> {
+    pub(super) fn follow(mut self: Box<Self>, answered: Answered) -> Response<LoggedBody> {
         let (parts, body) = answered.response.into_parts();
         self.answer = Some(Answer {
             status: parts.status,
@@ -143,7 +145,7 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
 /// An answer's body, whose end is the request's.
 pub(super) struct LoggedBody {
     body: Body,
-    entry: Entry,
+    entry: Box<Entry>,
 }
 
 impl http_body::Body for LoggedBody {

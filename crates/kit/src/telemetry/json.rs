@@ -70,7 +70,13 @@ impl Visit for Fields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field.name(), value);
+        // Nearly always nothing has to be escaped (RFC 8259, section 7), which is seen sooner than each byte is looked up.
+        if value.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+            return self.put(field.name(), value);
+        }
+        for part in [",\"", field.name(), "\":\"", value, "\""] {
+            self.0.extend_from_slice(part.as_bytes());
+        }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
