@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
+use tokio::sync::oneshot;
 
 use super::connection::PATIENCE;
 use super::transaction::Transactions;
@@ -12,6 +13,9 @@ use crate::tx::Access;
 use crate::{Error, Tx};
 
 type Kind<I, T, E> = Arc<SharedWrite<I, T, E>>;
+type Caller<T, E> = oneshot::Sender<Result<T, E>>;
+
+const ALONE_AT_A_TIME: usize = 4;
 
 /// Takes what waits, until nothing does.
 pub(super) async fn serve<I, T, E>(transactions: &Transactions, kind: &Kind<I, T, E>)
@@ -24,55 +28,62 @@ where
         let (late, calls): (Vec<_>, Vec<_>) =
             calls.into_iter().partition(|call| call.since.elapsed() > PATIENCE);
         late.into_iter().for_each(|call| call.answer(Err(Error::Busy.into())));
-        let (inputs, callers): (Vec<_>, Vec<_>) = calls.into_iter().map(Call::split).unzip();
-        let results = write(transactions, kind, inputs).await;
-        for (caller, result) in callers.into_iter().zip(results) {
-            // The caller may have gone away, which takes nothing back.
-            let _ = caller.send(result);
-        }
+        let (inputs, callers) = calls.into_iter().map(Call::split).unzip();
+        write(transactions, kind, inputs, callers).await;
     }
 }
 
+/// Writes them together, and each alone if that came to nothing.
 async fn write<I, T, E>(
     transactions: &Transactions,
     kind: &Kind<I, T, E>,
     inputs: Vec<I>,
-) -> Vec<Result<T, E>>
-where
+    callers: Vec<Caller<T, E>>,
+) where
     I: Send + Sync + 'static,
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
     if inputs.len() < 2 {
-        return alone(transactions, kind, inputs).await;
+        return alone(transactions, kind, inputs, callers).await;
     }
     let input = (Arc::clone(kind), inputs);
     let failure = match transactions.run(Access::Write, &input, &run_all).await {
-        Ok(results) => return results,
+        Ok(results) => {
+            return callers.into_iter().zip(results).for_each(|(caller, result)| tell(caller, result));
+        }
         Err(failure) => failure,
     };
     match failure.common() {
-        Some(error) => input.1.iter().map(|_| Err(error.clone().into())).collect(),
-        None => alone(transactions, kind, input.1).await,
+        Some(error) => callers.into_iter().for_each(|caller| tell(caller, Err(error.clone().into()))),
+        None => alone(transactions, kind, input.1, callers).await,
     }
 }
 
-/// Each in a transaction of its own, side by side.
+/// Each in a transaction of its own, a few side by side, so that others find connections too; each is answered at once.
 async fn alone<I, T, E>(
     transactions: &Transactions,
     kind: &Kind<I, T, E>,
     inputs: Vec<I>,
-) -> Vec<Result<T, E>>
-where
+    callers: Vec<Caller<T, E>>,
+) where
     I: Send + Sync + 'static,
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    let write = |input| async move {
-        let input = (Arc::clone(kind), input);
-        transactions.run(Access::Write, &input, &run_one).await
+    let write = |(input, caller)| {
+        async move {
+            let input = (Arc::clone(kind), input);
+            tell(caller, transactions.run(Access::Write, &input, &run_one).await);
+        }
+        .boxed()
     };
-    join_all(inputs.into_iter().map(|input| write(input).boxed())).await
+    stream::iter(inputs.into_iter().zip(callers)).for_each_concurrent(ALONE_AT_A_TIME, write).await;
+}
+
+fn tell<T, E>(caller: Caller<T, E>, result: Result<T, E>) {
+    // The caller may have gone away, which takes nothing back.
+    let _ = caller.send(result);
 }
 
 fn run_all<'a, I, T, E>(

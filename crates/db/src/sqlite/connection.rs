@@ -70,9 +70,14 @@ pub(super) fn lock_file(path: &Path) -> Result<File, Error> {
         .map_err(|error| Error::Unavailable(format!("{}: {error}", name.display())))
 }
 
-/// The write-ahead log, which is there once something was written, and as long as a connection is open.
-pub(super) fn open_log(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).open(beside(path, "-wal"))
+/// The write-ahead log of an open connection, which stays the same file for as long as one is open. SQLite has it beside the file that a
+/// link leads to.
+pub(super) fn open_log(connection: &Connection, path: &Path) -> Result<File, Failure> {
+    // It is made by the first read.
+    connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    let opened =
+        path.canonicalize().and_then(|path| OpenOptions::new().write(true).open(beside(&path, "-wal")));
+    Ok(opened.map_err(|error| Error::Unavailable(format!("the log of {}: {error}", path.display())))?)
 }
 
 /// A file beside the database.

@@ -154,14 +154,16 @@ fn start_writer(
     report: watch::Sender<State>,
     measures: &Arc<Measures>,
 ) -> Result<Vec<JoinHandle<()>>, Error> {
-    let connection = Arc::new(Mutex::new(connection::open_writer(path)?));
+    let connection = connection::open_writer(path)?;
+    let log = connection::open_log(&connection, path)?;
+    let connection = Arc::new(Mutex::new(connection));
     let ((committed, mut to_sync), (done, synced)) = (mpsc::channel(1), mpsc::channel(1));
-    let (path, measures, failed) = (path.to_owned(), Arc::clone(measures), report.clone());
+    let (measures, failed) = (Arc::clone(measures), report.clone());
     let handle = runtime.clone();
     let syncer = start_thread("db-syncer", move || {
         // What is done after a commit may spawn a task.
         let _runtime = handle.enter();
-        syncer::run(&path, &mut to_sync, &done, &failed, &measures);
+        syncer::run(&log, &mut to_sync, &done, &failed, &measures);
     })?;
     let handle = runtime.clone();
     let writer = start_thread("db-writer", move || {

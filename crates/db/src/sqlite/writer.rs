@@ -71,7 +71,8 @@ async fn write_all(
 ) -> Result<(), Stop> {
     let mut messages = Vec::with_capacity(BATCH);
     let (mut is_open, mut is_syncing) = (true, false);
-    while is_open || batch.len() > 0 {
+    // A batch that waits does so for a sync.
+    while is_open || is_syncing {
         let room = BATCH - batch.len();
         tokio::select! {
             biased;

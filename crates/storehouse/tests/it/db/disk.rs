@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ::db::{Db, Error};
+use ::db::{DatabaseUrl, Db, Error};
 use futures_util::future::join_all;
 use rusqlite::Connection;
 
@@ -142,4 +142,20 @@ async fn a_disk_that_refuses_to_sync_stops_the_writer_for_good() {
     let db = database.open().await;
     let found = numbers(&db).await;
     assert!(found == [1] || found == [1, 2], "the unknown outcome is whole or absent: {found:?}");
+}
+
+/// SQLite has its log beside the file itself, not beside the link.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_behind_a_link_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (folder.path().join("file.db"), folder.path().join("link.db"));
+    for path in [&file, &link] {
+        let db = Db::open(&DatabaseUrl::Sqlite(path.clone())).await.unwrap();
+        db.ping().await.unwrap();
+        db.close().await;
+        if path == &file {
+            std::os::unix::fs::symlink(&file, &link).unwrap();
+        }
+    }
 }
