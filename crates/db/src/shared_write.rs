@@ -38,7 +38,14 @@ pub(crate) struct Call<I, T, E> {
     pub(crate) since: Instant,
 }
 
-type Caller<T, E> = oneshot::Sender<Result<T, E>>;
+/// Where a call's result goes.
+pub(crate) type Caller<T, E> = oneshot::Sender<Result<T, E>>;
+
+/// Answers a caller.
+pub(crate) fn tell<T, E>(caller: Caller<T, E>, result: Result<T, E>) {
+    // The caller may have gone away, which takes nothing back.
+    let _ = caller.send(result);
+}
 
 impl<I, T, E> Call<I, T, E> {
     pub(crate) fn new(input: I, caller: Caller<T, E>) -> Self {
@@ -50,8 +57,7 @@ impl<I, T, E> Call<I, T, E> {
     }
 
     pub(crate) fn answer(self, result: Result<T, E>) {
-        // The caller may have gone away.
-        let _ = self.caller.send(result);
+        tell(self.caller, result);
     }
 }
 

@@ -121,7 +121,8 @@ pub async fn receive(request: Request, limit: usize) -> Result<Bytes, Problem> {
     }
 }
 
-fn declared_length(headers: &HeaderMap) -> Option<u64> {
+/// What `Content-Length` says.
+pub(crate) fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

@@ -136,11 +136,9 @@ impl Session {
         question: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Failure> {
         self.begun(sql).await?;
-        let waiting = std::mem::take(&mut *lock(&self.waiting));
-        let before = join_all(waiting.iter().map(|waiting| self.seen(self.send(waiting))));
-        let (before, answer) = join(before, self.seen(question)).await;
-        before.into_iter().collect::<Result<(), _>>()?;
-        answer
+        // Both are sent before either is answered, in this order.
+        let (before, answer) = join(self.settle(), self.seen(question)).await;
+        before.and(answer)
     }
 
     /// Nothing but a query is sent before BEGIN was answered: had BEGIN failed, a change would be a transaction of its own.

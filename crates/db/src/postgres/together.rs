@@ -4,16 +4,14 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
-use tokio::sync::oneshot;
 
 use super::connection::PATIENCE;
 use super::transaction::Transactions;
-use crate::shared_write::{Call, Results, SharedWrite};
+use crate::shared_write::{Call, Caller, Results, SharedWrite, tell};
 use crate::tx::Access;
 use crate::{Error, Tx};
 
 type Kind<I, T, E> = Arc<SharedWrite<I, T, E>>;
-type Caller<T, E> = oneshot::Sender<Result<T, E>>;
 
 const ALONE_AT_A_TIME: usize = 4;
 
@@ -79,11 +77,6 @@ async fn alone<I, T, E>(
         .boxed()
     };
     stream::iter(inputs.into_iter().zip(callers)).for_each_concurrent(ALONE_AT_A_TIME, write).await;
-}
-
-fn tell<T, E>(caller: Caller<T, E>, result: Result<T, E>) {
-    // The caller may have gone away, which takes nothing back.
-    let _ = caller.send(result);
 }
 
 fn run_all<'a, I, T, E>(

@@ -9,9 +9,7 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, COOKIE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE,
-};
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
@@ -19,6 +17,7 @@ use tracing::{Level, debug, enabled, info};
 use uuid::Uuid;
 
 use super::Connection;
+use crate::body::declared_length;
 use crate::request_id::X_REQUEST_ID;
 use crate::service::{AccessNote, Answered};
 
@@ -136,10 +135,6 @@ impl Drop for Entry {
             ),
         }
     }
-}
-
-fn declared_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// An answer's body, whose end is the request's.
