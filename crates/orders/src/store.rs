@@ -4,6 +4,7 @@ use db::{Error, Row, Tx, Value};
 use kit::clock::Timestamp;
 use kit::money::Money;
 use kit::page::{Conditions, Key, PageRequest, Position};
+use kit::statement::{insert_rows, placeholders};
 use uuid::Uuid;
 
 use crate::lifecycle::Status;
@@ -179,12 +180,15 @@ async fn add_lines(tx: &Tx, orders: &mut [Order]) -> Result<(), Error> {
         return Ok(());
     }
     let ids: Vec<Value<'_>> = orders.iter().map(|order| order.id.into()).collect();
-    let mut sql = ["SELECT order_id, ", LINE, " FROM order_lines WHERE order_id IN ($1"].concat();
-    for number in 2..=ids.len() {
-        sql.push_str(", $");
-        sql.push_str(&number.to_string());
-    }
-    sql.push_str(") ORDER BY order_id, position");
+    let list = placeholders(ids.len());
+    let sql = [
+        "SELECT order_id, ",
+        LINE,
+        " FROM order_lines WHERE order_id IN (",
+        &list,
+        ") ORDER BY order_id, position",
+    ]
+    .concat();
     let mut by_id: Vec<&mut Order> = orders.iter_mut().collect();
     by_id.sort_unstable_by_key(|order| order.id);
     let add_line = |row: &Row<'_>| {
@@ -229,53 +233,6 @@ pub(crate) async fn insert_orders(tx: &Tx, new: &[NewOrder<'_>]) -> Result<(), E
     insert_rows(tx, INSERT_ORDERS, ORDER_ROW, &orders).await?;
     insert_rows(tx, INSERT_LINES, LINE_ROW, &lines).await?;
     insert_rows(tx, INSERT_HISTORY, HISTORY_ROW, &histories).await
-}
-
-/// Inserts rows, several with a statement, whose texts are few since an engine keeps only so many prepared.
-async fn insert_rows<const N: usize>(
-    tx: &Tx,
-    insert: &str,
-    row: &[&str],
-    mut rows: &[[Value<'_>; N]],
-) -> Result<(), Error> {
-    while !rows.is_empty() {
-        let (now, rest) = rows.split_at(match rows.len() {
-            few @ 0..8 => few,
-            8..32 => 8,
-            _ => 32,
-        });
-        tx.later(&[(&numbered(insert, row, now.len()), now.as_flattened())]).await?;
-        rows = rest;
-    }
-    Ok(())
-}
-
-/// A statement with so many rows; each `$` in the row becomes a placeholder of its own.
-fn numbered(insert: &str, row: &[&str], count: usize) -> String {
-    let mut sql = String::with_capacity(insert.len() + count * row.len() * 7);
-    sql.push_str(insert);
-    let mut number = 0;
-    for index in 0..count {
-        sql.push_str(if index == 0 { " VALUES (" } else { "), (" });
-        for (column, value) in row.iter().enumerate() {
-            sql.push_str(if column == 0 { "" } else { ", " });
-            sql.push_str(value);
-            if *value == "$" {
-                number += 1;
-                push_number(&mut sql, number);
-            }
-        }
-    }
-    sql.push(')');
-    sql
-}
-
-/// By hand, since formatting so many numbers takes a noticeable part of the writer's time.
-fn push_number(sql: &mut String, number: u32) {
-    if number > 9 {
-        push_number(sql, number / 10);
-    }
-    sql.extend(char::from_digit(number % 10, 10));
 }
 
 const INSERT_ORDERS: &str = "INSERT INTO orders (id, number, user_id, status, currency, total_price, paid_minor, refunded_minor, is_free_text,

@@ -11,4 +11,11 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0002_order_numbers.sqlite.sql"),
         postgres: include_str!("../migrations/0002_order_numbers.postgres.sql"),
     },
+    Migration::portable(4, "inventory", include_str!("../migrations/0004_inventory.sql")),
+    Migration {
+        number: 5,
+        name: "append_only_ledger",
+        sqlite: include_str!("../migrations/0005_append_only_ledger.sqlite.sql"),
+        postgres: include_str!("../migrations/0005_append_only_ledger.postgres.sql"),
+    },
 ];

@@ -11,13 +11,13 @@ const LAYERS: &[&[&str]] = &[
     &["metrics"],
     &["db"],
     &["kit"],
-    &["accounts"],
-    &["auth", "users", "orders", "gateway"],
+    &["accounts", "stock"],
+    &["auth", "users", "orders", "inventory", "gateway"],
     &["storehouse"],
     &["bench"],
 ];
 
-const SERVICES: &[&str] = &["auth", "users", "orders"];
+const SERVICES: &[&str] = &["auth", "users", "orders", "inventory"];
 
 const DRIVERS: &[&str] =
     &["rusqlite", "libsqlite3-sys", "tokio-postgres", "deadpool-postgres", "sqlx", "postgres"];

@@ -1,0 +1,1 @@
+//! The inventory service (8084): products, categories, locations, stock.

@@ -1,0 +1,172 @@
+//! Levels being changed: read once, changed in memory, and stored with a row of the ledger for each change.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use db::Tx;
+use kit::clock::{Timestamp, new_id};
+use kit::problem::Problem;
+use uuid::Uuid;
+
+use crate::model::{Cause, Delta, Kind, Level, MAX_LEVEL, Movement};
+use crate::store;
+
+/// Who changes stock, by which request, and when.
+#[derive(Clone, Debug)]
+pub struct Author {
+    /// Nobody if it happens by itself.
+    pub actor_id: Option<Uuid>,
+    /// The request, if one asked for it.
+    pub request_id: Option<String>,
+    /// The moment.
+    pub now: Timestamp,
+}
+
+/// Why a level was not changed.
+#[derive(Debug)]
+pub enum Refused {
+    /// It isn't what the caller expected; so much lies there.
+    Unexpected(i64),
+    /// There is not so much to take; so much there is.
+    TooLittle(i64),
+    /// There would be more than a level can tell.
+    TooMuch,
+    /// The database failed.
+    Database(db::Error),
+}
+
+impl From<db::Error> for Refused {
+    fn from(error: db::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Unexpected(on_hand) => Self::conflict(
+                "unexpected_stock",
+                format!("{on_hand} are on hand, not as many as you expected."),
+            )
+            .with_member("on_hand", on_hand),
+            Refused::TooLittle(available) => {
+                Self::conflict("insufficient_stock", format!("Only {available} can be taken."))
+                    .with_member("available", available)
+            }
+            Refused::TooMuch => Self::conflict("too_much_stock", "There would be more than 2^53-1 of it."),
+            Refused::Database(error) => error.into(),
+        }
+    }
+}
+
+/// The levels of some products, and what happened to them.
+pub(crate) struct Ledger {
+    /// By product, and in the order in which orders are filled.
+    levels: Vec<Level>,
+    /// Their versions as they are stored; none if a level isn't stored yet.
+    stored: Vec<Option<i64>>,
+    movements: Vec<Movement>,
+}
+
+impl Ledger {
+    /// Reads all levels of these products. Until the transaction ends nobody else changes them.
+    pub(crate) async fn open(tx: &Tx, products: &BTreeSet<Uuid>) -> Result<Self, db::Error> {
+        for product in products {
+            tx.exclude_others(*product).await?;
+        }
+        let levels = store::list_levels(tx, products).await?;
+        let stored = levels.iter().map(|level| Some(level.version)).collect();
+        Ok(Self { levels, stored, movements: Vec::new() })
+    }
+
+    /// Where a product's levels stand.
+    pub(crate) fn of(&self, product: Uuid) -> Range<usize> {
+        let start = self.levels.partition_point(|level| level.product_id < product);
+        let count = self.levels[start..].iter().take_while(|level| level.product_id == product).count();
+        start..start + count
+    }
+
+    pub(crate) fn levels(&self, places: Range<usize>) -> &[Level] {
+        self.levels.get(places).unwrap_or_default()
+    }
+
+    pub(crate) fn level(&self, place: usize) -> &Level {
+        &self.levels[place]
+    }
+
+    /// Where a product's level at a location stands; it becomes the product's last if there was none.
+    pub(crate) fn at(&mut self, product: Uuid, location: Uuid) -> usize {
+        let places = self.of(product);
+        let end = places.end;
+        places.clone().find(|place| self.levels[*place].location_id == location).unwrap_or_else(|| {
+            self.levels.insert(end, Level::empty(product, location));
+            self.stored.insert(end, None);
+            end
+        })
+    }
+
+    /// Changes a level, and writes down why.
+    pub(crate) fn record(
+        &mut self,
+        place: usize,
+        kind: Kind,
+        delta: Delta,
+        cause: Cause,
+        author: &Author,
+    ) -> Result<&mut Movement, Refused> {
+        let level = &mut self.levels[place];
+        let after = Level {
+            on_hand: level.on_hand + delta.on_hand,
+            allocated: level.allocated + delta.allocated,
+            unavailable: level.unavailable + delta.unavailable,
+            version: level.version + 1,
+            ..level.clone()
+        };
+        check(level, &after)?;
+        *level = after;
+        self.movements.push(Movement {
+            id: new_id(),
+            product_id: level.product_id,
+            location_id: level.location_id,
+            kind,
+            delta,
+            on_hand_after: level.on_hand,
+            allocated_after: level.allocated,
+            cause,
+            reason: None,
+            unit_cost_minor: None,
+            actor_id: author.actor_id,
+            request_id: author.request_id.clone(),
+            created_at: author.now,
+        });
+        let last = self.movements.len() - 1;
+        Ok(&mut self.movements[last])
+    }
+
+    /// Stores what was changed, and gives the ledger's new rows.
+    pub(crate) async fn store(self, tx: &Tx) -> Result<Vec<Movement>, db::Error> {
+        let changed =
+            self.levels.iter().zip(&self.stored).filter(|(level, stored)| **stored != Some(level.version));
+        let now = self.movements.last().map_or(Timestamp(0), |movement| movement.created_at);
+        store::store_levels(tx, changed, now).await?;
+        store::insert_movements(tx, &self.movements).await?;
+        Ok(self.movements)
+    }
+}
+
+/// Nothing is ever less than nothing, or more than can be told.
+fn check(before: &Level, after: &Level) -> Result<(), Refused> {
+    for (before, after) in [
+        (before.on_hand, after.on_hand),
+        (before.allocated, after.allocated),
+        (before.unavailable, after.unavailable),
+    ] {
+        if after < 0 {
+            return Err(Refused::TooLittle(before));
+        }
+        if after > MAX_LEVEL {
+            return Err(Refused::TooMuch);
+        }
+    }
+    Ok(())
+}

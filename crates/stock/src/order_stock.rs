@@ -1,0 +1,180 @@
+//! What orders do with stock: placing allocates, changing and cancelling release, shipping takes, a return puts back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use db::Tx;
+use uuid::Uuid;
+
+use crate::ledger::{Author, Ledger, Refused};
+use crate::model::{Cause, CauseKind, Delta, Kind, Shortage};
+use crate::split::{allocation, taken};
+use crate::store::{self, Held};
+
+/// What a step of an order does with stock: so much of each product.
+#[derive(Clone, Debug)]
+pub struct OrderStock {
+    /// Whose step.
+    pub order_id: Uuid,
+    /// The order's version after it.
+    pub step: i64,
+    /// Who takes it.
+    pub author: Author,
+    /// How much of each product, already summed over the order's lines.
+    pub quantities: BTreeMap<Uuid, i64>,
+}
+
+impl OrderStock {
+    fn cause(&self) -> Cause {
+        Cause { kind: CauseKind::Order, id: self.order_id, step: self.step }
+    }
+
+    fn products(&self) -> impl Iterator<Item = Uuid> {
+        self.quantities.keys().copied()
+    }
+}
+
+/// Allocates for new orders, one after the other, each all or nothing: an order that comes too short takes nothing and is
+/// in no other's way. One after the other gets its answer, what it is short of.
+pub async fn place(tx: &Tx, orders: &[&OrderStock]) -> Result<Vec<Vec<Shortage>>, Refused> {
+    let products: BTreeSet<Uuid> = orders.iter().flat_map(|order| order.products()).collect();
+    if products.is_empty() {
+        return Ok(vec![Vec::new(); orders.len()]);
+    }
+    let mut ledger = Ledger::open(tx, &products).await?;
+    let placed = orders.iter().map(|order| allocate(&mut ledger, order, &order.quantities));
+    let placed = placed.collect::<Result<_, _>>()?;
+    ledger.store(tx).await?;
+    Ok(placed)
+}
+
+/// Makes an order hold exactly these quantities, in place of what it holds; or nothing changes, and it says what there is too little of. Of what
+/// it shipped already nothing is held any more, so that isn't touched.
+pub async fn hold(tx: &Tx, order: &OrderStock) -> Result<Vec<Shortage>, Refused> {
+    let held = store::held_by(tx, order.order_id).await?;
+    let products: BTreeSet<Uuid> = held.iter().map(|held| held.product_id).chain(order.products()).collect();
+    if products.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut ledger = Ledger::open(tx, &products).await?;
+    let mut more = BTreeMap::new();
+    for product in products {
+        let wanted = order.quantities.get(&product).copied().unwrap_or_default();
+        let change = wanted
+            - held.iter().filter(|held| held.product_id == product).map(|held| held.allocated).sum::<i64>();
+        if change > 0 {
+            more.insert(product, change);
+        } else {
+            release(&mut ledger, order, product, -change, &held)?;
+        }
+    }
+    let short = allocate(&mut ledger, order, &more)?;
+    if short.is_empty() {
+        ledger.store(tx).await?;
+    }
+    Ok(short)
+}
+
+/// Takes what an order ships from what it holds; or nothing changes, and it says what isn't there to be shipped.
+pub async fn ship(tx: &Tx, order: &OrderStock) -> Result<Vec<Shortage>, Refused> {
+    if order.quantities.is_empty() {
+        return Ok(Vec::new());
+    }
+    let held = store::held_by(tx, order.order_id).await?;
+    let mut ledger = Ledger::open(tx, &order.products().collect()).await?;
+    let mut short = Vec::new();
+    for (&product_id, &requested) in &order.quantities {
+        let places = ledger.of(product_id);
+        let parts = taken(ledger.levels(places.clone()), requested, |level| {
+            level.on_hand.min(allocated_at(&held, product_id, level.location_id))
+        });
+        let available = parts.iter().sum();
+        if available < requested {
+            short.push(Shortage { product_id, requested, available });
+        }
+        for (place, part) in places.zip(parts).filter(|(_, part)| *part > 0) {
+            let delta = Delta { on_hand: -part, allocated: -part, ..Delta::default() };
+            ledger.record(place, Kind::Ship, delta, order.cause(), &order.author)?;
+        }
+    }
+    if short.is_empty() {
+        ledger.store(tx).await?;
+    }
+    Ok(short)
+}
+
+/// Puts back what an order shipped, where it was taken from.
+pub async fn give_back(tx: &Tx, order: &OrderStock) -> Result<(), Refused> {
+    if order.quantities.is_empty() {
+        return Ok(());
+    }
+    let held = store::held_by(tx, order.order_id).await?;
+    let mut ledger = Ledger::open(tx, &order.products().collect()).await?;
+    for (&product_id, &quantity) in &order.quantities {
+        let places = ledger.of(product_id);
+        let parts = taken(ledger.levels(places.clone()), quantity, |level| {
+            held.iter()
+                .filter(|held| held.is_at(product_id, level.location_id))
+                .map(|held| held.shipped)
+                .sum()
+        });
+        if parts.iter().sum::<i64>() < quantity {
+            return Err(db::Error::Internal(format!(
+                "the ledger has less of {product_id} shipped than came back"
+            ))
+            .into());
+        }
+        for (place, part) in places.zip(parts).filter(|(_, part)| *part > 0) {
+            let delta = Delta { on_hand: part, ..Delta::default() };
+            ledger.record(place, Kind::Return, delta, order.cause(), &order.author)?;
+        }
+    }
+    ledger.store(tx).await?;
+    Ok(())
+}
+
+fn allocated_at(held: &[Held], product: Uuid, location: Uuid) -> i64 {
+    held.iter().filter(|held| held.is_at(product, location)).map(|held| held.allocated).sum()
+}
+
+/// Allocates all or nothing, and says what there is too little of.
+fn allocate(
+    ledger: &mut Ledger,
+    order: &OrderStock,
+    quantities: &BTreeMap<Uuid, i64>,
+) -> Result<Vec<Shortage>, Refused> {
+    let (mut short, mut parts) = (Vec::new(), Vec::new());
+    for (&product_id, &requested) in quantities {
+        let places = ledger.of(product_id);
+        match allocation(ledger.levels(places.clone()), requested) {
+            Ok(split) => parts.extend(places.zip(split).filter(|(_, part)| *part > 0)),
+            Err(available) => short.push(Shortage { product_id, requested, available }),
+        }
+    }
+    if short.is_empty() {
+        for (place, part) in parts {
+            let delta = Delta { allocated: part, ..Delta::default() };
+            ledger.record(place, Kind::Allocate, delta, order.cause(), &order.author)?;
+        }
+    }
+    Ok(short)
+}
+
+/// Releases so much of what an order holds, the last location first, so that what stays is where it is shipped from first.
+fn release(
+    ledger: &mut Ledger,
+    order: &OrderStock,
+    product: Uuid,
+    quantity: i64,
+    held: &[Held],
+) -> Result<(), Refused> {
+    let mut left = quantity;
+    for place in ledger.of(product).rev() {
+        let part = allocated_at(held, product, ledger.level(place).location_id).clamp(0, left);
+        if part > 0 {
+            let delta = Delta { allocated: -part, ..Delta::default() };
+            ledger.record(place, Kind::Release, delta, order.cause(), &order.author)?;
+            left -= part;
+        }
+    }
+    Ok(())
+}
