@@ -2,7 +2,7 @@
 //! it never fails for a slow figure. `docs/performance.md` tells what each line means.
 //!
 //! Files in reading order: `setup` (options), `site` and `program` (the measured system and its processes), `wire` and
-//! `load` (the load generator), `measure` and `report` (figures and the table), `people` and `placement` (data); then
+//! `load` (the load generator), `measure` and `report` (figures and the table), `people`, `placement` and `taking` (data); then
 //! one file for each line.
 
 mod gateway;
@@ -21,6 +21,8 @@ mod series;
 mod setup;
 mod site;
 mod start;
+mod stock;
+mod taking;
 mod wire;
 
 use std::io;
@@ -45,6 +47,9 @@ async fn run(options: Options) -> Result<()> {
     let mut report = Report::new(io::stdout());
     if setup.measures(Line::Orders) {
         orders::measure(&setup, &mut report).await?;
+    }
+    if setup.measures(Line::Stock) {
+        stock::measure(&setup, &mut report).await?;
     }
     if setup.measures(Line::Reads) {
         reads::measure(&setup, &mut report).await?;

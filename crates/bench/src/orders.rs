@@ -12,8 +12,6 @@ use std::time::Duration;
 use anyhow::Result;
 use kit::identity::Role;
 
-use self::postgres::{Statements, server_cpu};
-use self::sqlite::RawLoop;
 use crate::load::{self, Load};
 use crate::measure::{Sample, median};
 use crate::people::{Person, settle};
@@ -24,7 +22,8 @@ use crate::setup::Setup;
 use crate::site::{Site, token};
 use crate::wire::Request;
 
-pub(crate) use self::sqlite::{TABLES, rows_text};
+pub(crate) use self::postgres::{Statements, server_cpu};
+pub(crate) use self::sqlite::{RawLoop, TABLES, rows_an_order, rows_text};
 
 const CLIENTS: [usize; 4] = [1, 16, 64, 256];
 
@@ -44,12 +43,12 @@ pub(crate) async fn measure(setup: &Setup, report: &mut Report<impl Write>) -> R
     }
 }
 
-fn requests(placements: &[Placement], token: &str) -> Arc<[Vec<u8>]> {
+pub(crate) fn requests(placements: &[Placement], token: &str) -> Arc<[Vec<u8>]> {
     let request = |placement: &Placement| Request::post("/orders", &placement.body()).token(token).bytes();
     placements.iter().map(request).collect()
 }
 
-async fn place(
+pub(crate) async fn place(
     setup: &Setup,
     address: SocketAddr,
     clients: usize,
@@ -76,8 +75,7 @@ async fn on_sqlite(setup: &Setup, report: &mut Report<impl Write>, placements: &
         raw.push(raw_loop.run(placements, setup.seconds())?);
     }
     tell_sqlite(report, &ours, &median(&raw))?;
-    let (placed, looped) =
-        (sqlite::rows_an_order(&site.database())?, sqlite::rows_an_order(&floor.database())?);
+    let (placed, looped) = (rows_an_order(&site.database())?, rows_an_order(&floor.database())?);
     Ok(report.note(&format!("rows an order: {placed}; in the raw loop {looped}"))?)
 }
 

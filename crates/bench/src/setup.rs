@@ -14,6 +14,8 @@ use tempfile::TempDir;
 pub(crate) enum Line {
     /// Durable order placement, beside raw loops of the same statements
     Orders,
+    /// Orders that take stock, beside raw loops of the same statements; a hot product; finding products
+    Stock,
     /// Authenticated reads, beside PocketBase; and at a million orders, beside ten thousand
     Reads,
     /// The gateway as a proxy and in one process, beside HAProxy

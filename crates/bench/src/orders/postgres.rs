@@ -14,24 +14,26 @@ use uuid::Uuid;
 use crate::measure::Sample;
 use crate::placement::{INSERT_HISTORY, INSERT_LINE, INSERT_ORDER, Placement};
 use crate::program::{cpu_of_children, own_cpu};
+use crate::taking;
 
 const CONNECTIONS: usize = 16;
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const NEXT_NUMBER: &str = "SELECT nextval(CAST(CAST($1 AS TEXT) AS regclass))";
 
 /// A connection with its statements prepared.
-pub(super) struct Statements {
+pub(crate) struct Statements {
     client: Client,
     number: Statement,
     order: Statement,
     line: Statement,
     history: Statement,
+    taking: taking::Statements,
     user: Uuid,
 }
 
 impl Statements {
     /// On a runtime of its own with a thread for each core, which is what the measured program has.
-    pub(super) fn run(
+    pub(crate) fn run(
         url: &str,
         server: Option<u32>,
         placements: &Arc<[Placement]>,
@@ -53,6 +55,7 @@ impl Statements {
             order: client.prepare(INSERT_ORDER).await?,
             line: client.prepare(INSERT_LINE).await?,
             history: client.prepare(INSERT_HISTORY).await?,
+            taking: taking::Statements::prepare(&client).await?,
             client,
             user: new_id(),
         })
@@ -60,16 +63,29 @@ impl Statements {
 
     async fn place(&self, placement: &Placement) -> Result<()> {
         let (id, now, client) = (new_id(), Clock::default().now().0, &self.client);
-        let (none, no_id): (Option<&str>, Option<Uuid>) = (None, None);
+        let none: Option<&str> = None;
         client.batch_execute(BEGIN).await?;
+        self.taking.take(client, placement, (id, self.user), now).await?;
         let number: i64 = client.query_one(&self.number, &[&"order_numbers"]).await?.try_get(0)?;
         let (total, search) = (placement.total(), placement.search_text(number));
         client
             .execute(
                 &self.order,
                 &[
-                    &id, &number, &self.user, &"pending", &"USD", &total, &false, &none, &none, &none, &"{}",
-                    &search, &now,
+                    &id,
+                    &number,
+                    &self.user,
+                    &"pending",
+                    &"USD",
+                    &total,
+                    &false,
+                    &none,
+                    &none,
+                    &none,
+                    &"{}",
+                    &search,
+                    &now,
+                    &placement.expires_at(now),
                 ],
             )
             .await?;
@@ -82,18 +98,25 @@ impl Statements {
                         &id,
                         &position,
                         &new_id(),
-                        &none,
-                        &no_id,
+                        &line.sku(),
+                        &line.product(),
                         &line.name,
                         &line.quantity,
                         &Some(line.unit),
                         &total,
+                        &line.item.is_some(),
                     ],
                 )
                 .await?;
         }
+        self.insert_history(id, now).await?;
+        Ok(client.batch_execute("COMMIT").await?)
+    }
+
+    async fn insert_history(&self, id: Uuid, now: i64) -> Result<()> {
+        let none: Option<&str> = None;
         let request = new_id().to_string();
-        client
+        self.client
             .execute(
                 &self.history,
                 &[
@@ -110,12 +133,12 @@ impl Statements {
                 ],
             )
             .await?;
-        Ok(client.batch_execute("COMMIT").await?)
+        Ok(())
     }
 }
 
 /// CPU time of the server's processes, if they run on this machine.
-pub(super) fn server_cpu(server: Option<u32>) -> Result<Duration> {
+pub(crate) fn server_cpu(server: Option<u32>) -> Result<Duration> {
     server.map_or(Ok(Duration::ZERO), cpu_of_children)
 }
 

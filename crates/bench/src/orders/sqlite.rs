@@ -16,9 +16,10 @@ use crate::program::thread_cpu;
 const BATCH: usize = 100;
 
 /// The tables that a placement may touch.
-pub(crate) const TABLES: [&str; 4] = ["order_lines", "order_history", "idempotency_keys", "orders"];
+pub(crate) const TABLES: [&str; 5] =
+    ["order_lines", "order_history", "idempotency_keys", "stock_movements", "orders"];
 
-pub(super) struct RawLoop {
+pub(crate) struct RawLoop {
     connection: Connection,
     user: Uuid,
     next: usize,
@@ -26,7 +27,7 @@ pub(super) struct RawLoop {
 
 impl RawLoop {
     /// On a file that the program has migrated, so that tables and indexes are the same.
-    pub(super) fn open(database: &Path) -> Result<Self> {
+    pub(crate) fn open(database: &Path) -> Result<Self> {
         let connection = Connection::open(database)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.execute_batch(SQLITE_WRITER_SETTINGS)?;
@@ -36,7 +37,7 @@ impl RawLoop {
         Ok(Self { connection, user: kit::clock::new_id(), next: 0 })
     }
 
-    pub(super) fn run(&mut self, placements: &[Placement], seconds: f64) -> Result<Sample> {
+    pub(crate) fn run(&mut self, placements: &[Placement], seconds: f64) -> Result<Sample> {
         let (begun, cpu) = (Instant::now(), thread_cpu()?);
         let mut done = 0;
         while begun.elapsed() < Duration::from_secs_f64(seconds) {
@@ -54,7 +55,7 @@ impl RawLoop {
 }
 
 /// How many rows an order has in each table: both sides must write the same.
-pub(super) fn rows_an_order(database: &Path) -> Result<String> {
+pub(crate) fn rows_an_order(database: &Path) -> Result<String> {
     let connection = Connection::open(database)?;
     let mut counts = Vec::new();
     for table in TABLES {
