@@ -110,10 +110,7 @@ async fn place_all(tx: &Tx, placements: &[Arc<Placement>]) -> Result<Vec<Result<
 async fn exclude_others(tx: &Tx, placements: &[Arc<Placement>]) -> Result<(), db::Error> {
     let limited = placements.iter().filter(|placement| placement.max_pending.is_some());
     let customers: BTreeSet<Uuid> = limited.map(|placement| placement.order.user_id).collect();
-    for customer in customers {
-        tx.exclude_others(customer).await?;
-    }
-    Ok(())
+    tx.exclude_others(&customers.into_iter().collect::<Vec<_>>()).await
 }
 
 impl Placement {

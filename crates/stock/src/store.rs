@@ -235,7 +235,7 @@ pub async fn open_level(
 
 /// Changes how much of a product may be allocated beyond what there is.
 pub async fn set_backorder_limit(tx: &Tx, product_id: Uuid, limit: i64) -> Result<(), Error> {
-    tx.exclude_others(product_id).await?;
+    tx.exclude_others(&[product_id]).await?;
     let sql = "UPDATE stock_levels SET backorder_limit = $3 WHERE product_id = $1 AND location_id = $2";
     tx.execute(sql, &[product_id.into(), crate::MAIN.into(), limit.into()]).await.map(drop)
 }
