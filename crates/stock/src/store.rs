@@ -291,7 +291,7 @@ pub(crate) async fn sum_ledger(tx: &Tx, after: Uuid, last: Uuid) -> Result<Vec<S
 }
 
 /// A product's SKU, for people.
-pub(crate) async fn find_sku(tx: &Tx, product_id: Uuid) -> Result<Option<String>, Error> {
+pub async fn find_sku(tx: &Tx, product_id: Uuid) -> Result<Option<String>, Error> {
     tx.optional("SELECT sku FROM products WHERE id = $1", &[product_id.into()], |row| row.get(0)).await
 }
 
