@@ -359,7 +359,8 @@ pub(crate) async fn update_line_counters(tx: &Tx, order: &Order) -> Result<(), E
 /// Stores a changed order, without its lines, and a row of its history.
 pub(crate) async fn update_order(tx: &Tx, order: &Order, history: &HistoryRow) -> Result<(), Error> {
     let sql = "UPDATE orders SET status = $2, total_price = $3, paid_minor = $4, refunded_minor = $5, note = $6, ship_to = $7,
-                      external_id = $8, metadata = $9, hidden = $10, search = $11, version = $12, updated_at = $13, expires_at = $14
+                      external_id = $8, metadata = $9, hidden = $10, search = $11, version = $12, updated_at = $13, expires_at = $14,
+                      is_free_text = $15
                WHERE id = $1";
     let search = order.search_text();
     let order_args = [
@@ -377,6 +378,7 @@ pub(crate) async fn update_order(tx: &Tx, order: &Order, history: &HistoryRow) -
         order.version.into(),
         order.updated_at.0.into(),
         order.expires_at.map(|moment| moment.0).into(),
+        order.is_free_text.into(),
     ];
     tx.later(&[(sql, &order_args)]).await?;
     insert_rows(tx, INSERT_HISTORY, HISTORY_ROW, &[history_args(history)]).await
