@@ -153,14 +153,17 @@ impl Tx {
         }
     }
 
-    /// Makes transactions that name the same id go one by one, until the end of each. Nothing on SQLite, where all do.
-    pub async fn exclude_others(&self, id: Uuid) -> Result<(), Error> {
+    /// Makes transactions that name the same id go one by one, until the end of each. Who names several names them in the order that all keep to, or two
+    /// would wait for each other. Nothing on SQLite, where all go one by one.
+    pub async fn exclude_others(&self, ids: &[Uuid]) -> Result<(), Error> {
+        const SQL: &str = "SELECT pg_advisory_xact_lock(CAST(key AS BIGINT)) IS NULL FROM unnest(string_to_array($1, ' ')) AS key";
         match &self.link {
-            Link::Sqlite(_) => Ok(()),
-            Link::Postgres(_) => {
-                let (_, low) = id.as_u64_pair();
-                self.later(&[("SELECT pg_advisory_xact_lock($1) IS NULL", &[low.cast_signed().into()])]).await
+            Link::Postgres(_) if !ids.is_empty() => {
+                let keys: Vec<String> =
+                    ids.iter().map(|id| id.as_u64_pair().1.cast_signed().to_string()).collect();
+                self.later(&[(SQL, &[keys.join(" ").as_str().into()])]).await
             }
+            Link::Sqlite(_) | Link::Postgres(_) => Ok(()),
         }
     }
 

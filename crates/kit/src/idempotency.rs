@@ -120,10 +120,18 @@ impl Claim {
 
     /// 422 if the key belongs to another request: outranks the faults of a body.
     pub async fn refuse_reuse(&self, db: &Db) -> Result<(), Problem> {
-        let Some(key) = &self.key else { return Ok(()) };
+        self.is_repeated(db).await.map(drop)
+    }
+
+    /// Whether the same request was answered before; 422 if another one was.
+    pub async fn is_repeated(&self, db: &Db) -> Result<bool, Problem> {
+        let Some(key) = &self.key else { return Ok(false) };
         let input = (self, key);
         let first = db.lookup(input, |tx, (claim, key)| fingerprint_of_first(tx, claim, key).boxed()).await?;
-        if first.is_some_and(|fingerprint| fingerprint != self.fingerprint) { Err(reused()) } else { Ok(()) }
+        match first {
+            Some(fingerprint) if fingerprint != self.fingerprint => Err(reused()),
+            first => Ok(first.is_some()),
+        }
     }
 }
 

@@ -241,14 +241,9 @@ async fn order_change(
 ) -> Result<Resource<OrderView>, Problem> {
     let change = body.parse_after(check_visible(&orders, &caller, id)).await?;
     let actor = actor(&caller, request_id);
-    let changing = Changing {
-        order_id: id,
-        change,
-        actor,
-        condition,
-        now: orders.shared.clock.now(),
-        counts: orders.counts.clone(),
-    };
+    let now = orders.shared.clock.now();
+    let (expires_at, counts) = (now.plus(orders.pending_expiry), orders.counts.clone());
+    let changing = Changing { order_id: id, change, actor, condition, now, expires_at, counts };
     change_order(&orders, changing).await
 }
 

@@ -4,23 +4,21 @@ use kit::fields::{Faults, Fields, FromFields, FromJson, Invalid, read_list, read
 use kit::identity::Role;
 use kit::json::Json;
 use kit::money::{Amount, Currency, Money};
-use kit::problem::Fault;
 use kit::text::{Quantity, Text};
 use schemars::JsonSchema;
+use stock::Sku;
 use uuid::Uuid;
 
 use crate::lifecycle::{Status, Step};
+use crate::lines::check_prices;
 use crate::model::{ExternalId, MAX_LINES, Metadata, Name, Note, ShipTo};
-
-/// A stock-keeping unit.
-pub(crate) type Sku = Text<64>;
 
 /// A new order.
 pub(crate) struct PlaceOrder {
     pub(crate) lines: NewLines,
     /// For whom, if not for the caller; staff only.
     pub(crate) user_id: Option<Uuid>,
-    pub(crate) currency: Currency,
+    pub(crate) currency: Option<Currency>,
     pub(crate) details: Details,
 }
 
@@ -35,8 +33,15 @@ pub(crate) enum NewLines {
 /// One listed line.
 #[derive(Clone, Debug)]
 pub(crate) enum NewLine {
-    Stock { sku: Sku },
+    Stock { sku: Sku, quantity: Quantity },
     Free { name: Name, quantity: Quantity, unit_price: Amount },
+}
+
+impl NewLine {
+    /// Of a line of stock, its SKU.
+    pub(crate) fn sku(&self) -> Option<&Sku> {
+        if let Self::Stock { sku, .. } = self { Some(sku) } else { None }
+    }
 }
 
 /// What an order carries besides its lines; the outer `None` leaves it as it is, an inner one clears it.
@@ -58,12 +63,15 @@ impl Details {
 
 impl FromFields for PlaceOrder {
     fn from_fields(fields: &mut Fields<'_, '_>) -> Option<Self> {
-        let default = fields.context().currency;
-        let currency = fields.optional("currency").map(|named| named.unwrap_or(default));
+        let usual = fields.context().currency;
+        let currency = fields.optional::<Currency>("currency");
         // A wrong currency is a fault of its own; the amounts are still read, so that theirs show too.
-        let reading = currency.unwrap_or(default);
-        let lines =
-            if fields.has("lines") { read_listed(fields, reading) } else { read_free_text(fields, reading) };
+        let named = currency.flatten();
+        let lines = if fields.has("lines") {
+            read_listed(fields, named, usual)
+        } else {
+            read_free_text(fields, named.unwrap_or(usual))
+        };
         let is_staff = fields.context().role >= Role::Staff;
         let user_id = if is_staff { fields.optional("user_id") } else { Some(None) };
         let details = Details::read(fields);
@@ -80,9 +88,12 @@ fn read_free_text(fields: &mut Fields<'_, '_>, currency: Currency) -> Option<New
     Some(NewLines::FreeText { product_name: product_name?, quantity: quantity?, total: total? })
 }
 
-fn read_listed(fields: &mut Fields<'_, '_>, currency: Currency) -> Option<NewLines> {
+/// Without a named currency, free lines beside stock are in that of the products, which isn't known yet.
+fn read_listed(fields: &mut Fields<'_, '_>, named: Option<Currency>, usual: Currency) -> Option<NewLines> {
     let lines = fields.required_with("lines", read_lines)?;
-    match check_prices(&lines, currency) {
+    let is_free = lines.iter().all(|line| line.sku().is_none());
+    let known = named.or(is_free.then_some(usual));
+    match known.map(|currency| check_prices(&lines, currency)).unwrap_or_default() {
         faults if faults.is_empty() => Some(NewLines::Listed(lines)),
         faults => fields.faults.add_all(faults),
     }
@@ -90,28 +101,6 @@ fn read_listed(fields: &mut Fields<'_, '_>, currency: Currency) -> Option<NewLin
 
 fn read_lines(json: &Json<'_>, faults: &mut Faults) -> Option<Vec<NewLine>> {
     read_list(json, MAX_LINES, faults, read_object)
-}
-
-/// The faults of free lines' prices in their order's currency.
-pub(crate) fn check_prices(lines: &[NewLine], currency: Currency) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let mut total = 0_i64;
-    for (index, line) in lines.iter().enumerate() {
-        let NewLine::Free { quantity, unit_price, .. } = line else { continue };
-        match unit_price.in_currency(currency).and_then(|unit| in_range(unit.times(quantity.get()))) {
-            Ok(line_total) => total = total.saturating_add(line_total.minor()),
-            Err(invalid) => faults.push(invalid.at(&format!("lines[{index}].unit_price"))),
-        }
-    }
-    if let Err(invalid) = in_range(Money::from_minor(total, currency)) {
-        faults.push(invalid.at("lines"));
-    }
-    faults
-}
-
-fn in_range(total: Option<Money>) -> Result<Money, Invalid> {
-    let message = "must have a total of at most 2^53-1 minor units";
-    total.ok_or_else(|| Invalid { code: "invalid_amount", message: message.into() })
 }
 
 impl FromFields for NewLine {
@@ -122,8 +111,8 @@ impl FromFields for NewLine {
             let unit_price = fields.required("unit_price");
             return Some(Self::Free { name: name?, quantity: quantity?, unit_price: unit_price? });
         }
-        let (sku, quantity) = (fields.required("sku"), fields.required::<Quantity>("quantity"));
-        quantity.and(sku).map(|sku| Self::Stock { sku })
+        let (sku, quantity) = (fields.required("sku"), fields.required("quantity"));
+        Some(Self::Stock { sku: sku?, quantity: quantity? })
     }
 }
 

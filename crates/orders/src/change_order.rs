@@ -8,16 +8,18 @@ use kit::answer::{Answer, Resource};
 use kit::clock::Timestamp;
 use kit::etag::IfMatch;
 use kit::fields::Invalid;
-use kit::money::Currency;
+use kit::money::{Currency, Money};
 use kit::problem::Problem;
 use uuid::Uuid;
 
 use crate::Orders;
-use crate::body::{ChangeOrder, StepDetails, Target, check_prices};
+use crate::body::{ChangeOrder, StepDetails, Target};
 use crate::counts::OrderCounts;
 use crate::lifecycle::{Status, Step, allowed_transitions};
-use crate::model::Order;
-use crate::place_order::{Actor, apply_details, free_text_line, history, listed_lines, total_of};
+use crate::lines::{Catalogue, free_text_line, listed_lines};
+use crate::model::{Line, Order};
+use crate::move_stock::move_stock;
+use crate::place_order::{Actor, apply_details, history};
 use crate::said::{SaidChange, SaidStep, to_json};
 use crate::store::{self, HistoryRow};
 use crate::take_step::{advance, check_may_take, lock_visible};
@@ -30,23 +32,31 @@ pub(crate) struct Changing {
     pub(crate) actor: Actor,
     pub(crate) condition: IfMatch,
     pub(crate) now: Timestamp,
+    /// When it expires, if it then holds stock and didn't before.
+    pub(crate) expires_at: Timestamp,
     pub(crate) counts: Arc<OrderCounts>,
 }
+
+/// New lines and their total.
+type NewLines = (Vec<Line>, Money);
 
 pub(crate) async fn change_order(
     orders: &Orders,
     changing: Changing,
 ) -> Result<Resource<OrderView>, Problem> {
-    let order = orders.shared.db.write(changing, |tx, changing| changing.run(tx).boxed()).await?;
+    let db = &orders.shared.db;
+    let catalogue = Catalogue::of(db, changing.change.lines.as_deref().unwrap_or_default()).await?;
+    let input = (changing, catalogue);
+    let order = db.write(input, |tx, (changing, catalogue)| changing.run(tx, catalogue).boxed()).await?;
     let version = order.0.version;
     Ok(Answer::new(&OrderView::new(order.0, order.1))?.version(version))
 }
 
 impl Changing {
-    async fn run(&self, tx: &Tx) -> Result<(Order, bool), Problem> {
+    async fn run(&self, tx: &Tx, catalogue: &Catalogue) -> Result<(Order, bool), Problem> {
         let before = lock_visible(tx, self.order_id, &self.actor).await?;
         let step = self.step(&before)?;
-        self.check_amounts(before.total.currency())?;
+        let lines = self.check_amounts(catalogue, before.total.currency())?;
         self.condition.check(before.version)?;
         let fields = self.named_fields();
         if fields.is_empty() && step.is_none() {
@@ -54,16 +64,18 @@ impl Changing {
         }
         let mut after = before.clone();
         apply_details(&mut after, &self.change.details);
-        let relined = self.change_lines(&mut after)?;
+        let relined = self.change_lines(&mut after, lines)?;
         let mut said = SaidChange { fields, step: None };
         if let Some(step) = step {
             let (stepped, details) = advance(after, step, &StepDetails::default(), self.actor.is_staff)?;
             after = stepped;
             said.step = Some(SaidStep { name: step, details });
         }
+        after.set_expiry(self.expires_at);
         after.touch(self.now);
+        move_stock(tx, &before, &after, Some(&self.actor), true).await?;
         let action = step.map_or("change", Step::as_str);
-        let mut row = history(&self.actor, action, Some(before.status), &after);
+        let mut row = history(Some(&self.actor), action, Some(before.status), &after);
         row.details = to_json(&said)?;
         self.store(tx, &after, relined, &row).await?;
         self.counts.changed(tx, before.status, after.status);
@@ -96,10 +108,12 @@ impl Changing {
         Ok(store::update_order(tx, after, row).await?)
     }
 
-    /// The faults that only show in the order's currency; as those of a body they outrank its version and state.
-    fn check_amounts(&self, currency: Currency) -> Result<(), Problem> {
+    /// The new lines, priced; or the faults that only show in the order's currency and the catalogue, which as those of a body outrank its version and
+    /// state.
+    fn check_amounts(&self, catalogue: &Catalogue, currency: Currency) -> Result<Option<NewLines>, Problem> {
         let change = &self.change;
-        let mut faults = check_prices(change.lines.as_deref().unwrap_or_default(), currency);
+        let lines = change.lines.as_ref().map(|lines| listed_lines(lines, catalogue, currency)).transpose();
+        let (lines, mut faults) = lines.map_or_else(|faults| (None, faults), |lines| (lines, Vec::new()));
         let total = change.total_price.as_ref().map(|amount| amount.in_currency(currency));
         if let Some(Err(invalid)) = total {
             faults.push(invalid.at("total_price"));
@@ -108,13 +122,12 @@ impl Changing {
             let message = "must not stand beside product_name, quantity or total_price";
             faults.push(Invalid::value(message).at("lines"));
         }
-        if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
+        if faults.is_empty() { Ok(lines) } else { Err(Problem::invalid(faults)) }
     }
 
     /// Puts new lines in place of the old; says whether there are new ones.
-    fn change_lines(&self, order: &mut Order) -> Result<bool, Problem> {
-        let change = &self.change;
-        if change.lines.is_none() && !change.names_free_text() {
+    fn change_lines(&self, order: &mut Order, lines: Option<NewLines>) -> Result<bool, Problem> {
+        if lines.is_none() && !self.change.names_free_text() {
             return Ok(false);
         }
         if order.status != Status::Pending {
@@ -122,11 +135,10 @@ impl Changing {
             return Err(Problem::conflict("order_not_pending", detail)
                 .with_member("allowed_transitions", allowed_transitions(order, self.actor.is_staff)));
         }
-        match &change.lines {
+        match lines {
             Some(lines) => {
-                order.lines = listed_lines(lines, order.total.currency())?;
+                (order.lines, order.total) = lines;
                 order.is_free_text = false;
-                order.total = total_of(&order.lines, order.total.currency())?;
             }
             None => self.change_free_text(order)?,
         }
@@ -148,7 +160,7 @@ impl Changing {
                 .map_err(|invalid| Problem::invalid(vec![invalid.at("total_price")]))?,
         };
         let changed = free_text_line(name, quantity, total);
-        order.lines = vec![crate::model::Line { id: line.id, ..changed }];
+        order.lines = vec![Line { id: line.id, ..changed }];
         order.total = total;
         Ok(())
     }

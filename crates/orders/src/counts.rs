@@ -14,7 +14,7 @@ const CURRENCIES: usize = 256;
 
 /// Orders placed, what they are worth, and the statuses that orders entered.
 #[derive(Debug, Default)]
-pub(crate) struct OrderCounts {
+pub struct OrderCounts {
     placed: Counter,
     value: Labelled<&'static str, CURRENCIES>,
     statuses: Labelled<&'static str, { Status::ALL.len() }>,

@@ -13,6 +13,7 @@ use crate::Orders;
 use crate::body::StepDetails;
 use crate::counts::OrderCounts;
 use crate::lifecycle::{Status, Step};
+use crate::move_stock::move_stock;
 use crate::place_order::{Actor, history};
 use crate::store;
 use crate::take_step::{advance, lock_visible};
@@ -37,16 +38,16 @@ impl Deleting {
         if order.hidden {
             return Ok(());
         }
-        let before = order.status;
-        let is_over = matches!(before, Status::Cancelled | Status::Expired);
-        let mut after = if is_over {
-            order
-        } else {
-            advance(order, Step::Cancel, &StepDetails::default(), self.actor.is_staff)?.0
-        };
+        let is_over = matches!(order.status, Status::Cancelled | Status::Expired);
+        let mut after = order.clone();
+        if !is_over {
+            after = advance(after, Step::Cancel, &StepDetails::default(), self.actor.is_staff)?.0;
+        }
         after.hidden = true;
         after.touch(self.now);
-        self.counts.changed(tx, before, after.status);
-        Ok(store::update_order(tx, &after, &history(&self.actor, "delete", Some(before), &after)).await?)
+        move_stock(tx, &order, &after, Some(&self.actor), true).await?;
+        self.counts.changed(tx, order.status, after.status);
+        let row = history(Some(&self.actor), "delete", Some(order.status), &after);
+        Ok(store::update_order(tx, &after, &row).await?)
     }
 }

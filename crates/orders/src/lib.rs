@@ -1,50 +1,62 @@
 //! The orders service (8082): placing orders, their lifecycle, their history.
 //!
-//! It is not the keeper of stock: lines of stock come with the kernel `stock`; until then a line is free text. An
+//! It is not the keeper of stock: what its orders take, hold and ship is moved by the kernel `stock`, in the transaction that changes the order. An
 //! order outlives its user.
 //!
 //! Tables: `orders`, `order_lines`, `order_history`; the number series `order_numbers`.
 //!
 //! Files in reading order: `lifecycle` (the states and steps, pure), `model` (an order and its lines), `body` (what
-//! requests may say), `schema` (how the OpenAPI document shows that), `view` (what answers show), `store` (every statement), then an operation each: `place_order`,
-//! `change_order`, `take_step` (with `said`, what the history keeps), `delete_order`; `counts` (what they count); last `api` (handlers).
+//! requests may say), `schema` (how the OpenAPI document shows that), `view` (what answers show), `store` (every statement), `lines` (priced by the catalogue), `move_stock` (what
+//! a change does with stock), then an operation each: `place_order`, `change_order`, `take_step` (with `said`, what the history keeps), `delete_order`,
+//! `expire_orders`, `verify_orders`; `counts` (what they count); last `api` (handlers).
 
 mod api;
 mod body;
 mod change_order;
 mod counts;
 mod delete_order;
+mod expire_orders;
 mod lifecycle;
+mod lines;
 mod model;
+mod move_stock;
 mod place_order;
 mod said;
 mod schema;
 mod store;
 mod take_step;
+mod verify_orders;
 mod view;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aide::openapi::OpenApi;
 use axum::extract::FromRef;
-use counts::OrderCounts;
 use kit::service::{Service, Surroundings};
 use kit::shared::Shared;
 use place_order::{Placements, placements};
+
+pub use counts::OrderCounts;
+pub use expire_orders::expire_orders;
+pub use verify_orders::{OrderDifference, verify_orders};
 
 /// The service's state.
 #[derive(Clone)]
 pub struct Orders {
     shared: Arc<Shared>,
     max_pending: i64,
-    counts: Arc<OrderCounts>,
+    pending_expiry: Duration,
+    /// What they count; `expire_orders` adds to it.
+    pub counts: Arc<OrderCounts>,
     placements: Arc<Placements>,
 }
 
 impl Orders {
-    /// With what every service holds, and how many pending orders a customer may have.
-    pub fn new(shared: Arc<Shared>, max_pending: i64) -> Self {
-        Self { shared, max_pending, counts: Arc::default(), placements: Arc::new(placements()) }
+    /// With what every service holds, how many pending orders a customer may have, and how long one keeps its stock.
+    pub fn new(shared: Arc<Shared>, max_pending: i64, pending_expiry: Duration) -> Self {
+        let placements = Arc::new(placements());
+        Self { shared, max_pending, pending_expiry, counts: Arc::default(), placements }
     }
 }
 

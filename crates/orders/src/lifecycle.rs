@@ -40,6 +40,11 @@ impl Status {
         }
     }
 
+    /// Whether something of it may still be shipped.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::Pending | Self::Confirmed | Self::OnHold)
+    }
+
     pub(crate) fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }

@@ -1,5 +1,7 @@
 //! An order and its lines, as they are stored.
 
+use std::collections::BTreeMap;
+
 use kit::clock::Timestamp;
 use kit::fields::{Faults, FromJson, Invalid};
 use kit::json::Json;
@@ -45,6 +47,8 @@ pub(crate) struct Order {
     pub(crate) metadata: String,
     /// Whether its owner deleted it.
     pub(crate) hidden: bool,
+    /// When it gives up what it holds, if it is pending and holds something.
+    pub(crate) expires_at: Option<Timestamp>,
     pub(crate) version: i64,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
@@ -56,6 +60,8 @@ pub(crate) struct Line {
     pub(crate) id: Uuid,
     pub(crate) sku: Option<String>,
     pub(crate) product_id: Option<Uuid>,
+    /// Whether it is taken from stock, decided when it was written.
+    pub(crate) takes_stock: bool,
     pub(crate) name: String,
     pub(crate) quantity: i64,
     pub(crate) shipped: i64,
@@ -83,6 +89,28 @@ impl Order {
             self.lines.iter().flat_map(|line| [line.name.as_str(), line.sku.as_deref().unwrap_or_default()]);
         let own = [self.external_id.as_deref().unwrap_or_default(), self.note.as_deref().unwrap_or_default()];
         kit::search::fold(own.into_iter().chain(names))
+    }
+
+    /// What it holds of each product: all that isn't shipped yet, as long as it may be.
+    pub(crate) fn held(&self) -> BTreeMap<Uuid, i64> {
+        if self.status.is_open() { self.stock(|line| line.quantity - line.shipped) } else { BTreeMap::new() }
+    }
+
+    /// So much of each product, summed over the lines that take stock; only what is more than nothing.
+    pub(crate) fn stock(&self, count: impl Fn(&Line) -> i64) -> BTreeMap<Uuid, i64> {
+        let mut sums = BTreeMap::new();
+        for line in self.lines.iter().filter(|line| line.takes_stock && count(line) > 0) {
+            if let Some(product) = line.product_id {
+                *sums.entry(product).or_default() += count(line);
+            }
+        }
+        sums
+    }
+
+    /// Says when it expires. A moment that is set stays, so that changes don't prolong it.
+    pub(crate) fn set_expiry(&mut self, at: Timestamp) {
+        let expires = self.status == Status::Pending && !self.held().is_empty();
+        self.expires_at = expires.then(|| self.expires_at.unwrap_or(at));
     }
 
     /// Makes it the next version. Its time never goes back, though a request that came earlier may wait longer for the row.

@@ -3,23 +3,24 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use db::{SharedWrite, Tx};
+use db::{Db, SharedWrite, Tx};
 use futures_util::FutureExt;
-use futures_util::future::join_all;
-use http::StatusCode;
+use futures_util::future::{join_all, ready};
 use kit::answer::{Answer, Created};
-use kit::clock::{Timestamp, new_id};
+use kit::clock::new_id;
 use kit::idempotency::{self, Claim};
-use kit::money::{Currency, Money};
 use kit::problem::Problem;
 use kit::request_id::RequestId;
+use stock::OrderStock;
 use uuid::Uuid;
 
 use crate::Orders;
-use crate::body::{Details, NewLine, NewLines, PlaceOrder};
+use crate::body::{Details, NewLines, PlaceOrder};
 use crate::counts::OrderCounts;
 use crate::lifecycle::Status;
-use crate::model::{Line, Metadata, Order};
+use crate::lines::{Catalogue, free_text_line, listed_lines};
+use crate::model::{Metadata, Order};
+use crate::move_stock::{insufficient_stock, order_stock};
 use crate::store::{self, HistoryRow, NewOrder};
 use crate::view::OrderView;
 
@@ -36,6 +37,7 @@ pub(crate) struct Placement {
     order: Order,
     words: String,
     history: HistoryRow,
+    stock: OrderStock,
     actor: Actor,
     /// How many pending orders there may be before this one; no limit for staff.
     max_pending: Option<i64>,
@@ -56,10 +58,14 @@ pub(crate) async fn place_order(
     claim: Claim,
 ) -> Result<Created<OrderView>, Problem> {
     let db = &orders.shared.db;
-    let order = claim.outrank(db, new_order(&actor, new, orders.shared.clock.now())).await?;
+    let order = match new_order(orders, &actor, new).await {
+        Ok(order) => order,
+        Err(refusal) => return repeat_or_refuse(db, claim, refusal).await,
+    };
     let placement = Arc::new(Placement {
         words: order.words(),
-        history: history(&actor, "place", None, &order),
+        history: history(Some(&actor), "place", None, &order),
+        stock: order_stock(&order, Some(&actor), order.held()),
         max_pending: (!actor.is_staff).then_some(orders.max_pending),
         counts: Arc::clone(&orders.counts),
         order,
@@ -76,6 +82,17 @@ pub(crate) async fn place_order(
     placement.answer(number)
 }
 
+/// The answer that this very request had before: what it names may have changed since. If it had none it is refused.
+async fn repeat_or_refuse(db: &Db, claim: Claim, refusal: Problem) -> Result<Created<OrderView>, Problem> {
+    if !claim.is_repeated(db).await? {
+        return Err(refusal);
+    }
+    db.write((claim, refusal), |tx, (claim, refusal)| {
+        idempotency::once(tx, claim, || ready(Err(refusal.clone()))).boxed()
+    })
+    .await
+}
+
 /// Places an order whose answer belongs into its transaction.
 async fn place_one(tx: &Tx, placement: &Arc<Placement>) -> Result<Created<OrderView>, Problem> {
     let placed = place_all(tx, std::slice::from_ref(placement)).await?.pop();
@@ -85,12 +102,8 @@ async fn place_one(tx: &Tx, placement: &Arc<Placement>) -> Result<Created<OrderV
 /// Places orders together. One that is refused leaves nothing and is in no other's way.
 async fn place_all(tx: &Tx, placements: &[Arc<Placement>]) -> Result<Vec<Result<i64, Problem>>, Problem> {
     exclude_others(tx, placements).await?;
-    let checks = placements.iter().enumerate().map(|(index, placement)| {
-        // What is placed here before it is not counted yet.
-        let earlier = placements.iter().take(index).filter(|other| other.counts_for(placement));
-        placement.check(tx, i64::try_from(earlier.count()).unwrap_or(i64::MAX))
-    });
-    let refusals = join_all(checks).await.into_iter().collect::<Result<Vec<_>, db::Error>>()?;
+    let mut refusals = check_all(tx, placements).await?;
+    allocate_all(tx, placements, &mut refusals).await?;
     let count = refusals.iter().filter(|refusal| refusal.is_none()).count();
     let mut numbers = tx.next_numbers("order_numbers", count).await?.into_iter();
     let number = |refusal: Option<Problem>| match refusal {
@@ -106,14 +119,46 @@ async fn place_all(tx: &Tx, placements: &[Arc<Placement>]) -> Result<Vec<Result<
     Ok(numbered)
 }
 
+/// Why each is refused, if it is, before stock is looked at.
+async fn check_all(tx: &Tx, placements: &[Arc<Placement>]) -> Result<Vec<Option<Problem>>, db::Error> {
+    let checks = placements.iter().enumerate().map(|(index, placement)| {
+        // What is placed here before it is not counted yet.
+        let earlier = placements.iter().take(index).filter(|other| other.counts_for(placement));
+        placement.check(tx, i64::try_from(earlier.count()).unwrap_or(i64::MAX))
+    });
+    join_all(checks).await.into_iter().collect()
+}
+
+/// Takes the stock of all that are not refused; who comes too short is refused.
+async fn allocate_all(
+    tx: &Tx,
+    placements: &[Arc<Placement>],
+    refusals: &mut [Option<Problem>],
+) -> Result<(), Problem> {
+    let takers = (0..placements.len())
+        .filter(|index| refusals[*index].is_none() && !placements[*index].stock.quantities.is_empty());
+    let takers: Vec<usize> = takers.collect();
+    let stocks: Vec<&OrderStock> = takers.iter().map(|index| &placements[*index].stock).collect();
+    let shortages = stock::place(tx, &stocks).await?;
+    for (index, short) in takers.into_iter().zip(shortages).filter(|(_, short)| !short.is_empty()) {
+        let placement = &placements[index];
+        // A later one was counted behind this one and refused for it: alone, each is looked at again.
+        let mut later = placements.iter().zip(&*refusals).skip(index + 1);
+        if later.any(|(other, refusal)| refusal.is_some() && placement.counts_for(other)) {
+            return Err(Problem::internal(
+                "placed together, an order that was refused stood in another's way",
+            ));
+        }
+        refusals[index] = Some(insufficient_stock(&placement.order, &short));
+    }
+    Ok(())
+}
+
 /// One customer's placements go one by one, so that two of them don't both find the last place. All take their customers in the same order.
 async fn exclude_others(tx: &Tx, placements: &[Arc<Placement>]) -> Result<(), db::Error> {
     let limited = placements.iter().filter(|placement| placement.max_pending.is_some());
     let customers: BTreeSet<Uuid> = limited.map(|placement| placement.order.user_id).collect();
-    for customer in customers {
-        tx.exclude_others(customer).await?;
-    }
-    Ok(())
+    tx.exclude_others(&customers.into_iter().collect::<Vec<_>>()).await
 }
 
 impl Placement {
@@ -156,20 +201,28 @@ fn too_many_pending(max: i64) -> Problem {
     Problem::conflict("too_many_pending_orders", detail)
 }
 
-fn new_order(actor: &Actor, new: PlaceOrder, now: Timestamp) -> Result<Order, Problem> {
-    let is_free_text = matches!(new.lines, NewLines::FreeText { .. });
-    let lines = match new.lines {
+/// The order that shall be placed, or what is wrong with its lines.
+async fn new_order(orders: &Orders, actor: &Actor, new: PlaceOrder) -> Result<Order, Problem> {
+    let shared = &orders.shared;
+    let usual = new.currency.unwrap_or(shared.currency);
+    let (lines, total, is_free_text) = match new.lines {
         NewLines::FreeText { product_name, quantity, total } => {
-            vec![free_text_line(product_name.as_str(), quantity.get(), total)]
+            (vec![free_text_line(product_name.as_str(), quantity.get(), total)], total, true)
         }
-        NewLines::Listed(lines) => listed_lines(&lines, new.currency)?,
+        NewLines::Listed(lines) => {
+            let catalogue = Catalogue::of(&shared.db, &lines).await?;
+            let currency = new.currency.or_else(|| catalogue.currency(&lines)).unwrap_or(usual);
+            let (lines, total) = listed_lines(&lines, &catalogue, currency).map_err(Problem::invalid)?;
+            (lines, total, false)
+        }
     };
+    let now = shared.clock.now();
     let mut order = Order {
         id: new_id(),
         number: 0,
         user_id: new.user_id.unwrap_or(actor.account),
         status: Status::Pending,
-        total: total_of(&lines, new.currency)?,
+        total,
         lines,
         paid_minor: 0,
         refunded_minor: 0,
@@ -179,67 +232,14 @@ fn new_order(actor: &Actor, new: PlaceOrder, now: Timestamp) -> Result<Order, Pr
         external_id: None,
         metadata: "{}".to_owned(),
         hidden: false,
+        expires_at: None,
         version: 1,
         created_at: now,
         updated_at: now,
     };
     apply_details(&mut order, &new.details);
+    order.set_expiry(now.plus(orders.pending_expiry));
     Ok(order)
-}
-
-/// The line of an order whose buyer named the total: what one costs is only known where the total divides.
-pub(crate) fn free_text_line(name: &str, quantity: i64, total: Money) -> Line {
-    let unit_minor = (total.minor() % quantity == 0).then(|| total.minor() / quantity);
-    new_line(name, quantity, unit_minor, total.minor())
-}
-
-/// The lines that staff wrote; stock has to wait for its kernel.
-pub(crate) fn listed_lines(lines: &[NewLine], currency: Currency) -> Result<Vec<Line>, Problem> {
-    lines
-        .iter()
-        .map(|line| match line {
-            NewLine::Stock { sku } => Err(stock_not_available_yet(sku.as_str())),
-            NewLine::Free { name, quantity, unit_price } => {
-                let unit = unit_price
-                    .in_currency(currency)
-                    .map_err(|invalid| Problem::invalid(vec![invalid.at("lines")]))?;
-                let total = unit.times(quantity.get()).ok_or_else(out_of_range)?;
-                Ok(new_line(name.as_str(), quantity.get(), Some(unit.minor()), total.minor()))
-            }
-        })
-        .collect()
-}
-
-fn new_line(name: &str, quantity: i64, unit_minor: Option<i64>, total_minor: i64) -> Line {
-    Line {
-        id: new_id(),
-        sku: None,
-        product_id: None,
-        name: name.to_owned(),
-        quantity,
-        shipped: 0,
-        delivered: 0,
-        returned: 0,
-        unit_minor,
-        total_minor,
-    }
-}
-
-/// The total of lines, within the range of money.
-pub(crate) fn total_of(lines: &[Line], currency: Currency) -> Result<Money, Problem> {
-    let total = lines.iter().try_fold(0_i64, |total, line| total.checked_add(line.total_minor));
-    total.and_then(|total| Money::from_minor(total, currency)).ok_or_else(out_of_range)
-}
-
-fn out_of_range() -> Problem {
-    Problem::invalid_field("lines", "invalid_amount", "must have a total of at most 2^53-1 minor units")
-}
-
-fn stock_not_available_yet(sku: &str) -> Problem {
-    let detail = format!(
-        "{sku:?} can't be ordered by its SKU yet; send `product_name`, `quantity` and `total_price`."
-    );
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "stock_not_available_yet", detail)
 }
 
 /// Changes what an order carries besides its lines.
@@ -258,18 +258,23 @@ pub(crate) fn apply_details(order: &mut Order, details: &Details) {
     }
 }
 
-/// A row of an order's history, for a change that leads to the order as it is given.
-pub(crate) fn history(actor: &Actor, action: &str, from: Option<Status>, after: &Order) -> HistoryRow {
+/// A row of an order's history, for a change that leads to the order as it is given; without an actor it happens by itself.
+pub(crate) fn history(
+    actor: Option<&Actor>,
+    action: &str,
+    from: Option<Status>,
+    after: &Order,
+) -> HistoryRow {
     HistoryRow {
         id: new_id(),
         order_id: after.id,
         action: action.to_owned(),
         from: from.map(|status| status.as_str().to_owned()),
         to: after.status.as_str().to_owned(),
-        actor_id: Some(actor.account),
+        actor_id: actor.map(|actor| actor.account),
         reason: None,
         details: "{}".to_owned(),
-        request_id: Some(actor.request_id.to_string()),
+        request_id: actor.map(|actor| actor.request_id.to_string()),
         created_at: after.updated_at,
     }
 }

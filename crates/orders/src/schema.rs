@@ -5,9 +5,10 @@ use kit::money::{Amount, Currency};
 use kit::openapi::refuse_null;
 use kit::text::{Quantity, Text};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use stock::Sku;
 use uuid::Uuid;
 
-use crate::body::{self, Sku, StepLine, Target};
+use crate::body::{self, StepLine, Target};
 use crate::model::{ExternalId, Metadata, Name, Note, ShipTo};
 
 /// Either the original system's order, or lines.
@@ -38,6 +39,7 @@ struct FreeTextOrder {
 struct ListedOrder {
     #[schemars(length(min = 1, max = 500))]
     lines: Vec<NewLine>,
+    /// If left out, that of the products; without products, the setting `CURRENCY`.
     currency: Option<Currency>,
     note: Option<Note>,
     ship_to: Option<ShipTo>,

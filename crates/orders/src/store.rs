@@ -11,15 +11,15 @@ use crate::lifecycle::Status;
 use crate::model::{Line, Order};
 
 const ORDER: &str = "orders.id, number, user_id, status, currency, total_price, paid_minor, refunded_minor, is_free_text, note, ship_to,
-                     external_id, metadata, hidden, version, created_at, updated_at";
+                     external_id, metadata, hidden, version, created_at, updated_at, expires_at";
 
-const ORDER_COLUMNS: usize = 17;
+const ORDER_COLUMNS: usize = 18;
 
 /// The same where each of its lines stands behind it: what may be long comes with the first line alone, since 500 lines
 /// would repeat 16 KiB each.
 const ORDER_ONCE: &str = "orders.id, number, user_id, status, currency, total_price, paid_minor, refunded_minor, is_free_text,
                           CASE WHEN position > 0 THEN NULL ELSE note END, CASE WHEN position > 0 THEN NULL ELSE ship_to END,
-                          external_id, CASE WHEN position > 0 THEN NULL ELSE metadata END, hidden, version, created_at, updated_at";
+                          external_id, CASE WHEN position > 0 THEN NULL ELSE metadata END, hidden, version, created_at, updated_at, expires_at";
 
 fn order(row: &Row<'_>) -> Result<Order, Error> {
     let total: i64 = row.get(5)?;
@@ -42,11 +42,11 @@ fn order(row: &Row<'_>) -> Result<Order, Error> {
         version: row.get(14)?,
         created_at: row.get(15)?,
         updated_at: row.get(16)?,
+        expires_at: row.get(17)?,
     })
 }
 
-const LINE: &str =
-    "order_lines.id, sku, product_id, name, quantity, shipped, delivered, returned, unit_minor, total_minor";
+const LINE: &str = "order_lines.id, sku, product_id, name, quantity, shipped, delivered, returned, unit_minor, total_minor, takes_stock";
 
 /// The line that stands behind an order's own columns; none where the order has no lines.
 fn joined_line(row: &Row<'_>) -> Result<Option<Line>, Error> {
@@ -67,6 +67,7 @@ fn line(row: &Row<'_>, first: usize, id: Uuid) -> Result<Line, Error> {
         returned: row.get(first + 7)?,
         unit_minor: row.get(first + 8)?,
         total_minor: row.get(first + 9)?,
+        takes_stock: row.get(first + 10)?,
     })
 }
 
@@ -97,6 +98,48 @@ pub(crate) async fn lock_order(tx: &Tx, id: Uuid) -> Result<Option<Order>, Error
     let sql = format!("SELECT {LINE} FROM order_lines WHERE order_id = $1 ORDER BY position");
     order.lines = tx.rows(&sql, &[order.id.into()], |row| line(row, 0, row.get(0)?)).await?;
     Ok(Some(order))
+}
+
+/// The orders that are due to expire, the longest due first: when and which, behind the last that was seen.
+pub(crate) async fn list_due(
+    tx: &Tx,
+    now: Timestamp,
+    last: Option<(Timestamp, Uuid)>,
+    limit: i64,
+) -> Result<Vec<(Timestamp, Uuid)>, Error> {
+    let sql = "SELECT expires_at, id FROM orders WHERE status = 'pending' AND expires_at <= $1 AND (expires_at, id) > ($2, $3)
+               ORDER BY expires_at, id LIMIT $4";
+    let (moment, id) = last.unwrap_or((Timestamp(i64::MIN), Uuid::nil()));
+    let args = [now.0.into(), moment.0.into(), id.into(), limit.into()];
+    tx.rows(sql, &args, |row| Ok((row.get(0)?, row.get(1)?))).await
+}
+
+/// The next orders behind one, by their ids.
+pub(crate) async fn next_orders(tx: &Tx, after: Uuid, limit: i64) -> Result<Vec<Uuid>, Error> {
+    let sql = "SELECT id FROM orders WHERE id > $1 ORDER BY id LIMIT $2";
+    tx.rows(sql, &[after.into(), limit.into()], |row| row.get(0)).await
+}
+
+/// Of the orders behind one id and up to another, what they hold of each product and what was shipped, as their lines say.
+pub(crate) async fn sum_lines(
+    tx: &Tx,
+    after: Uuid,
+    last: Uuid,
+) -> Result<Vec<((Uuid, Uuid), [i64; 2])>, Error> {
+    let sql = "SELECT order_id, product_id,
+                      CAST(SUM(CASE WHEN status IN ('pending', 'confirmed', 'on_hold') THEN quantity - shipped ELSE 0 END) AS BIGINT),
+                      CAST(SUM(shipped) AS BIGINT)
+               FROM order_lines JOIN orders ON orders.id = order_id
+               WHERE order_id > $1 AND order_id <= $2 AND takes_stock = TRUE GROUP BY order_id, product_id";
+    tx.rows(sql, &[after.into(), last.into()], |row| {
+        Ok(((row.get(0)?, row.get(1)?), [row.get(2)?, row.get(3)?]))
+    })
+    .await
+}
+
+/// An order's number, for people.
+pub(crate) async fn find_number(tx: &Tx, id: Uuid) -> Result<Option<i64>, Error> {
+    tx.optional("SELECT number FROM orders WHERE id = $1", &[id.into()], |row| row.get(0)).await
 }
 
 /// Whose order it is and whether it is hidden, without its lines.
@@ -236,18 +279,18 @@ pub(crate) async fn insert_orders(tx: &Tx, new: &[NewOrder<'_>]) -> Result<(), E
 }
 
 const INSERT_ORDERS: &str = "INSERT INTO orders (id, number, user_id, status, currency, total_price, paid_minor, refunded_minor, is_free_text,
-                                                note, ship_to, external_id, metadata, hidden, search, version, created_at, updated_at)";
+                                                note, ship_to, external_id, metadata, hidden, search, version, created_at, updated_at, expires_at)";
 const ORDER_ROW: &[&str] =
-    &["$", "$", "$", "$", "$", "$", "0", "0", "$", "$", "$", "$", "$", "FALSE", "$", "1", "$", "$"];
+    &["$", "$", "$", "$", "$", "$", "0", "0", "$", "$", "$", "$", "$", "FALSE", "$", "1", "$", "$", "$"];
 
 const INSERT_LINES: &str = "INSERT INTO order_lines (order_id, position, id, sku, product_id, name, quantity, shipped, delivered, returned,
-                                                    unit_minor, total_minor)";
-const LINE_ROW: &[&str] = &["$", "$", "$", "$", "$", "$", "$", "0", "0", "0", "$", "$"];
+                                                    unit_minor, total_minor, takes_stock)";
+const LINE_ROW: &[&str] = &["$", "$", "$", "$", "$", "$", "$", "0", "0", "0", "$", "$", "$"];
 
 const INSERT_HISTORY: &str = "INSERT INTO order_history (id, order_id, action, from_status, to_status, actor_id, reason, details, request_id, created_at)";
 const HISTORY_ROW: &[&str] = &["$"; 10];
 
-fn order_args<'a>(new: &'a NewOrder<'_>) -> [Value<'a>; 14] {
+fn order_args<'a>(new: &'a NewOrder<'_>) -> [Value<'a>; 15] {
     let order = new.order;
     [
         order.id.into(),
@@ -264,14 +307,15 @@ fn order_args<'a>(new: &'a NewOrder<'_>) -> [Value<'a>; 14] {
         (&new.search).into(),
         order.created_at.0.into(),
         order.updated_at.0.into(),
+        order.expires_at.map(|moment| moment.0).into(),
     ]
 }
 
-fn all_line_args(order: &Order) -> impl Iterator<Item = [Value<'_>; 9]> {
+fn all_line_args(order: &Order) -> impl Iterator<Item = [Value<'_>; 10]> {
     (0_i64..).zip(&order.lines).map(|(position, line)| line_args(order.id, position, line))
 }
 
-fn line_args(order_id: Uuid, position: i64, line: &Line) -> [Value<'_>; 9] {
+fn line_args(order_id: Uuid, position: i64, line: &Line) -> [Value<'_>; 10] {
     [
         order_id.into(),
         position.into(),
@@ -282,6 +326,7 @@ fn line_args(order_id: Uuid, position: i64, line: &Line) -> [Value<'_>; 9] {
         line.quantity.into(),
         line.unit_minor.into(),
         line.total_minor.into(),
+        line.takes_stock.into(),
     ]
 }
 
@@ -314,7 +359,8 @@ pub(crate) async fn update_line_counters(tx: &Tx, order: &Order) -> Result<(), E
 /// Stores a changed order, without its lines, and a row of its history.
 pub(crate) async fn update_order(tx: &Tx, order: &Order, history: &HistoryRow) -> Result<(), Error> {
     let sql = "UPDATE orders SET status = $2, total_price = $3, paid_minor = $4, refunded_minor = $5, note = $6, ship_to = $7,
-                      external_id = $8, metadata = $9, hidden = $10, search = $11, version = $12, updated_at = $13
+                      external_id = $8, metadata = $9, hidden = $10, search = $11, version = $12, updated_at = $13, expires_at = $14,
+                      is_free_text = $15
                WHERE id = $1";
     let search = order.search_text();
     let order_args = [
@@ -331,6 +377,8 @@ pub(crate) async fn update_order(tx: &Tx, order: &Order, history: &HistoryRow) -
         (&search).into(),
         order.version.into(),
         order.updated_at.0.into(),
+        order.expires_at.map(|moment| moment.0).into(),
+        order.is_free_text.into(),
     ];
     tx.later(&[(sql, &order_args)]).await?;
     insert_rows(tx, INSERT_HISTORY, HISTORY_ROW, &[history_args(history)]).await

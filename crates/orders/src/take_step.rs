@@ -17,6 +17,7 @@ use crate::body::StepDetails;
 use crate::counts::OrderCounts;
 use crate::lifecycle::{Status, Step, allowed_transitions, is_complete};
 use crate::model::{Line, Order};
+use crate::move_stock::move_stock;
 use crate::place_order::{Actor, history};
 use crate::said::{Said, SaidLine, to_json};
 use crate::store;
@@ -47,9 +48,11 @@ impl Taking {
             named_amount(&order, &self.details)?;
             self.condition.check(order.version)?;
             let before = order.status;
-            let (mut after, said) = advance(order, self.step, &self.details, self.actor.is_staff)?;
+            let (mut after, said) = advance(order.clone(), self.step, &self.details, self.actor.is_staff)?;
             after.touch(self.now);
-            let mut row = history(&self.actor, self.step.as_str(), Some(before), &after);
+            let restock = self.details.restock != Some(false);
+            move_stock(tx, &order, &after, Some(&self.actor), restock).await?;
+            let mut row = history(Some(&self.actor), self.step.as_str(), Some(before), &after);
             row.reason = self.details.reason.as_ref().map(|reason| reason.as_str().to_owned());
             row.details = to_json(&said)?;
             store::update_order(tx, &after, &row).await?;
@@ -115,6 +118,9 @@ pub(crate) fn advance(
     order.status = step.to().unwrap_or(order.status);
     if is_complete(&order) {
         order.status = Status::Completed;
+    }
+    if order.status != Status::Pending {
+        order.expires_at = None;
     }
     Ok((order, said))
 }

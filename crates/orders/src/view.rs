@@ -129,13 +129,13 @@ impl LineView {
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct HistoryView {
     id: Uuid,
-    /// `place`, `change`, `delete`, or the name of a step.
+    /// `place`, `change`, `delete`, `expire`, or the name of a step.
     action: String,
     /// The status before; null when the order was placed.
     from: Option<String>,
     /// The status after.
     to: String,
-    /// Who did it.
+    /// Who did it; null if it happened by itself.
     actor_id: Option<Uuid>,
     /// Why.
     reason: Option<String>,

@@ -71,9 +71,8 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Reads all levels of these products. Until the transaction ends nobody else changes them.
     pub(crate) async fn open(tx: &Tx, products: &BTreeSet<Uuid>) -> Result<Self, db::Error> {
-        for product in products {
-            tx.exclude_others(*product).await?;
-        }
+        let in_order: Vec<Uuid> = products.iter().copied().collect();
+        tx.exclude_others(&in_order).await?;
         let levels = store::list_levels(tx, products).await?;
         let stored = levels.iter().map(|level| Some(level.version)).collect();
         Ok(Self { levels, stored, movements: Vec::new() })

@@ -85,7 +85,8 @@ pub async fn ship(tx: &Tx, order: &OrderStock) -> Result<Vec<Shortage>, Refused>
     for (&product_id, &requested) in &order.quantities {
         let places = ledger.of(product_id);
         let parts = taken(ledger.levels(places.clone()), requested, |level| {
-            level.on_hand.min(allocated_at(&held, product_id, level.location_id))
+            // What lies there and can't be sold is not shipped either.
+            (level.on_hand - level.unavailable).min(allocated_at(&held, product_id, level.location_id))
         });
         let available = parts.iter().sum();
         if available < requested {

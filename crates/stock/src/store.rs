@@ -35,7 +35,7 @@ pub struct Item {
 pub async fn find_items(tx: &Tx, sku_keys: &[String]) -> Result<Vec<Item>, Error> {
     let mut items = Vec::with_capacity(sku_keys.len());
     for keys in sku_keys.chunks(IDS_AT_ONCE) {
-        let args: Vec<Value<'_>> = keys.iter().map(Value::from).collect();
+        let args = filled_up(keys.iter().map(Value::from).collect());
         let sql = [
             "SELECT id, sku, sku_key, name, price_minor, currency, track_stock FROM products WHERE active = TRUE AND sku_key IN (",
             &placeholders(args.len()),
@@ -64,16 +64,25 @@ pub(crate) async fn list_levels(tx: &Tx, products: &BTreeSet<Uuid>) -> Result<Ve
     let ids: Vec<Value<'_>> = products.iter().map(|id| (*id).into()).collect();
     let mut found = Vec::with_capacity(ids.len());
     for ids in ids.chunks(IDS_AT_ONCE) {
+        let ids = filled_up(ids.to_vec());
         let sql = [
             "SELECT product_id, location_id, on_hand, allocated, unavailable, backorder_limit, stock_levels.version, priority, code
              FROM stock_levels JOIN locations ON locations.id = location_id WHERE product_id IN (",
             &placeholders(ids.len()),
             ")",
         ];
-        found.extend(tx.rows(&sql.concat(), ids, placed_level).await?);
+        found.extend(tx.rows(&sql.concat(), &ids, placed_level).await?);
     }
     found.sort_by_cached_key(|(level, priority, code)| fill_order(level, *priority, code));
     Ok(found.into_iter().map(|(level, ..)| level).collect())
+}
+
+/// The last of a list repeated until there is a power of two: a list of each length would be a statement of its own, of which an engine keeps only so many
+/// prepared.
+fn filled_up(mut list: Vec<Value<'_>>) -> Vec<Value<'_>> {
+    let missing = list.len().next_power_of_two() - list.len();
+    list.extend(list.last().copied().into_iter().cycle().take(missing));
+    list
 }
 
 /// A level with its location's priority and code.
@@ -235,7 +244,7 @@ pub async fn open_level(
 
 /// Changes how much of a product may be allocated beyond what there is.
 pub async fn set_backorder_limit(tx: &Tx, product_id: Uuid, limit: i64) -> Result<(), Error> {
-    tx.exclude_others(product_id).await?;
+    tx.exclude_others(&[product_id]).await?;
     let sql = "UPDATE stock_levels SET backorder_limit = $3 WHERE product_id = $1 AND location_id = $2";
     tx.execute(sql, &[product_id.into(), crate::MAIN.into(), limit.into()]).await.map(drop)
 }
@@ -255,21 +264,21 @@ pub(crate) async fn next_products(tx: &Tx, after: Uuid, limit: i64) -> Result<Ve
     tx.rows(sql, &[after.into(), limit.into()], |row| row.get(0)).await
 }
 
-/// The levels of the products between two ids, both included, beside the sums of their movements.
-pub(crate) async fn sum_ledger(tx: &Tx, first: Uuid, last: Uuid) -> Result<Vec<Summed>, Error> {
+/// The levels of the products behind one id and up to another, beside the sums of their movements.
+pub(crate) async fn sum_ledger(tx: &Tx, after: Uuid, last: Uuid) -> Result<Vec<Summed>, Error> {
     let sql = "SELECT places.product_id, places.location_id, stock_levels.on_hand, stock_levels.allocated, stock_levels.unavailable,
                       stock_levels.version, COALESCE(sums.on_hand, 0), COALESCE(sums.allocated, 0), COALESCE(sums.unavailable, 0),
                       COALESCE(sums.count, 0)
-               FROM (SELECT product_id, location_id FROM stock_levels WHERE product_id BETWEEN $1 AND $2
-                     UNION SELECT product_id, location_id FROM stock_movements WHERE product_id BETWEEN $1 AND $2) AS places
+               FROM (SELECT product_id, location_id FROM stock_levels WHERE product_id > $1 AND product_id <= $2
+                     UNION SELECT product_id, location_id FROM stock_movements WHERE product_id > $1 AND product_id <= $2) AS places
                LEFT JOIN stock_levels ON stock_levels.product_id = places.product_id AND stock_levels.location_id = places.location_id
                LEFT JOIN (SELECT product_id, location_id, CAST(SUM(on_hand_delta) AS BIGINT) AS on_hand,
                                  CAST(SUM(allocated_delta) AS BIGINT) AS allocated, CAST(SUM(unavailable_delta) AS BIGINT) AS unavailable,
                                  COUNT(*) AS count
-                          FROM stock_movements WHERE product_id BETWEEN $1 AND $2 GROUP BY product_id, location_id) AS sums
+                          FROM stock_movements WHERE product_id > $1 AND product_id <= $2 GROUP BY product_id, location_id) AS sums
                  ON sums.product_id = places.product_id AND sums.location_id = places.location_id
                ORDER BY places.product_id, places.location_id";
-    tx.rows(sql, &[first.into(), last.into()], |row| {
+    tx.rows(sql, &[after.into(), last.into()], |row| {
         let on_hand: Option<i64> = row.get(2)?;
         let level = match on_hand {
             Some(on_hand) => Some([on_hand, row.get(3)?, row.get(4)?, row.get(5)?]),
@@ -277,6 +286,45 @@ pub(crate) async fn sum_ledger(tx: &Tx, first: Uuid, last: Uuid) -> Result<Vec<S
         };
         let ledger = [row.get(6)?, row.get(7)?, row.get(8)?, row.get(9)?];
         Ok(Summed { product_id: row.get(0)?, location_id: row.get(1)?, level, ledger })
+    })
+    .await
+}
+
+/// A product's SKU, for people.
+pub async fn find_sku(tx: &Tx, product_id: Uuid) -> Result<Option<String>, Error> {
+    tx.optional("SELECT sku FROM products WHERE id = $1", &[product_id.into()], |row| row.get(0)).await
+}
+
+/// A location's code, for people.
+pub(crate) async fn find_code(tx: &Tx, location_id: Uuid) -> Result<Option<String>, Error> {
+    tx.optional("SELECT code FROM locations WHERE id = $1", &[location_id.into()], |row| row.get(0)).await
+}
+
+/// What an order has of a product, as the ledger says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderSum {
+    /// Whose.
+    pub order_id: Uuid,
+    /// Of what.
+    pub product_id: Uuid,
+    /// What it holds.
+    pub allocated: i64,
+    /// What was shipped, whatever came back.
+    pub shipped: i64,
+}
+
+/// What the orders behind one id and up to another have, as the ledger says.
+pub async fn sum_by_order(tx: &Tx, after: Uuid, last: Uuid) -> Result<Vec<OrderSum>, Error> {
+    let sql = "SELECT cause_id, product_id, CAST(SUM(allocated_delta) AS BIGINT),
+                      CAST(SUM(CASE WHEN kind = 'ship' THEN -on_hand_delta ELSE 0 END) AS BIGINT)
+               FROM stock_movements WHERE cause = 'order' AND cause_id > $1 AND cause_id <= $2 GROUP BY cause_id, product_id";
+    tx.rows(sql, &[after.into(), last.into()], |row| {
+        Ok(OrderSum {
+            order_id: row.get(0)?,
+            product_id: row.get(1)?,
+            allocated: row.get(2)?,
+            shipped: row.get(3)?,
+        })
     })
     .await
 }

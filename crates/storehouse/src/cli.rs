@@ -75,6 +75,16 @@ Examples:
   DATABASE_URL=postgres://localhost/store storehouse migrate")]
     Migrate,
 
+    /// Add up all stock: levels against their ledger, and what orders hold; exit code 0 if it adds up, else 1
+    #[command(
+        after_help = "It changes nothing, and may run beside a running system. Each difference is a line.
+
+Examples:
+  storehouse verify
+  DATABASE_URL=postgres://localhost/store storehouse verify"
+    )]
+    Verify,
+
     /// Print the OpenAPI 3.1 document of the whole system
     #[command(after_help = "Examples:
   storehouse openapi > openapi.json

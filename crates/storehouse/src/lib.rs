@@ -5,7 +5,7 @@
 //! them: `migrations` lists every migration in order.
 //!
 //! Files in reading order: `cli`, `part`, `settings`, `migrations`, `system`, then a command each: `serve` (with `banner`),
-//! `check`, `migrate`, `openapi`, `admin`, `health`.
+//! `check`, `migrate`, `verify`, `openapi`, `admin`, `health`.
 
 mod admin;
 mod banner;
@@ -19,6 +19,7 @@ pub mod part;
 mod serve;
 mod settings;
 pub mod system;
+mod verify;
 
 use std::io::{self, Write as _};
 
@@ -47,6 +48,11 @@ pub fn run() -> Result<()> {
         Command::Check { file: None, .. } => print(&check::in_use(&load()?)?),
         Command::Config => show_config(&load()?),
         Command::Migrate => print(&migrate::run(&load()?)?),
+        Command::Verify => {
+            let found = verify::run(&load()?)?;
+            print(&found.text())?;
+            found.check()
+        }
         Command::Openapi => print(&openapi::document()?),
         Command::Admin(AdminCommand::Create(new)) => print(&admin::create(&load()?, &new)?),
         Command::Health { whom } => {

@@ -85,6 +85,7 @@ fn options(settings: &Settings, parts: &[Part], secret: Secret, ports: Ports) ->
         first_admin: if is_development { FirstAdmin::Promoted } else { FirstAdmin::NotPromoted },
         currency: settings.orders.currency,
         max_pending_orders: settings.orders.max_pending,
+        pending_expiry: settings.orders.pending_expiry,
         docs: settings.docs,
         metrics_access: metrics_access(settings, parts),
         data_dir: settings.data_dir.clone(),

@@ -11,6 +11,7 @@ mod values;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use accounts::PasswordHash;
 use anyhow::{Result, ensure};
@@ -83,6 +84,7 @@ pub(crate) struct Gateway {
 pub(crate) struct Orders {
     pub(crate) currency: Currency,
     pub(crate) max_pending: i64,
+    pub(crate) pending_expiry: Duration,
 }
 
 /// What is logged, and how; no format means text on a terminal and JSON elsewhere.
@@ -104,9 +106,8 @@ impl Settings {
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self> {
         let values = Values::gather(config, environment)?;
-        // Nothing uses these yet; a malformed value is refused all the same, before the day when something does.
+        // Nothing uses it yet; a malformed value is refused all the same, before the day when something does.
         values.read_optional("REDIS_URL", parse::redis_url)?;
-        values.read("PENDING_EXPIRY", parse::duration)?;
         let settings = Self {
             environment: values.read("ENVIRONMENT", parse::environment)?,
             listen: Listen::read(&values, parts)?,
@@ -121,6 +122,7 @@ impl Settings {
             orders: Orders {
                 currency: values.read("CURRENCY", |text| text.parse().ok())?,
                 max_pending: values.read("MAX_PENDING_ORDERS", parse::at_least_one)?,
+                pending_expiry: values.read("PENDING_EXPIRY", parse::duration)?,
             },
             docs: values.read("DOCS", parse::switch)?,
             metrics_token: values.read_optional("METRICS_TOKEN", parse::bearer_token)?,

@@ -9,7 +9,7 @@ use accounts::{Accounts, FirstAdmin, LiveSessions, LoginLimits, PasswordHash, Pa
 use aide::openapi::OpenApi;
 use auth::Auth;
 use db::Db;
-use futures_util::future::{OptionFuture, join};
+use futures_util::future::{OptionFuture, join, join3};
 use gateway::{Cors, Gateway, GatewayConfig, Local, MetricsAccess, Ports, Routes};
 use ipnet::IpNet;
 use kit::client::ClientKey;
@@ -22,7 +22,8 @@ use kit::secret::Secret;
 use kit::service::{Readiness, Service, Surroundings};
 use kit::shared::Shared;
 use kit::token::Tokens;
-use orders::Orders;
+use orders::{OrderCounts, Orders, expire_orders};
+use tokio::time::MissedTickBehavior;
 use tracing::warn;
 use users::Users;
 
@@ -31,6 +32,9 @@ use crate::part::Part;
 /// How often what is past its time is removed, and how much of it in one write.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10 * 60);
 const SWEEP_LIMIT: i64 = 1000;
+
+/// How often it is looked for pending orders that expire.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What the system is told.
 pub struct Options {
@@ -48,6 +52,8 @@ pub struct Options {
     pub currency: Currency,
     /// How many pending orders a customer may have.
     pub max_pending_orders: i64,
+    /// How long a pending order keeps its stock.
+    pub pending_expiry: Duration,
     /// Whether `/docs` and `/openapi.json` are served.
     pub docs: bool,
     /// Who may read the gateway's `/metrics`.
@@ -74,6 +80,8 @@ pub struct System {
     pub readiness: Readiness,
     metrics: Arc<Metrics>,
     data: Option<Data>,
+    /// What orders count, where this process runs them.
+    order_counts: Option<Arc<OrderCounts>>,
     clock: Clock,
 }
 
@@ -90,10 +98,10 @@ impl System {
         let data = db.map(|db| Data { live: LiveSessions::new(db.clone(), clock.clone()), db });
         let readiness = Readiness::default();
         let metrics = process_metrics(data.as_ref(), &readiness, &options);
-        let (gateway, services) = (None, Vec::new());
-        let mut system = Self { gateway, services, readiness, metrics, data, clock };
+        let (gateway, services, order_counts) = (None, Vec::new(), None);
+        let mut system = Self { gateway, services, readiness, metrics, data, order_counts, clock };
         if let Some(data) = &system.data {
-            system.services = system.make_services(data, &options)?;
+            (system.services, system.order_counts) = system.make_services(data, &options)?;
         }
         if options.parts.contains(&Part::Gateway) {
             system.gateway = Some(system.make_gateway(options));
@@ -109,14 +117,19 @@ impl System {
         }
     }
 
-    fn make_services(&self, data: &Data, options: &Options) -> io::Result<Vec<Service>> {
+    fn make_services(
+        &self,
+        data: &Data,
+        options: &Options,
+    ) -> io::Result<(Vec<Service>, Option<Arc<OrderCounts>>)> {
+        let mut order_counts = None;
         let (db, live) = (data.db.clone(), data.live.clone());
         let shared = Shared::new(db.clone(), self.clock.clone(), &options.secret, live, options.currency);
         let shared = Arc::new(shared);
         let (readiness, metrics) = (self.readiness.clone(), self.metrics.clone());
         let surroundings = Surroundings { db, readiness, metrics, docs: options.docs };
         let accounts = self.make_accounts(data, options)?;
-        let service = |part: &Part| match part {
+        let mut service = |part: &Part| match part {
             Part::Auth => {
                 let auth = Auth::new(shared.clone(), accounts.clone(), options.first_admin);
                 Some(auth::service(auth, &surroundings))
@@ -126,12 +139,15 @@ impl System {
                 Some(users::service(Users { shared, accounts }, &surroundings))
             }
             Part::Orders => {
-                let orders = Orders::new(shared.clone(), options.max_pending_orders);
+                let (max_pending, expiry) = (options.max_pending_orders, options.pending_expiry);
+                let orders = Orders::new(shared.clone(), max_pending, expiry);
+                order_counts = Some(orders.counts.clone());
                 Some(orders::service(orders, &surroundings))
             }
             Part::Gateway | Part::Inventory => None,
         };
-        Ok(options.parts.iter().filter_map(service).collect())
+        let services = options.parts.iter().filter_map(&mut service).collect();
+        Ok((services, order_counts))
     }
 
     fn make_accounts(&self, data: &Data, options: &Options) -> io::Result<Accounts> {
@@ -172,11 +188,24 @@ impl System {
     }
 
     /// Does the work that nobody asks for, until it is dropped: follows the session feed, sweeps what is past its
-    /// time, watches the gateway's backends.
+    /// time, lets orders expire, watches the gateway's backends.
     pub async fn work(&self) {
         let front = self.gateway.as_ref().map(Gateway::work);
         let back = self.data.as_ref().map(|data| join(data.live.clone().follow_feed(), self.sweep(data)));
-        join(OptionFuture::from(front), OptionFuture::from(back)).await;
+        let orders = self.data.as_ref().zip(self.order_counts.as_ref());
+        let expiry = orders.map(|(data, counts)| self.expire(data, counts));
+        join3(OptionFuture::from(front), OptionFuture::from(back), OptionFuture::from(expiry)).await;
+    }
+
+    async fn expire(&self, data: &Data, counts: &Arc<OrderCounts>) {
+        let mut ticks = tokio::time::interval(EXPIRY_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(problem) = expire_orders(&data.db, counts, self.clock.now()).await {
+                warn!(cause = problem.cause().unwrap_or(problem.code()), "a pending order can't expire");
+            }
+        }
     }
 
     async fn sweep(&self, data: &Data) {

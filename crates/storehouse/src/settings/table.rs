@@ -194,7 +194,7 @@ pub(crate) const TABLE: &[Setting] = &[
         kind: Text,
         default: Always("24h"),
         valid: "a time such as 90s, 30m, 24h or 7d",
-        help: "not used yet: how long a pending order keeps its stock",
+        help: "how long a pending order keeps its stock before it expires",
     },
     Setting {
         name: "DOCS",

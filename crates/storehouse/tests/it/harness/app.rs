@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::db::Db;
 use accounts::{FirstAdmin, NewAccount, NewSession, PasswordHash, create_account, start_session};
@@ -193,6 +194,7 @@ pub(crate) fn options() -> Options {
         first_admin: FirstAdmin::Promoted,
         currency: "USD".parse().unwrap(),
         max_pending_orders: 100,
+        pending_expiry: Duration::from_secs(24 * 60 * 60),
         docs: true,
         metrics_access: MetricsAccess::Open,
         data_dir: std::env::temp_dir(),

@@ -7,6 +7,7 @@
 //! - `each_shape(async |app| …)`: the same again with gateway and services apart.
 //! - `Site::new(…).start()`: the real program as a process, to signal, kill and start again; `Wire`: HTTP over a real connection to it.
 //! - `SmallDisk::mount()`, `faulty_sync(…)`: disks that fail.
+//! - `goods`: products, locations and stock, and `check_stock`: whether it all adds up.
 //! - `Random`: random numbers whose seed is told when the test fails.
 //! - `eventually(…)`: polls a condition with a deadline, in place of a sleep.
 
@@ -14,6 +15,7 @@ mod app;
 mod children;
 mod database;
 mod disk;
+pub(crate) mod goods;
 mod process;
 mod random;
 mod server;

@@ -173,12 +173,8 @@ async fn a_customer_can_not_name_user_price_or_free_lines() {
 }
 
 #[tokio::test]
-async fn stock_has_to_wait() {
+async fn a_list_of_lines_is_one() {
     each_app(async |app| {
-        let lines = json!({"lines": [{"sku": "LAP-1", "quantity": 2}]});
-        for client in [app.customer("ada").await, app.staff("staff").await] {
-            client.post("/orders", lines.clone()).await.problem(422, "stock_not_available_yet");
-        }
         let ada = app.customer("bob").await;
         for (lines, field) in [
             (json!([]), "lines"),

@@ -6,6 +6,8 @@ mod lifecycle;
 mod list;
 mod model;
 mod steps;
+mod stock;
+mod stock_steps;
 
 use serde_json::{Value, json};
 
