@@ -9,8 +9,9 @@ use accounts::{Accounts, FirstAdmin, LiveSessions, LoginLimits, PasswordHash, Pa
 use aide::openapi::OpenApi;
 use auth::Auth;
 use db::Db;
-use futures_util::future::{OptionFuture, join};
+use futures_util::future::{OptionFuture, join, join3};
 use gateway::{Cors, Gateway, GatewayConfig, Local, MetricsAccess, Ports, Routes};
+use inventory::Inventory;
 use ipnet::IpNet;
 use kit::client::ClientKey;
 use kit::clock::Clock;
@@ -31,6 +32,9 @@ use crate::part::Part;
 /// How often what is past its time is removed, and how much of it in one write.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10 * 60);
 const SWEEP_LIMIT: i64 = 1000;
+
+/// How often what the metrics tell of all stock is added up.
+const FIGURES_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What the system is told.
 pub struct Options {
@@ -70,6 +74,7 @@ pub struct Options {
 pub struct System {
     gateway: Option<Gateway>,
     services: Vec<Service>,
+    inventory: Option<Inventory>,
     /// Whether the process takes work.
     pub readiness: Readiness,
     metrics: Arc<Metrics>,
@@ -90,10 +95,13 @@ impl System {
         let data = db.map(|db| Data { live: LiveSessions::new(db.clone(), clock.clone()), db });
         let readiness = Readiness::default();
         let metrics = process_metrics(data.as_ref(), &readiness, &options);
-        let (gateway, services) = (None, Vec::new());
-        let mut system = Self { gateway, services, readiness, metrics, data, clock };
+        let (gateway, services, inventory) = (None, Vec::new(), None);
+        let mut system = Self { gateway, services, inventory, readiness, metrics, data, clock };
         if let Some(data) = &system.data {
-            system.services = system.make_services(data, &options)?;
+            let shared = Arc::new(system.make_shared(data, &options));
+            system.inventory =
+                options.parts.contains(&Part::Inventory).then(|| Inventory::new(shared.clone()));
+            system.services = system.make_services(data, &shared, &options)?;
         }
         if options.parts.contains(&Part::Gateway) {
             system.gateway = Some(system.make_gateway(options));
@@ -109,11 +117,18 @@ impl System {
         }
     }
 
-    fn make_services(&self, data: &Data, options: &Options) -> io::Result<Vec<Service>> {
+    fn make_shared(&self, data: &Data, options: &Options) -> Shared {
         let (db, live) = (data.db.clone(), data.live.clone());
-        let shared = Shared::new(db.clone(), self.clock.clone(), &options.secret, live, options.currency);
-        let shared = Arc::new(shared);
-        let (readiness, metrics) = (self.readiness.clone(), self.metrics.clone());
+        Shared::new(db, self.clock.clone(), &options.secret, live, options.currency)
+    }
+
+    fn make_services(
+        &self,
+        data: &Data,
+        shared: &Arc<Shared>,
+        options: &Options,
+    ) -> io::Result<Vec<Service>> {
+        let (db, readiness, metrics) = (data.db.clone(), self.readiness.clone(), self.metrics.clone());
         let surroundings = Surroundings { db, readiness, metrics, docs: options.docs };
         let accounts = self.make_accounts(data, options)?;
         let service = |part: &Part| match part {
@@ -129,7 +144,10 @@ impl System {
                 let orders = Orders::new(shared.clone(), options.max_pending_orders);
                 Some(orders::service(orders, &surroundings))
             }
-            Part::Gateway | Part::Inventory => None,
+            Part::Inventory => {
+                self.inventory.clone().map(|inventory| inventory::service(inventory, &surroundings))
+            }
+            Part::Gateway => None,
         };
         Ok(options.parts.iter().filter_map(service).collect())
     }
@@ -172,11 +190,20 @@ impl System {
     }
 
     /// Does the work that nobody asks for, until it is dropped: follows the session feed, sweeps what is past its
-    /// time, watches the gateway's backends.
+    /// time, watches the gateway's backends, adds up all stock.
     pub async fn work(&self) {
         let front = self.gateway.as_ref().map(Gateway::work);
         let back = self.data.as_ref().map(|data| join(data.live.clone().follow_feed(), self.sweep(data)));
-        join(OptionFuture::from(front), OptionFuture::from(back)).await;
+        let figures = self.inventory.as_ref().map(keep_figures);
+        join3(OptionFuture::from(front), OptionFuture::from(back), OptionFuture::from(figures)).await;
+    }
+
+    /// Adds up what the metrics tell of all stock, before its time.
+    pub async fn refresh_figures(&self) -> Result<(), db::Error> {
+        match &self.inventory {
+            Some(inventory) => inventory.refresh_figures().await,
+            None => Ok(()),
+        }
     }
 
     async fn sweep(&self, data: &Data) {
@@ -196,6 +223,16 @@ impl System {
         {
         }
         Ok(())
+    }
+}
+
+async fn keep_figures(inventory: &Inventory) {
+    let mut ticks = tokio::time::interval(FIGURES_INTERVAL);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = inventory.refresh_figures().await {
+            warn!(cause = %error, "the stock can't be added up for the metrics");
+        }
     }
 }
 
@@ -219,5 +256,5 @@ fn process_metrics(data: Option<&Data>, readiness: &Readiness, options: &Options
 
 /// The whole system's OpenAPI document.
 pub fn document() -> OpenApi {
-    kit::openapi::merge([auth::document(), users::document(), orders::document()])
+    kit::openapi::merge([auth::document(), users::document(), orders::document(), inventory::document()])
 }
