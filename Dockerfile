@@ -25,7 +25,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
 # date. It is of the same Debian as the stage above: a binary doesn't run on a glibc older than the one it was built with.
 FROM gcr.io/distroless/cc-debian12
 LABEL org.opencontainers.image.title="Storehouse" \
-      org.opencontainers.image.description="Inventory and order backend: gateway, auth, users and orders in one program" \
+      org.opencontainers.image.description="Inventory and order backend: gateway, auth, users, orders and inventory in one program" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=build /out/storehouse /usr/local/bin/storehouse
 COPY --from=build --chown=65532:65532 /out/data /data
@@ -38,8 +38,8 @@ ENV ENVIRONMENT=production \
 # ./storehouse.toml and ./routes.yaml are looked for here: mount them to use your own.
 WORKDIR /etc/storehouse
 VOLUME /data
-# Gateway, users, orders, auth. Beside a gateway in one process the services answer on the loopback address alone.
-EXPOSE 8000 8081 8082 8083
+# Gateway, users, orders, auth, inventory. Beside a gateway in one process the services answer on the loopback address alone.
+EXPOSE 8000 8081 8082 8083 8084
 # For the gateway; a container of one service asks that one, as in docker-compose.yml.
 HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 CMD ["storehouse", "health"]
 ENTRYPOINT ["storehouse"]

@@ -42,7 +42,7 @@ type Route<'a> = (&'a str, &'a [SocketAddr]);
 impl Site {
     /// On SQLite, in a file of its own. Rate limits are on, and so high that no request meets them.
     pub(crate) fn new(setup: &Setup) -> Result<Self> {
-        let [gateway, auth, users, orders] = free_ports()?;
+        let [gateway, auth, users, orders, inventory] = free_ports()?;
         let ports = Ports { gateway, auth, users, orders };
         let mut site = Self {
             folder: setup.folder()?,
@@ -50,8 +50,13 @@ impl Site {
             program: setup.program.clone(),
             variables: vec![("JWT_SECRET", JWT_SECRET.to_owned())],
         };
-        let named =
-            [("GATEWAY_PORT", gateway), ("AUTH_PORT", auth), ("USERS_PORT", users), ("ORDERS_PORT", orders)];
+        let named = [
+            ("GATEWAY_PORT", gateway),
+            ("AUTH_PORT", auth),
+            ("USERS_PORT", users),
+            ("ORDERS_PORT", orders),
+            ("INVENTORY_PORT", inventory),
+        ];
         for (name, address) in named {
             site.set(name, &address.port().to_string());
         }

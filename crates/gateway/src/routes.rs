@@ -110,11 +110,13 @@ pub struct Ports {
     pub users: u16,
     /// orders
     pub orders: u16,
+    /// inventory
+    pub inventory: u16,
 }
 
 impl Default for Ports {
     fn default() -> Self {
-        Self { auth: 8083, users: 8081, orders: 8082 }
+        Self { auth: 8083, users: 8081, orders: 8082, inventory: 8084 }
     }
 }
 
@@ -125,6 +127,7 @@ impl Ports {
             "auth" => self.auth,
             "users" => self.users,
             "orders" => self.orders,
+            "inventory" => self.inventory,
             _ => 0,
         }
     }
@@ -134,7 +137,15 @@ impl Routes {
     /// The routes that hold where no file is named: those of `routes.yaml`, on these ports.
     pub fn built_in(ports: Ports) -> Self {
         let services = [("/auth", ports.auth), ("/users", ports.users), ("/orders", ports.orders)];
-        Self(services.into_iter().filter_map(|(path, port)| built_in_route(path, port)).collect())
+        let of_inventory = ["/products", "/stock", "/categories", "/reason-codes", "/locations"];
+        let of_inventory = of_inventory.into_iter().map(|path| (path, ports.inventory));
+        Self(
+            services
+                .into_iter()
+                .chain(of_inventory)
+                .filter_map(|(path, port)| built_in_route(path, port))
+                .collect(),
+        )
     }
 
     /// Reads a routes file; `name` is what its faults are told with.

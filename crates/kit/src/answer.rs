@@ -49,6 +49,12 @@ impl<const STATUS: u16, T> Answer<STATUS, T> {
         self
     }
 
+    /// With the version and that of its parts as `ETag`.
+    pub fn versions(mut self, version: i64, parts: i64) -> Self {
+        self.etag = Some(etag::of_versions(version, parts));
+        self
+    }
+
     /// With the path of the new resource.
     pub fn location(mut self, path: String) -> Self {
         self.location = Some(path);

@@ -19,6 +19,11 @@ pub fn of_version(version: i64) -> String {
     format!("\"{version}\"")
 }
 
+/// The tag of a resource that carries parts which change more often than itself, with both versions.
+pub fn of_versions(version: i64, parts: i64) -> String {
+    format!("\"{version}.{parts}\"")
+}
+
 /// The tags of one header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Tags {
@@ -37,12 +42,17 @@ pub struct IfMatch(Tags);
 impl IfMatch {
     /// 412 with the present tag, unless this version was named. Weak tags never match here.
     pub fn check(&self, version: i64) -> Result<(), Problem> {
-        let present = version.to_string();
+        self.check_tag(&of_version(version))
+    }
+
+    /// The same with the whole tag, of which only the version counts.
+    pub fn check_tag(&self, etag: &str) -> Result<(), Problem> {
+        let present = before_dot(etag.trim_matches('"'));
         let matches = match &self.0 {
             Tags::Absent | Tags::Any => true,
             Tags::Listed(tags) => tags.iter().any(|(tag, weak)| !weak && before_dot(tag) == present),
         };
-        if matches { Ok(()) } else { Err(Problem::stale_version(&of_version(version))) }
+        if matches { Ok(()) } else { Err(Problem::stale_version(etag)) }
     }
 }
 
@@ -61,7 +71,7 @@ impl IfNoneMatch {
     }
 }
 
-/// A product's tag is `<version>.<stock version>`; a change is guarded by the first.
+/// A tag may be `<version>.<version of its parts>`; a change is guarded by the first.
 fn before_dot(tag: &str) -> &str {
     tag.split_once('.').map_or(tag, |(version, _)| version)
 }

@@ -94,12 +94,19 @@ fn describe_path(path: &str, tag: &str, item: &mut PathItem) {
     for operation in operations.into_iter().flatten() {
         operation.tags.push(tag.to_owned());
         for name in &names {
-            let data = parameter(name, true, "The id.", json_schema!({"type": "string", "format": "uuid"}));
+            let data = path_parameter(name);
             operation
                 .parameters
                 .push(ReferenceOr::Item(Parameter::Path { parameter_data: data, style: PathStyle::Simple }));
         }
     }
+}
+
+fn path_parameter(name: &str) -> ParameterData {
+    if name == "id" || name.ends_with("_id") {
+        return parameter(name, true, "The id.", json_schema!({"type": "string", "format": "uuid"}));
+    }
+    parameter(name, true, "Percent-encoded where needed.", json_schema!({"type": "string"}))
 }
 
 /// Adds a problem answer to an operation, if that status is not described yet.

@@ -33,8 +33,11 @@ const CODE_LENGTH: usize = 16;
 
 /// What a list can be filtered and sorted by.
 pub trait Listing: FromParams + JsonSchema + Send {
-    /// What `sort` takes, each with its column; the first, descending, is the default.
+    /// What `sort` takes, each with its column; the first is the default.
     const SORTS: Sorts;
+
+    /// Whether the default has the largest first, as what is sorted by time has.
+    const DESCENDS: bool = true;
 }
 
 /// Names that `sort` takes, each with its column.
@@ -121,8 +124,7 @@ where
         let mut params = Params::new(parts.uri.query());
         let filter = F::from_params(&mut params);
         let caller = parts.extensions.get::<Verified>().map_or(Uuid::nil(), |verified| verified.sub);
-        let page =
-            PageRequest::from_params(&mut params, F::SORTS, parts.uri.path(), caller, &shared.cursor_key);
+        let page = PageRequest::from_params::<F>(&mut params, parts.uri.path(), caller, &shared.cursor_key);
         params.finish(Self { filter, page })
     }
 }
@@ -137,11 +139,11 @@ impl<F: Listing> OperationInput for List<F> {
 }
 
 impl PageRequest {
-    fn from_params(params: &mut Params, sorts: Sorts, path: &str, caller: Uuid, key: &SigningKey) -> Self {
+    fn from_params<F: Listing>(params: &mut Params, path: &str, caller: Uuid, key: &SigningKey) -> Self {
         let limit = params.optional_with("limit", parse_limit).unwrap_or(DEFAULT_LIMIT);
-        let (sort, descending) = params
-            .optional_with("sort", |text| parse_sort(text, sorts))
-            .unwrap_or((sorts.first().map_or("id", |(_, column)| *column), true));
+        let default = (F::SORTS.first().map_or("id", |(_, column)| *column), F::DESCENDS);
+        let (sort, descending) =
+            params.optional_with("sort", |text| parse_sort(text, F::SORTS)).unwrap_or(default);
         let count = params.word("count", |word| (word == "exact").then_some(true), "exact").unwrap_or(false);
         let binding = binding(params.pairs(), path, caller, key);
         let after = params.optional_with("cursor", |text| open_cursor(text, &binding, key));
@@ -306,6 +308,11 @@ impl<'a> Conditions<'a> {
     pub fn and(&mut self, condition: &str, value: impl Into<Value<'a>>) {
         let placeholder = self.bind(value);
         self.push(&condition.replace("{}", &placeholder));
+    }
+
+    /// Adds a condition without a value of its own.
+    pub fn only(&mut self, condition: &str) {
+        self.push(condition);
     }
 
     /// Adds the place where a page begins.

@@ -42,6 +42,28 @@ impl OperationInput for PathId {
     }
 }
 
+/// A name in a path (`/things/by-name/{name}`), with what is percent-encoded decoded; what is no text names nothing: 404.
+#[derive(Clone, Debug)]
+pub struct PathText(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathText {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params =
+            RawPathParams::from_request_parts(parts, state).await.map_err(|_| Problem::not_found())?;
+        let (_, text) = params.iter().next().ok_or_else(Problem::not_found)?;
+        // Not every engine takes it, and no name has it.
+        if text.contains('\0') { Err(Problem::not_found()) } else { Ok(Self(text.to_owned())) }
+    }
+}
+
+impl OperationInput for PathText {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        openapi::add_problem(ctx, operation, 404, "Nothing there, or not for this caller.");
+    }
+}
+
 /// The query's parameters being read; those that nobody asked for are faults.
 pub struct Params {
     pairs: Vec<(String, String)>,
@@ -104,6 +126,11 @@ impl Params {
         })
     }
 
+    /// A parameter that is `true` or `false`.
+    pub fn flag(&mut self, name: &'static str) -> Option<bool> {
+        self.optional_with(name, |text| text.parse().map_err(|_| Invalid::value("must be true or false")))
+    }
+
     /// A parameter that is an id.
     pub fn id(&mut self, name: &'static str) -> Option<Uuid> {
         self.optional_with(name, |text| {
@@ -149,6 +176,26 @@ pub trait FromParams: Sized {
 
 impl FromParams for () {
     fn from_params(_: &mut Params) -> Self {}
+}
+
+/// The query of what is no list.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<S: Sync, T: FromParams> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut params = Params::new(parts.uri.query());
+        let query = T::from_params(&mut params);
+        params.finish(Self(query))
+    }
+}
+
+impl<T: FromParams + JsonSchema> OperationInput for Query<T> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        describe::<T>(ctx, operation);
+    }
 }
 
 /// A query without parameters: each one sent is a fault.

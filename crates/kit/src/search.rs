@@ -30,9 +30,19 @@ fn push_words(folded: &mut String, text: &str) {
     }
 }
 
+/// The words of a query, folded; a row must have words that begin with each of them.
+pub fn words(query: &str) -> Vec<String> {
+    fold([query]).split_whitespace().take(MAX_WORDS).map(str::to_owned).collect()
+}
+
 /// A `LIKE` pattern for each word of a query, to match against [`fold`]ed text; a row must match all.
 pub fn patterns(query: &str) -> Vec<String> {
-    fold([query]).split_whitespace().take(MAX_WORDS).map(|word| format!("% {word}%")).collect()
+    words(query).iter().map(|word| pattern(word)).collect()
+}
+
+/// The `LIKE` pattern of one folded word.
+pub fn pattern(word: &str) -> String {
+    format!("% {word}%")
 }
 
 #[cfg(test)]

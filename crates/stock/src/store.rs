@@ -242,6 +242,13 @@ pub async fn open_level(
     store_levels(tx, std::iter::once((&level, &None)), now).await
 }
 
+/// Removes the levels of a product that nothing ever moved; a level that was moved stays, and so the product can't be removed.
+pub async fn close_levels(tx: &Tx, product_id: Uuid) -> Result<(), Error> {
+    tx.exclude_others(&[product_id]).await?;
+    let sql = "DELETE FROM stock_levels WHERE product_id = $1 AND version = 0";
+    tx.execute(sql, &[product_id.into()]).await.map(drop)
+}
+
 /// Changes how much of a product may be allocated beyond what there is.
 pub async fn set_backorder_limit(tx: &Tx, product_id: Uuid, limit: i64) -> Result<(), Error> {
     tx.exclude_others(&[product_id]).await?;

@@ -21,7 +21,12 @@ pub(crate) fn in_use(settings: &Settings) -> Result<String> {
         return file(named);
     }
     let listen = &settings.listen;
-    let ports = Ports { auth: listen.auth.port(), users: listen.users.port(), orders: listen.orders.port() };
+    let ports = Ports {
+        auth: listen.auth.port(),
+        users: listen.users.port(),
+        orders: listen.orders.port(),
+        inventory: listen.inventory.port(),
+    };
     Ok(format!("No routes file: the built-in routes are in use:\n{}", Routes::built_in(ports)))
 }
 

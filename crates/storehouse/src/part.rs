@@ -13,14 +13,13 @@ pub enum Part {
     Users,
     /// Orders and their lifecycle.
     Orders,
-    /// Its port is kept for it.
-    #[value(skip)]
+    /// Products, locations and stock.
     Inventory,
 }
 
 impl Part {
     /// What the whole system runs, the gateway first.
-    pub const ALL: [Self; 4] = [Self::Gateway, Self::Auth, Self::Users, Self::Orders];
+    pub const ALL: [Self; 5] = [Self::Gateway, Self::Auth, Self::Users, Self::Orders, Self::Inventory];
 
     /// The name that it answers `/health` with, and that the command line takes.
     pub fn name(self) -> &'static str {

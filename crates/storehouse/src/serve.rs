@@ -127,7 +127,12 @@ fn ports(settings: &Settings, listeners: &Listeners) -> Result<Ports> {
         Some((_, listener)) => Ok(address_of(listener)?.port()),
         None => Ok::<_, anyhow::Error>(settings.listen.address(part).port()),
     };
-    Ok(Ports { auth: port(Part::Auth)?, users: port(Part::Users)?, orders: port(Part::Orders)? })
+    Ok(Ports {
+        auth: port(Part::Auth)?,
+        users: port(Part::Users)?,
+        orders: port(Part::Orders)?,
+        inventory: port(Part::Inventory)?,
+    })
 }
 
 fn routes(settings: &Settings, parts: &[Part], ports: Ports) -> Result<Routes> {

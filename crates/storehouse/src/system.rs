@@ -9,8 +9,9 @@ use accounts::{Accounts, FirstAdmin, LiveSessions, LoginLimits, PasswordHash, Pa
 use aide::openapi::OpenApi;
 use auth::Auth;
 use db::Db;
-use futures_util::future::{OptionFuture, join, join3};
+use futures_util::future::{OptionFuture, join, join4};
 use gateway::{Cors, Gateway, GatewayConfig, Local, MetricsAccess, Ports, Routes};
+use inventory::Inventory;
 use ipnet::IpNet;
 use kit::client::ClientKey;
 use kit::clock::Clock;
@@ -22,7 +23,7 @@ use kit::secret::Secret;
 use kit::service::{Readiness, Service, Surroundings};
 use kit::shared::Shared;
 use kit::token::Tokens;
-use orders::{OrderCounts, Orders, expire_orders};
+use orders::{Orders, expire_orders};
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
 use users::Users;
@@ -35,6 +36,8 @@ const SWEEP_LIMIT: i64 = 1000;
 
 /// How often it is looked for pending orders that expire.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(2);
+/// How often what the metrics tell of all stock is added up.
+const FIGURES_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What the system is told.
 pub struct Options {
@@ -76,12 +79,12 @@ pub struct Options {
 pub struct System {
     gateway: Option<Gateway>,
     services: Vec<Service>,
+    orders: Option<Orders>,
+    inventory: Option<Inventory>,
     /// Whether the process takes work.
     pub readiness: Readiness,
     metrics: Arc<Metrics>,
     data: Option<Data>,
-    /// What orders count, where this process runs them.
-    order_counts: Option<Arc<OrderCounts>>,
     clock: Clock,
 }
 
@@ -98,10 +101,15 @@ impl System {
         let data = db.map(|db| Data { live: LiveSessions::new(db.clone(), clock.clone()), db });
         let readiness = Readiness::default();
         let metrics = process_metrics(data.as_ref(), &readiness, &options);
-        let (gateway, services, order_counts) = (None, Vec::new(), None);
-        let mut system = Self { gateway, services, readiness, metrics, data, order_counts, clock };
+        let (gateway, services, orders, inventory) = (None, Vec::new(), None, None);
+        let mut system = Self { gateway, services, orders, inventory, readiness, metrics, data, clock };
         if let Some(data) = &system.data {
-            (system.services, system.order_counts) = system.make_services(data, &options)?;
+            let (shared, runs) =
+                (Arc::new(system.make_shared(data, &options)), |part| options.parts.contains(&part));
+            system.orders = runs(Part::Orders)
+                .then(|| Orders::new(shared.clone(), options.max_pending_orders, options.pending_expiry));
+            system.inventory = runs(Part::Inventory).then(|| Inventory::new(shared.clone()));
+            system.services = system.make_services(data, &shared, &options)?;
         }
         if options.parts.contains(&Part::Gateway) {
             system.gateway = Some(system.make_gateway(options));
@@ -117,19 +125,21 @@ impl System {
         }
     }
 
+    fn make_shared(&self, data: &Data, options: &Options) -> Shared {
+        let (db, live) = (data.db.clone(), data.live.clone());
+        Shared::new(db, self.clock.clone(), &options.secret, live, options.currency)
+    }
+
     fn make_services(
         &self,
         data: &Data,
+        shared: &Arc<Shared>,
         options: &Options,
-    ) -> io::Result<(Vec<Service>, Option<Arc<OrderCounts>>)> {
-        let mut order_counts = None;
-        let (db, live) = (data.db.clone(), data.live.clone());
-        let shared = Shared::new(db.clone(), self.clock.clone(), &options.secret, live, options.currency);
-        let shared = Arc::new(shared);
-        let (readiness, metrics) = (self.readiness.clone(), self.metrics.clone());
+    ) -> io::Result<Vec<Service>> {
+        let (db, readiness, metrics) = (data.db.clone(), self.readiness.clone(), self.metrics.clone());
         let surroundings = Surroundings { db, readiness, metrics, docs: options.docs };
         let accounts = self.make_accounts(data, options)?;
-        let mut service = |part: &Part| match part {
+        let service = |part: &Part| match part {
             Part::Auth => {
                 let auth = Auth::new(shared.clone(), accounts.clone(), options.first_admin);
                 Some(auth::service(auth, &surroundings))
@@ -138,16 +148,13 @@ impl System {
                 let (shared, accounts) = (shared.clone(), accounts.clone());
                 Some(users::service(Users { shared, accounts }, &surroundings))
             }
-            Part::Orders => {
-                let (max_pending, expiry) = (options.max_pending_orders, options.pending_expiry);
-                let orders = Orders::new(shared.clone(), max_pending, expiry);
-                order_counts = Some(orders.counts.clone());
-                Some(orders::service(orders, &surroundings))
+            Part::Orders => self.orders.clone().map(|orders| orders::service(orders, &surroundings)),
+            Part::Inventory => {
+                self.inventory.clone().map(|inventory| inventory::service(inventory, &surroundings))
             }
-            Part::Gateway | Part::Inventory => None,
+            Part::Gateway => None,
         };
-        let services = options.parts.iter().filter_map(&mut service).collect();
-        Ok((services, order_counts))
+        Ok(options.parts.iter().filter_map(service).collect())
     }
 
     fn make_accounts(&self, data: &Data, options: &Options) -> io::Result<Accounts> {
@@ -188,23 +195,32 @@ impl System {
     }
 
     /// Does the work that nobody asks for, until it is dropped: follows the session feed, sweeps what is past its
-    /// time, lets orders expire, watches the gateway's backends.
+    /// time, watches the gateway's backends, lets orders expire, adds up all stock.
     pub async fn work(&self) {
-        let front = self.gateway.as_ref().map(Gateway::work);
+        let front = OptionFuture::from(self.gateway.as_ref().map(Gateway::work));
         let back = self.data.as_ref().map(|data| join(data.live.clone().follow_feed(), self.sweep(data)));
-        let orders = self.data.as_ref().zip(self.order_counts.as_ref());
-        let expiry = orders.map(|(data, counts)| self.expire(data, counts));
-        join3(OptionFuture::from(front), OptionFuture::from(back), OptionFuture::from(expiry)).await;
+        let orders = self.data.as_ref().zip(self.orders.as_ref());
+        let expiry = OptionFuture::from(orders.map(|(data, orders)| self.expire(data, orders)));
+        let figures = OptionFuture::from(self.inventory.as_ref().map(keep_figures));
+        join4(front, OptionFuture::from(back), expiry, figures).await;
     }
 
-    async fn expire(&self, data: &Data, counts: &Arc<OrderCounts>) {
+    async fn expire(&self, data: &Data, orders: &Orders) {
         let mut ticks = tokio::time::interval(EXPIRY_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if let Err(problem) = expire_orders(&data.db, counts, self.clock.now()).await {
+            if let Err(problem) = expire_orders(&data.db, &orders.counts, self.clock.now()).await {
                 warn!(cause = problem.cause().unwrap_or(problem.code()), "a pending order can't expire");
             }
+        }
+    }
+
+    /// Adds up what the metrics tell of all stock, before its time.
+    pub async fn refresh_figures(&self) -> Result<(), db::Error> {
+        match &self.inventory {
+            Some(inventory) => inventory.refresh_figures().await,
+            None => Ok(()),
         }
     }
 
@@ -228,6 +244,16 @@ impl System {
     }
 }
 
+async fn keep_figures(inventory: &Inventory) {
+    let mut ticks = tokio::time::interval(FIGURES_INTERVAL);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = inventory.refresh_figures().await {
+            warn!(cause = %error, "the stock can't be added up for the metrics");
+        }
+    }
+}
+
 /// What is told of the process and of what all its services share.
 fn process_metrics(data: Option<&Data>, readiness: &Readiness, options: &Options) -> Arc<Metrics> {
     let metrics = Arc::new(Metrics::default());
@@ -248,5 +274,5 @@ fn process_metrics(data: Option<&Data>, readiness: &Readiness, options: &Options
 
 /// The whole system's OpenAPI document.
 pub fn document() -> OpenApi {
-    kit::openapi::merge([auth::document(), users::document(), orders::document()])
+    kit::openapi::merge([auth::document(), users::document(), orders::document(), inventory::document()])
 }

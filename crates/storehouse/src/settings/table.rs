@@ -103,7 +103,7 @@ pub(crate) const TABLE: &[Setting] = &[
         kind: Number,
         default: Always("8084"),
         valid: PORT,
-        help: "not used yet: port of the inventory service",
+        help: "port of the inventory service",
     },
     Setting {
         name: "DATA_DIR",

@@ -65,6 +65,29 @@ const MATRIX: &[(&str, [Outcome; 5])] = &[
     ("POST /orders/{id}/return", [Unknown, MayNot, Hidden, May, May]),
     ("POST /orders/{id}/pay", [Unknown, MayNot, Hidden, May, May]),
     ("POST /orders/{id}/refund", [Unknown, MayNot, Hidden, May, May]),
+    ("GET /products", [Unknown, May, May, May, May]),
+    ("POST /products", [Unknown, MayNot, MayNot, May, May]),
+    ("GET /products/{id}", [Unknown, May, May, May, May]),
+    ("PUT /products/{id}", [Unknown, MayNot, MayNot, May, May]),
+    ("PATCH /products/{id}", [Unknown, MayNot, MayNot, May, May]),
+    ("DELETE /products/{id}", [Unknown, MayNot, MayNot, May, May]),
+    ("GET /products/{id}/availability", [Unknown, MayNot, MayNot, May, May]),
+    ("GET /products/by-sku/{sku}", [Unknown, May, May, May, May]),
+    ("GET /products/by-barcode/{barcode}", [Unknown, May, May, May, May]),
+    ("GET /categories", [Unknown, May, May, May, May]),
+    ("POST /categories", [Unknown, MayNot, MayNot, May, May]),
+    ("GET /reason-codes", [Unknown, MayNot, MayNot, May, May]),
+    ("POST /reason-codes", [Unknown, MayNot, MayNot, May, May]),
+    ("GET /locations", [Unknown, MayNot, MayNot, May, May]),
+    ("POST /locations", [Unknown, MayNot, MayNot, May, May]),
+    ("GET /locations/{id}", [Unknown, Hidden, Hidden, May, May]),
+    ("PUT /locations/{id}", [Unknown, Hidden, Hidden, May, May]),
+    ("DELETE /locations/{id}", [Unknown, Hidden, Hidden, May, May]),
+    ("GET /stock", [Unknown, MayNot, MayNot, May, May]),
+    ("GET /stock/reorder", [Unknown, MayNot, MayNot, May, May]),
+    ("GET /stock/movements", [Unknown, MayNot, MayNot, May, May]),
+    ("POST /stock/adjustments", [Unknown, MayNot, MayNot, May, May]),
+    ("POST /stock/transfers", [Unknown, MayNot, MayNot, May, May]),
 ];
 
 /// Bodies that any caller may send, where the first example is one of a role's own.
@@ -184,7 +207,7 @@ async fn what_nobody_has_is_hidden_from_everybody_alike() {
         let before = stage.dump().await;
         for operation in Document::new().operations().iter().filter(|operation| operation.has_id()) {
             let id = Uuid::now_v7().to_string();
-            let address = operation.path.replace("{id}", &id).replace("{user_id}", &id);
+            let address = operation.address_of(&id);
             for who in Who::ALL {
                 let is_staff = matches!(who, Who::Staff | Who::Admin);
                 let expected = match who {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::harness::Site;
 
 /// What `serve` can run apart, in the order in which Prometheus asks them.
-const PARTS: &[&str] = &["gateway", "auth", "users", "orders"];
+const PARTS: &[&str] = &["gateway", "auth", "users", "orders", "inventory"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()

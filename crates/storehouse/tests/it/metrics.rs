@@ -49,9 +49,31 @@ pub(crate) async fn a_day(app: &App) -> Client<'_> {
     }
     ada.delete(&path).await.expect(204);
     ada.delete("/orders").await.expect(405);
+    stock_up(app, &admin).await;
     ada.get("/nothing/of/ours").await.expect(404);
     ada.request(Method::from_bytes(b"BREW").unwrap(), "/tea").send().await.expect(404);
     ada
+}
+
+/// Pens come in, some go to another place, and there are fewer than there should be.
+async fn stock_up(app: &App, admin: &Client<'_>) {
+    let pen =
+        json!({"sku": "PEN-1", "name": "Pen", "unit_price": 2, "unit_cost": "0.5", "reorder_point": 20});
+    admin.post("/products", pen).await.expect(201);
+    admin.post("/locations", json!({"code": "SHOP", "name": "The shop"})).await.expect(201);
+    let received = json!({"sku": "PEN-1", "kind": "receive", "quantity": 12});
+    for _ in 0..2 {
+        let receive =
+            admin.request(Method::POST, "/stock/adjustments").header("idempotency-key", "the-key-7");
+        receive.json(&received).send().await.expect(201);
+    }
+    let away = json!({"sku": "PEN-1", "from": "MAIN", "to": "SHOP", "quantity": 5});
+    admin.post("/stock/transfers", away).await.expect(201);
+    admin
+        .post("/stock/transfers", json!({"quantity": 500, "sku": "PEN-1", "from": "MAIN", "to": "SHOP"}))
+        .await
+        .expect(409);
+    app.refresh_figures().await;
 }
 
 #[tokio::test]
@@ -84,6 +106,11 @@ async fn known_requests_give_known_counts() {
             (r#"storehouse_order_status_total{status="pending"}"#, 2),
             (r#"storehouse_order_status_total{status="confirmed"}"#, 1),
             (r#"storehouse_order_status_total{status="cancelled"}"#, 2),
+            (r#"storehouse_stock_movements_total{kind="receive"}"#, 1),
+            (r#"storehouse_stock_movements_total{kind="transfer_out"}"#, 1),
+            (r#"storehouse_stock_movements_total{kind="transfer_in"}"#, 1),
+            (r#"storehouse_stock_value_minor_units{currency="USD"}"#, 600),
+            ("storehouse_low_stock_products", 1),
             ("storehouse_password_hash_seconds_count", 5),
             ("storehouse_password_hashes_refused_total", 0),
             ("storehouse_ready", 1),
@@ -114,6 +141,9 @@ const FAMILIES: [&[&str]; 3] = [
         "storehouse_orders_placed_total",
         "storehouse_order_value_minor_units_total",
         "storehouse_order_status_total",
+        "storehouse_stock_movements_total",
+        "storehouse_stock_value_minor_units",
+        "storehouse_low_stock_products",
         "process_cpu_seconds_total",
         "process_resident_memory_bytes",
         "process_open_fds",
@@ -146,7 +176,7 @@ async fn every_family_is_there_and_the_same_on_every_port() {
         }
         assert!(gateway.value("storehouse_db_commit_seconds_count") >= 4.0, "{}", gateway.text);
         assert!(gateway.value("process_start_time_seconds") > 1.7e9, "{}", gateway.text);
-        for service in ["auth", "users", "orders"] {
+        for service in ["auth", "users", "orders", "inventory"] {
             let scrape = Scrape::of_part(&app, service).await;
             assert_eq!(scrape.names(), gateway.names(), "{service}");
             app.nobody().request(Method::HEAD, "/metrics").to(service).send().await.expect(200);

@@ -30,7 +30,7 @@ async fn the_gateway_serves_the_whole_document_and_each_service_its_part() {
     each_app(async |app| {
         let whole = app.nobody().get("/openapi.json").await.expect(200).json();
         assert_eq!(whole, Document::new().json);
-        for service in ["auth", "users", "orders"] {
+        for service in ["auth", "users", "orders", "inventory"] {
             let request = app.nobody().request(http::Method::GET, "/openapi.json").to(service);
             let part = request.send().await.expect(200).json();
             let paths = part["paths"].as_object().unwrap();

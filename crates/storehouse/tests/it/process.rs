@@ -59,8 +59,10 @@ async fn the_start_says_where_everything_is() {
     }
     let mut ports = process.addresses.clone();
     ports.dedup();
-    assert_eq!(ports.len(), 4);
-    for (address, service) in process.addresses.iter().zip(["gateway", "auth", "users", "orders"]) {
+    assert_eq!(ports.len(), 5);
+    for (address, service) in
+        process.addresses.iter().zip(["gateway", "auth", "users", "orders", "inventory"])
+    {
         let answer = Wire::connect(*address).await.unwrap().get("/health").await.unwrap().expect(200);
         assert_eq!(answer.json(), json!({"status": "ok", "service": service}));
     }
@@ -74,7 +76,7 @@ async fn a_second_start_on_the_same_ports_is_refused() {
     let site = Site::new(None);
     let process = site.start().await;
     let mut second = Site::new(None);
-    let names = ["GATEWAY_PORT", "AUTH_PORT", "USERS_PORT", "ORDERS_PORT"];
+    let names = ["GATEWAY_PORT", "AUTH_PORT", "USERS_PORT", "ORDERS_PORT", "INVENTORY_PORT"];
     for (name, address) in names.iter().zip(&process.addresses).rev() {
         second = second.with(name, &address.port().to_string());
         let said = second.refusal(&[]);

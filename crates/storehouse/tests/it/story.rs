@@ -56,7 +56,7 @@ async fn an_order_goes_from_placed_to_paid_and_its_buyer_logs_out() {
         assert!(history["items"].as_array().unwrap().len() >= 5, "{history}");
         buyer.get("/users/me").await.expect(200);
         buyer.post("/auth/logout", json!({})).await.expect(204);
-        for service in ["gateway", "auth", "users", "orders"] {
+        for service in ["gateway", "auth", "users", "orders", "inventory"] {
             let is_out = async || {
                 let me = buyer.request(http::Method::GET, asked_of(service)).to(service);
                 me.send().await.status == 401
@@ -74,6 +74,7 @@ fn asked_of(part: &str) -> &'static str {
     match part {
         "auth" => "/auth/validate",
         "users" => "/users/me",
+        "inventory" => "/products",
         _ => "/orders",
     }
 }

@@ -106,7 +106,12 @@ async fn a_token_of_a_session_that_is_over_is_no_token() {
         let user = app.customer("gone").await;
         user.get("/users/me").await.expect(200);
         user.post("/auth/logout", json!({})).await.expect(204);
-        for (door, path) in [("gateway", "/users/me"), ("users", "/users/me"), ("orders", "/orders")] {
+        for (door, path) in [
+            ("gateway", "/users/me"),
+            ("users", "/users/me"),
+            ("orders", "/orders"),
+            ("inventory", "/products"),
+        ] {
             let answer = user.request(Method::GET, path).to(door).send().await;
             answer.problem(401, "invalid_token");
         }

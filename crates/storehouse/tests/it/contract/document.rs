@@ -78,6 +78,12 @@ impl Operation {
         Self { method, path: path.to_owned(), least, json: json.clone() }
     }
 
+    /// Its path, with the same in place of every name.
+    pub(crate) fn address_of(&self, name: &str) -> String {
+        let parts = self.path.split('/').map(|part| if part.starts_with('{') { name } else { part });
+        parts.collect::<Vec<_>>().join("/")
+    }
+
     /// As the tables of the tests name it: `POST /orders`.
     pub(crate) fn key(&self) -> String {
         format!("{} {}", self.method, self.path)
@@ -85,7 +91,8 @@ impl Operation {
 
     /// The service that answers it.
     pub(crate) fn service(&self) -> &'static str {
-        ["auth", "users", "orders"].into_iter().find(|name| self.json["tags"][0] == *name).unwrap_or("orders")
+        let services = ["auth", "users", "orders", "inventory"];
+        services.into_iter().find(|name| self.json["tags"][0] == *name).unwrap_or("orders")
     }
 
     /// The documented statuses.

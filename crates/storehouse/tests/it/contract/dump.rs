@@ -35,7 +35,17 @@ fn tables() -> Vec<Table> {
         (name.trim().to_owned(), columns.lines().filter_map(column).collect())
     });
     let tables: Vec<Table> = tables.collect();
-    assert!(tables.len() >= 7, "the migrations can't be read: {tables:?}");
+    assert!(tables.len() >= 14, "the migrations can't be read: {tables:?}");
+    with_added(&sql, tables)
+}
+
+/// The tables with the columns that later migrations added.
+fn with_added(sql: &str, mut tables: Vec<Table>) -> Vec<Table> {
+    for statement in sql.split("ALTER TABLE ").skip(1).filter_map(|rest| rest.split(';').next()) {
+        let Some((name, added)) = statement.split_once(" ADD COLUMN ") else { continue };
+        let table = tables.iter_mut().find(|(table, _)| table == name.trim()).expect("a table to add to");
+        table.1.extend(column(added));
+    }
     tables
 }
 

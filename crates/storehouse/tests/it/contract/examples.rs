@@ -3,7 +3,7 @@
 use super::document::Operation;
 use super::stage::Who;
 
-/// The operation, who sends it, and the body; `$line` stands for the id of the order's line.
+/// The operation, who sends it, and the body; `$line`, `$sku` and so on stand for what the stage has.
 const EXAMPLES: &[(&str, Who, &str)] = &[
     (
         "POST /auth/register",
@@ -58,6 +58,28 @@ const EXAMPLES: &[(&str, Who, &str)] = &[
     ),
     ("POST /orders/{id}/pay", Who::Staff, r#"{"amount": 1, "method": "cash", "reference": "7"}"#),
     ("POST /orders/{id}/refund", Who::Staff, r#"{"amount": "0.50", "reason": "broken"}"#),
+    (
+        "POST /products",
+        Who::Staff,
+        r#"{"sku": "NEW-1", "name": "Lamp", "barcode": "4006381333931", "unit_price": 9.99, "unit_cost": "4.5",
+            "attributes": {"colour": "red"}, "reorder_point": 5, "reorder_quantity": 20}"#,
+    ),
+    ("PUT /products/{id}", Who::Staff, r#"{"name": "Laptop 15", "unit_price": 899, "backorder_limit": 3}"#),
+    ("PATCH /products/{id}", Who::Admin, r#"{"description": null, "reorder_point": 2, "active": true}"#),
+    ("POST /categories", Who::Staff, r#"{"name": "Lamps"}"#),
+    ("POST /reason-codes", Who::Staff, r#"{"code": "leaked", "description": "Water came in"}"#),
+    ("POST /locations", Who::Staff, r#"{"code": "NORTH", "name": "The northern store", "priority": 2}"#),
+    ("PUT /locations/{id}", Who::Staff, r#"{"name": "The other store", "priority": 7}"#),
+    (
+        "POST /stock/adjustments",
+        Who::Staff,
+        r#"{"sku": "$sku", "location": "MAIN", "kind": "receive", "quantity": 5, "reason": "found", "unit_cost": 4}"#,
+    ),
+    (
+        "POST /stock/transfers",
+        Who::Admin,
+        r#"{"product_id": "$product", "from": "MAIN", "to": "$location", "quantity": 1}"#,
+    ),
 ];
 
 /// The examples of an operation; one that takes a body and has none is a failure.

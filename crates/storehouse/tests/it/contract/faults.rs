@@ -167,8 +167,10 @@ fn out_of_bounds(shape: &Value, kind: &str, is_amount: bool) -> Vec<String> {
 fn wrong_integers(shape: &Value) -> Vec<String> {
     let (least, most) = (shape["minimum"].as_i64().unwrap(), shape["maximum"].as_i64().unwrap());
     let bounds = [(least - 1).to_string(), (most + 1).to_string()];
+    let is_within = |text: &&str| text.parse().is_ok_and(|number: i64| (least..=most).contains(&number));
     let texts =
         ["-1", "0.5", "1.5", "1e309", "-1e309", "2147483648", "4294967297", "9223372036854775808", "\"1\""];
+    let texts = texts.into_iter().filter(|text| !is_within(text));
     bounds.into_iter().chain(texts.map(str::to_owned)).collect()
 }
 

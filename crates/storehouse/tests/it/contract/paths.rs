@@ -38,7 +38,7 @@ async fn an_id_of_nothing_is_not_found() {
                 true => stage.client(Who::Other),
                 false => stage.caller(operation),
             };
-            let address = operation.path.replace("{id}", &id).replace("{user_id}", &id);
+            let address = operation.address_of(&id);
             // What is not there outranks the faults of a body.
             let call = who.request(operation.method.clone(), &address).to(door);
             let answer = call.raw("text/plain", "{").send().await;
@@ -52,16 +52,29 @@ async fn an_id_of_nothing_is_not_found() {
 async fn a_path_of_nothing_is_not_found() {
     each_app(async |app| {
         let user = app.admin("lost").await;
-        let paths =
-            ["/nothing", "/order", "/ordersx", "/orders/x/y/z", "/users/me/x", "/auth", "/auth/x", "/ORDERS"];
+        let paths = [
+            "/nothing",
+            "/order",
+            "/ordersx",
+            "/orders/x/y/z",
+            "/users/me/x",
+            "/auth",
+            "/auth/x",
+            "/ORDERS",
+            "/productsx",
+            "/stock/x",
+            "/products/by-sku",
+        ];
         for path in paths {
-            for door in ["gateway", "auth", "users", "orders"] {
+            for door in ["gateway", "auth", "users", "orders", "inventory"] {
                 for method in [Method::GET, Method::POST, Method::DELETE] {
                     user.request(method.clone(), path).to(door).send().await.problem(404, "not_found");
                     // A service's routes are known to everybody; at the gateway a known prefix is a route.
                     let answer = app.nobody().request(method, path).to(door).send().await;
                     let is_route = door == "gateway"
-                        && ["/orders", "/users", "/auth"].iter().any(|prefix| is_below(path, prefix));
+                        && ["/orders", "/users", "/auth", "/stock", "/products"]
+                            .iter()
+                            .any(|prefix| is_below(path, prefix));
                     answer.problem(
                         if is_route { 401 } else { 404 },
                         if is_route { "missing_token" } else { "not_found" },

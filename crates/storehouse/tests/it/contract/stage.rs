@@ -24,13 +24,22 @@ impl Who {
     pub(crate) const ALL: [Self; 5] = [Self::Nobody, Self::Owner, Self::Other, Self::Staff, Self::Admin];
 }
 
-/// A system with some people, two orders and a spare session of the owner.
+/// A system with some people, two orders and a spare session of the owner, and a few things on the shelf.
 pub(crate) struct Stage<'a> {
     app: &'a App,
     people: [Client<'a>; 5],
     order: String,
     line: String,
     session: String,
+    shelf: Shelf,
+}
+
+/// What staff have put on sale.
+struct Shelf {
+    product: String,
+    sku: String,
+    barcode: String,
+    location: String,
 }
 
 impl<'a> Stage<'a> {
@@ -47,11 +56,11 @@ impl<'a> Stage<'a> {
         let body = json!({"product_name": "Laptop", "quantity": 2, "total_price": 10.00});
         owner.post("/orders", body.clone()).await.expect(201);
         let order = owner.post("/orders", body).await.expect(201).json();
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
         let (order, line) = (text(&order["id"]), text(&order["lines"][0]["id"]));
         owner.put(&format!("/orders/{order}"), json!({"note": "by the door"})).await.expect(200);
         let session = spare_session(app, &owner).await;
-        Self { app, people, order, line, session }
+        let shelf = Shelf::fill(&people[3], name).await;
+        Self { app, people, order, line, session, shelf }
     }
 
     pub(crate) fn client(&self, who: Who) -> &Client<'a> {
@@ -64,14 +73,20 @@ impl<'a> Stage<'a> {
         let id = match path.split('/').nth(1) {
             Some("auth") => &self.session,
             Some("users") => &owner,
+            Some("products") => &self.shelf.product,
+            Some("locations") => &self.shelf.location,
             _ => &self.order,
         };
+        let path = path.replace("{sku}", &self.shelf.sku).replace("{barcode}", &self.shelf.barcode);
         path.replace("{id}", id).replace("{user_id}", &owner)
     }
 
     /// An example's body with the ids of the owner's things.
     pub(crate) fn body(&self, example: &str) -> Value {
+        let shelf = &self.shelf;
         let text = example.replace("$line", &self.line).replace("$order", &self.order);
+        let text = text.replace("$product", &shelf.product).replace("$sku", &shelf.sku);
+        let text = text.replace("$location", &shelf.location);
         serde_json::from_str(&text).unwrap()
     }
 
@@ -95,6 +110,35 @@ impl<'a> Stage<'a> {
         let address = self.address(&operation.path_of_resource());
         self.client(who).get(&address).await.expect(200).header("etag").to_owned()
     }
+}
+
+impl Shelf {
+    /// Two products that are low, two categories and a location, so that every list has a second page.
+    async fn fill(staff: &Client<'_>, name: &str) -> Self {
+        for number in 1..=2 {
+            staff.post("/categories", json!({"name": format!("{name} {number}")})).await.expect(201);
+        }
+        let product = |number: i64| {
+            json!({
+                "sku": format!("{name}-{number}"), "name": "Laptop", "barcode": format!("{number}{name}"),
+                "category": format!("{name} 1"), "unit_price": 999.99, "reorder_point": 9
+            })
+        };
+        staff.post("/products", product(2)).await.expect(201);
+        let first = staff.post("/products", product(1)).await.expect(201).json();
+        let (sku, barcode) = (text(&first["sku"]), text(&first["barcode"]));
+        let location = json!({"code": format!("{name}-b"), "name": "Behind the counter"});
+        let location = text(&staff.post("/locations", location).await.expect(201).json()["id"]);
+        for place in ["MAIN", &location] {
+            let received = json!({"sku": sku, "location": place, "kind": "receive", "quantity": 3});
+            staff.post("/stock/adjustments", received).await.expect(201);
+        }
+        Self { product: text(&first["id"]), sku, barcode, location }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
 }
 
 impl Operation {

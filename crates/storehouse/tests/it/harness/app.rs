@@ -90,11 +90,11 @@ impl App {
         };
         let mut app = Self::empty(database).await;
         let mut ports = Vec::new();
-        for part in [Part::Auth, Part::Users, Part::Orders] {
+        for part in [Part::Auth, Part::Users, Part::Orders, Part::Inventory] {
             let system = app.run(database.open().await, options(vec![part]));
             ports.push(app.serve(system.service(part).unwrap().clone()).await);
         }
-        let ports = Ports { auth: ports[0], users: ports[1], orders: ports[2] };
+        let ports = Ports { auth: ports[0], users: ports[1], orders: ports[2], inventory: ports[3] };
         let options = options(vec![Part::Gateway]);
         app.run(database.open().await, Options { routes: Routes::built_in(ports), ports, ..options });
         app
@@ -169,6 +169,13 @@ impl App {
     /// Nobody follows the session feed any more, nor sweeps.
     pub(crate) fn stop_work(&self) {
         self.workers.iter().for_each(JoinHandle::abort);
+    }
+
+    /// What the metrics tell of all stock is added up now, and not within a minute.
+    pub(crate) async fn refresh_figures(&self) {
+        for system in &self.systems {
+            system.refresh_figures().await.unwrap();
+        }
     }
 
     /// What answers for the gateway, or for a service by name.

@@ -111,7 +111,7 @@ impl Site {
     /// Starts each part as a process of its own.
     pub(crate) async fn start_split(&self) -> Split {
         let mut split = Split { parts: Vec::new() };
-        for part in ["auth", "users", "orders", "gateway"] {
+        for part in ["auth", "users", "orders", "inventory", "gateway"] {
             let process = self.start_part(&split, part, "0").await;
             split.parts.push((part, process));
         }

@@ -165,12 +165,14 @@ async fn health_tells_by_its_exit_code() {
     let port = process.gateway().port().to_string();
     let same = Site::new(None).with("GATEWAY_PORT", &port);
     assert!(said(&same.run(&["health"])).contains(&port));
-    for (part, address) in ["gateway", "auth", "users", "orders"].into_iter().zip(&process.addresses) {
+    for (part, address) in
+        ["gateway", "auth", "users", "orders", "inventory"].into_iter().zip(&process.addresses)
+    {
         let port = address.port().to_string();
         let same = Site::new(None).with(&format!("{}_PORT", part.to_uppercase()), &port);
         assert!(said(&same.run(&["health", part])).contains(&format!(":{port}/health/ready")), "{part}");
     }
-    assert!(site.refusal(&["health", "inventory"]).contains("neither a part nor an http:// address"));
+    assert!(site.refusal(&["health", "warehouse"]).contains("neither a part nor an http:// address"));
     assert!(site.refusal(&["health", &format!("{url}/nothing")]).contains("404"));
     assert_eq!(process.signal_and_wait("TERM").await, Some(0));
     assert!(site.refusal(&["health", &url]).contains("is it running?"));

@@ -24,13 +24,12 @@ async fn abandon(request: impl Future, polls: usize) {
 
 /// Whether every way in is closed to a token.
 async fn is_out(app: &App, client: &Client<'_>) -> bool {
-    for service in ["gateway", "auth", "users", "orders"] {
-        let path = if service == "orders" {
-            "/orders"
-        } else if service == "auth" {
-            "/auth/validate"
-        } else {
-            "/users/me"
+    for service in ["gateway", "auth", "users", "orders", "inventory"] {
+        let path = match service {
+            "orders" => "/orders",
+            "auth" => "/auth/validate",
+            "inventory" => "/products",
+            _ => "/users/me",
         };
         if client.request(Method::GET, path).to(service).send().await.status != 401 {
             return false;

@@ -1,0 +1,258 @@
+//! Products: staff keep them, everybody sees those on sale.
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::{delete_with, get_with, patch_with, post_with, put_with};
+use axum::Json;
+use axum::extract::State;
+use futures_util::FutureExt;
+use kit::answer::{Answer, Created, NoContent, Resource};
+use kit::body::Body;
+use kit::etag::{IfMatch, IfNoneMatch};
+use kit::idempotency::IdempotencyKey;
+use kit::identity::{Anyone, Caller, Staff};
+use kit::openapi::{Problems, op};
+use kit::page::{List, Listing, Page, Sorts};
+use kit::problem::Problem;
+use kit::query::{FromParams, NoQuery, Params, PathId, PathText, Query};
+use kit::search;
+use schemars::JsonSchema;
+use uuid::Uuid;
+
+use crate::Inventory;
+use crate::body::{ChangeProduct, CreateProduct};
+use crate::change_product::{Changing, change_product};
+use crate::create_product::create_product;
+use crate::delete_product::delete_product;
+use crate::explain::availability;
+use crate::model::Product;
+use crate::search::find_products;
+use crate::store::products::{ProductFilter, ProductKey, find_product, product_position};
+use crate::view::{AvailabilityView, ProductView};
+
+// What only the handler knows may go wrong; the rest comes from its types.
+const STAFF: (u16, &str) = (403, "Only staff may do this.");
+const CHANGE: Problems =
+    &[STAFF, (409, "Another product has the SKU or barcode, or the currency is in use.")];
+const DELETE: Problems = &[STAFF];
+const EXPLAIN: Problems = &[STAFF];
+
+pub(crate) fn endpoints() -> ApiRouter<Inventory> {
+    ApiRouter::new()
+        .api_route(
+            "/products",
+            get_with(product_list, op("product_list", "List products: for customers those on sale", &[])),
+        )
+        .api_route("/products", post_with(product_create, op("product_create", "Make a product", &[])))
+        .api_route("/products/{id}", get_with(product_view, op("product_view", "See a product", &[])))
+        .api_route(
+            "/products/{id}",
+            put_with(product_change, op("product_change", "Change a product", CHANGE)),
+        )
+        .api_route(
+            "/products/{id}",
+            patch_with(product_change, op("product_patch", "Change a product", CHANGE)),
+        )
+        .api_route(
+            "/products/{id}",
+            delete_with(
+                product_delete,
+                op("product_delete", "Delete a product, or take one that has a history off sale", DELETE),
+            ),
+        )
+        .api_route(
+            "/products/{id}/availability",
+            get_with(
+                product_availability,
+                op(
+                    "product_availability",
+                    "See where a product's units are, who holds them and why",
+                    EXPLAIN,
+                ),
+            ),
+        )
+        .api_route(
+            "/products/by-sku/{sku}",
+            get_with(product_by_sku, op("product_by_sku", "See the product of a SKU", &[])),
+        )
+        .api_route(
+            "/products/by-barcode/{barcode}",
+            get_with(product_by_barcode, op("product_by_barcode", "See the product of a barcode", &[])),
+        )
+}
+
+/// What the list of products can be filtered by.
+#[derive(JsonSchema)]
+struct ProductQuery {
+    /// Words of the name, SKU, barcode or external id.
+    q: Option<String>,
+    /// Only of this category, by its name or its id.
+    category: Option<String>,
+    /// Only what is on sale, or only what isn't.
+    active: Option<bool>,
+    /// Only with this SKU.
+    sku: Option<String>,
+    /// Only what has sunk to its reorder point, or only the rest.
+    low_stock: Option<bool>,
+}
+
+impl FromParams for ProductQuery {
+    fn from_params(params: &mut Params) -> Self {
+        Self {
+            q: params.text("q"),
+            category: params.text("category"),
+            active: params.flag("active"),
+            sku: params.text("sku"),
+            low_stock: params.flag("low_stock"),
+        }
+    }
+}
+
+impl Listing for ProductQuery {
+    const SORTS: Sorts =
+        &[("created_at", "created_at"), ("name", "name"), ("sku", "sku_key"), ("unit_price", "price_minor")];
+}
+
+/// Whether the figures are to be explained.
+#[derive(JsonSchema)]
+struct ExplainQuery {
+    /// `true` names the orders that hold some, and why some can't be sold.
+    explain: Option<bool>,
+}
+
+impl FromParams for ExplainQuery {
+    fn from_params(params: &mut Params) -> Self {
+        Self { explain: params.flag("explain") }
+    }
+}
+
+async fn product_list(
+    caller: Caller<Anyone>,
+    State(inventory): State<Inventory>,
+    list: List<ProductQuery>,
+) -> Result<Page<ProductView>, Problem> {
+    let (query, page, is_staff) = (list.filter, list.page.clone(), caller.is_staff());
+    let filter = ProductFilter {
+        category: query.category.map(|category| category.to_lowercase()),
+        active: [query.active, (!is_staff).then_some(true)],
+        sku_key: query.sku.map(|sku| sku.to_lowercase()),
+        low_stock: query.low_stock,
+        words: search::words(query.q.as_deref().unwrap_or_default()),
+    };
+    let input = (filter, list.page);
+    let found = inventory.shared.db.read(input, |tx, (filter, page)| find_products(tx, filter, page).boxed());
+    let (found, total) = found.await?;
+    let position = |product: &Product| product_position(product, page.sort);
+    Ok(page.page(&inventory.shared, found, total, position, |product| ProductView::new(product, is_staff)))
+}
+
+async fn product_create(
+    caller: Caller<Staff>,
+    State(inventory): State<Inventory>,
+    key: IdempotencyKey,
+    body: Body<CreateProduct>,
+) -> Result<Created<ProductView>, Problem> {
+    let claim = key.claim(&inventory.shared, caller.account(), body.bytes());
+    let new = body.parse_after(claim.refuse_reuse(&inventory.shared.db)).await?;
+    create_product(&inventory, new, claim).await
+}
+
+async fn product_view(
+    caller: Caller<Anyone>,
+    State(inventory): State<Inventory>,
+    PathId(id): PathId,
+    condition: IfNoneMatch,
+    _: NoQuery,
+) -> Result<Resource<ProductView>, Problem> {
+    view(&inventory, &caller, ProductKey::Id(id), &condition).await
+}
+
+async fn product_by_sku(
+    caller: Caller<Anyone>,
+    State(inventory): State<Inventory>,
+    PathText(sku): PathText,
+    condition: IfNoneMatch,
+    _: NoQuery,
+) -> Result<Resource<ProductView>, Problem> {
+    view(&inventory, &caller, ProductKey::Sku(sku.to_lowercase()), &condition).await
+}
+
+async fn product_by_barcode(
+    caller: Caller<Anyone>,
+    State(inventory): State<Inventory>,
+    PathText(barcode): PathText,
+    condition: IfNoneMatch,
+    _: NoQuery,
+) -> Result<Resource<ProductView>, Problem> {
+    view(&inventory, &caller, ProductKey::Barcode(barcode), &condition).await
+}
+
+async fn view(
+    inventory: &Inventory,
+    caller: &Caller,
+    key: ProductKey,
+    condition: &IfNoneMatch,
+) -> Result<Resource<ProductView>, Problem> {
+    let product = find_visible(inventory, caller, key).await?;
+    let (version, stock_version) = (product.version, product.stock.version);
+    let view = ProductView::new(product, caller.is_staff());
+    Ok(Answer::new(&view)?.versions(version, stock_version).unless(condition))
+}
+
+async fn product_change(
+    caller: Caller<Anyone>,
+    State(inventory): State<Inventory>,
+    PathId(id): PathId,
+    condition: IfMatch,
+    body: Body<ChangeProduct>,
+) -> Result<Resource<ProductView>, Problem> {
+    check_staff_acts(&inventory, &caller, id).await?;
+    let change = body.parse_after(check_exists(&inventory, id)).await?;
+    let now = inventory.shared.clock.now();
+    change_product(&inventory, Changing { product_id: id, change, condition, now }).await
+}
+
+async fn product_delete(
+    caller: Caller<Anyone>,
+    State(inventory): State<Inventory>,
+    PathId(id): PathId,
+    condition: IfMatch,
+    _: NoQuery,
+) -> Result<NoContent, Problem> {
+    check_staff_acts(&inventory, &caller, id).await?;
+    delete_product(&inventory, id, condition).await?;
+    Ok(NoContent)
+}
+
+async fn product_availability(
+    caller: Caller<Anyone>,
+    State(inventory): State<Inventory>,
+    PathId(id): PathId,
+    Query(query): Query<ExplainQuery>,
+) -> Result<Json<AvailabilityView>, Problem> {
+    check_staff_acts(&inventory, &caller, id).await?;
+    let input = (id, query.explain.unwrap_or(false));
+    let found =
+        inventory.shared.db.read(input, |tx, (id, explains)| availability(tx, *id, *explains).boxed());
+    found.await?.map(Json).ok_or_else(Problem::not_found)
+}
+
+/// A product that the caller may know of: one off sale is hidden from customers.
+async fn find_visible(inventory: &Inventory, caller: &Caller, key: ProductKey) -> Result<Product, Problem> {
+    let found = inventory.shared.db.lookup(key, |tx, key| find_product(tx, key).boxed()).await?;
+    found.filter(|product| product.active || caller.is_staff()).ok_or_else(Problem::not_found)
+}
+
+/// Only staff act on products; a customer is told so of what they may see.
+async fn check_staff_acts(inventory: &Inventory, caller: &Caller, id: Uuid) -> Result<(), Problem> {
+    if caller.is_staff() {
+        return Ok(());
+    }
+    find_visible(inventory, caller, ProductKey::Id(id)).await?;
+    Err(Problem::forbidden("Only staff may do this."))
+}
+
+async fn check_exists(inventory: &Inventory, id: Uuid) -> Result<(), Problem> {
+    let key = ProductKey::Id(id);
+    let found = inventory.shared.db.lookup(key, |tx, key| find_product(tx, key).boxed()).await?;
+    found.map(drop).ok_or_else(Problem::not_found)
+}

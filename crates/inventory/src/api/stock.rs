@@ -1,0 +1,199 @@
+//! Levels of stock, their changes and the ledger, for staff.
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::{get_with, post_with};
+use axum::extract::State;
+use futures_util::FutureExt;
+use kit::answer::Created;
+use kit::body::Body;
+use kit::clock::Timestamp;
+use kit::fields::Invalid;
+use kit::idempotency::IdempotencyKey;
+use kit::identity::{Caller, Staff};
+use kit::openapi::op;
+use kit::page::{List, Listing, Page, Sorts};
+use kit::problem::Problem;
+use kit::query::{FromParams, Params};
+use kit::request_id::RequestId;
+use schemars::JsonSchema;
+use stock::{Author, Kind};
+use uuid::Uuid;
+
+use crate::Inventory;
+use crate::adjust_stock::adjust_stock;
+use crate::body::{AdjustStock, TransferStock};
+use crate::store::figures::{ReorderItem, list_low, reorder_position};
+use crate::store::levels::{LevelFilter, level_position, list_levels};
+use crate::store::movements::{MovementFilter, list_movements, movement_position};
+use crate::transfer_stock::transfer_stock;
+use crate::view::{LevelView, MovementView, ReorderView, TransferView};
+
+pub(crate) fn endpoints() -> ApiRouter<Inventory> {
+    ApiRouter::new()
+        .api_route("/stock", get_with(level_list, op("level_list", "List what there is, and where", &[])))
+        .api_route(
+            "/stock/reorder",
+            get_with(reorder_list, op("reorder_list", "List what should be bought", &[])),
+        )
+        .api_route(
+            "/stock/movements",
+            get_with(movement_list, op("movement_list", "List the ledger of all changes", &[])),
+        )
+        .api_route(
+            "/stock/adjustments",
+            post_with(stock_adjust, op("stock_adjust", "Receive, put right, count or set aside", &[])),
+        )
+        .api_route(
+            "/stock/transfers",
+            post_with(stock_transfer, op("stock_transfer", "Move goods to another location", &[])),
+        )
+}
+
+/// What the list of levels can be filtered by.
+#[derive(JsonSchema)]
+struct LevelQuery {
+    /// Only of this product.
+    product_id: Option<Uuid>,
+    /// Only at this location.
+    location_id: Option<Uuid>,
+    /// Only of products that have sunk to their reorder point, or only of the others.
+    low: Option<bool>,
+}
+
+impl FromParams for LevelQuery {
+    fn from_params(params: &mut Params) -> Self {
+        Self {
+            product_id: params.id("product_id"),
+            location_id: params.id("location_id"),
+            low: params.flag("low"),
+        }
+    }
+}
+
+impl Listing for LevelQuery {
+    const SORTS: Sorts = &[("sku", "sku_key")];
+    const DESCENDS: bool = false;
+}
+
+/// The reorder list has no filters.
+#[derive(JsonSchema)]
+struct ReorderQuery {}
+
+impl FromParams for ReorderQuery {
+    fn from_params(_: &mut Params) -> Self {
+        Self {}
+    }
+}
+
+impl Listing for ReorderQuery {
+    const SORTS: Sorts = &[("created_at", "created_at"), ("sku", "sku_key")];
+}
+
+/// What the ledger can be filtered by.
+#[derive(JsonSchema)]
+struct MovementQuery {
+    /// Only of this product.
+    product_id: Option<Uuid>,
+    /// Only at this location.
+    location_id: Option<Uuid>,
+    /// Only of this kind.
+    kind: Option<Kind>,
+    /// Only from this moment on (RFC 3339).
+    since: Option<Timestamp>,
+}
+
+impl FromParams for MovementQuery {
+    fn from_params(params: &mut Params) -> Self {
+        let moment = |text: &str| {
+            Timestamp::parse(text)
+                .ok_or_else(|| Invalid::value("must be a time such as 2026-01-31T09:30:00Z"))
+        };
+        let kinds =
+            "receive, adjust, count, quarantine, transfer_out, transfer_in, allocate, release, ship, return";
+        Self {
+            product_id: params.id("product_id"),
+            location_id: params.id("location_id"),
+            kind: params.word("kind", Kind::parse, kinds),
+            since: params.optional_with("since", moment),
+        }
+    }
+}
+
+impl Listing for MovementQuery {
+    const SORTS: Sorts = &[("created_at", "created_at")];
+}
+
+async fn level_list(
+    _: Caller<Staff>,
+    State(inventory): State<Inventory>,
+    list: List<LevelQuery>,
+) -> Result<Page<LevelView>, Problem> {
+    let (query, page) = (list.filter, list.page.clone());
+    let filter = LevelFilter { product_id: query.product_id, location_id: query.location_id, low: query.low };
+    let input = (filter, list.page);
+    let found = inventory.shared.db.read(input, |tx, (filter, page)| list_levels(tx, filter, page).boxed());
+    let (found, total) = found.await?;
+    Ok(page.page(&inventory.shared, found, total, level_position, |level| level))
+}
+
+async fn reorder_list(
+    _: Caller<Staff>,
+    State(inventory): State<Inventory>,
+    list: List<ReorderQuery>,
+) -> Result<Page<ReorderView>, Problem> {
+    let page = list.page.clone();
+    let (found, total) = inventory.shared.db.read(list.page, |tx, page| list_low(tx, page).boxed()).await?;
+    let position = |item: &ReorderItem| reorder_position(item, page.sort);
+    Ok(page.page(&inventory.shared, found, total, position, |(view, _)| view))
+}
+
+async fn movement_list(
+    _: Caller<Staff>,
+    State(inventory): State<Inventory>,
+    list: List<MovementQuery>,
+) -> Result<Page<MovementView>, Problem> {
+    let (query, page) = (list.filter, list.page.clone());
+    let filter = MovementFilter {
+        product_id: query.product_id,
+        location_id: query.location_id,
+        kind: query.kind,
+        since: query.since,
+    };
+    let input = (filter, list.page);
+    let found =
+        inventory.shared.db.read(input, |tx, (filter, page)| list_movements(tx, filter, page).boxed());
+    let (found, total) = found.await?;
+    let view = |(movement, currency)| MovementView::new(movement, currency);
+    Ok(page.page(&inventory.shared, found, total, movement_position, view))
+}
+
+async fn stock_adjust(
+    caller: Caller<Staff>,
+    State(inventory): State<Inventory>,
+    request_id: RequestId,
+    key: IdempotencyKey,
+    body: Body<AdjustStock>,
+) -> Result<Created<MovementView>, Problem> {
+    let claim = key.claim(&inventory.shared, caller.account(), body.bytes());
+    let adjustment = body.parse_after(claim.refuse_reuse(&inventory.shared.db)).await?;
+    let author = author(&inventory, &caller, &request_id);
+    adjust_stock(&inventory, adjustment, author, claim).await
+}
+
+async fn stock_transfer(
+    caller: Caller<Staff>,
+    State(inventory): State<Inventory>,
+    request_id: RequestId,
+    key: IdempotencyKey,
+    body: Body<TransferStock>,
+) -> Result<Created<TransferView>, Problem> {
+    let claim = key.claim(&inventory.shared, caller.account(), body.bytes());
+    let transfer = body.parse_after(claim.refuse_reuse(&inventory.shared.db)).await?;
+    let author = author(&inventory, &caller, &request_id);
+    transfer_stock(&inventory, transfer, author, claim).await
+}
+
+fn author(inventory: &Inventory, caller: &Caller<Staff>, request_id: &RequestId) -> Author {
+    let (actor_id, request_id) = (Some(caller.account()), Some(request_id.to_string()));
+    Author { actor_id, request_id, now: inventory.shared.clock.now() }
+}

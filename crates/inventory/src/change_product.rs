@@ -1,0 +1,107 @@
+//! Changing a product: what is named changes, all or nothing.
+
+use db::Tx;
+use futures_util::FutureExt;
+use kit::answer::{Answer, Resource};
+use kit::clock::Timestamp;
+use kit::etag::{IfMatch, of_versions};
+use kit::fields::Invalid;
+use kit::money::Money;
+use kit::problem::{Fault, Problem};
+use uuid::Uuid;
+
+use crate::Inventory;
+use crate::body::ChangeProduct;
+use crate::create_product::{apply_details, refuse_taken, resolve_category};
+use crate::model::Product;
+use crate::search::words_of;
+use crate::store::movements::was_moved;
+use crate::store::products::{lock_product, update_product};
+use crate::store::words::replace_words;
+use crate::view::ProductView;
+
+/// A change to make.
+pub(crate) struct Changing {
+    pub(crate) product_id: Uuid,
+    pub(crate) change: ChangeProduct,
+    pub(crate) condition: IfMatch,
+    pub(crate) now: Timestamp,
+}
+
+pub(crate) async fn change_product(
+    inventory: &Inventory,
+    changing: Changing,
+) -> Result<Resource<ProductView>, Problem> {
+    let product = inventory.shared.db.write(changing, |tx, changing| changing.run(tx).boxed()).await?;
+    let versions = (product.version, product.stock.version);
+    Ok(Answer::new(&ProductView::new(product, true))?.versions(versions.0, versions.1))
+}
+
+impl Changing {
+    async fn run(&self, tx: &Tx) -> Result<Product, Problem> {
+        let before = lock_product(tx, self.product_id).await?.ok_or_else(Problem::not_found)?;
+        let mut after = before.clone();
+        self.change_prices(&mut after)?;
+        if let Some(category) = &self.change.details.category {
+            after.category = resolve_category(tx, category.as_ref()).await?;
+        }
+        self.condition.check_tag(&of_versions(before.version, before.stock.version))?;
+        if self.change.is_empty {
+            return Ok(before);
+        }
+        // What was ordered at a price, or came in at a cost, has kept its figure in the currency of then.
+        if after.currency() != before.currency() && was_moved(tx, before.id).await? {
+            let detail = "The currency of a product can't be changed once its stock has moved.";
+            return Err(Problem::conflict("product_has_history", detail));
+        }
+        self.change_rest(&mut after);
+        if after.backorder_limit != before.backorder_limit {
+            stock::store::set_backorder_limit(tx, after.id, after.backorder_limit).await?;
+        }
+        refuse_taken(update_product(tx, &after).await)?;
+        replace_words(tx, after.id, &words_of(&before), &words_of(&after)).await?;
+        Ok(after)
+    }
+
+    /// A currency that changes takes both prices along, since their digits would mean another amount.
+    fn change_prices(&self, product: &mut Product) -> Result<(), Problem> {
+        let change = &self.change;
+        let currency = change.currency.unwrap_or(product.currency());
+        let mut faults = Vec::new();
+        if currency != product.currency() {
+            let missing = [
+                ("unit_price", change.unit_price.is_none()),
+                ("unit_cost", change.unit_cost.is_none() && product.cost.is_some()),
+            ];
+            let is_missing = missing.into_iter().filter(|(_, is_missing)| *is_missing);
+            faults.extend(is_missing.map(|(field, _)| needs_amount(field)));
+        }
+        let mut keep = |field: &str, read: Result<Money, Invalid>| {
+            read.map_err(|invalid| faults.push(invalid.at(field))).ok()
+        };
+        if let Some(price) = &change.unit_price {
+            product.price = keep("unit_price", price.in_currency(currency)).unwrap_or(product.price);
+        }
+        if let Some(cost) = &change.unit_cost {
+            product.cost = cost.as_ref().and_then(|cost| keep("unit_cost", cost.in_currency(currency)));
+        }
+        if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
+    }
+
+    fn change_rest(&self, product: &mut Product) {
+        if let Some(sku) = &self.change.sku {
+            product.sku = sku.as_str().to_owned();
+        }
+        if let Some(name) = &self.change.name {
+            product.name = name.as_str().to_owned();
+        }
+        apply_details(product, &self.change.details);
+        product.version += 1;
+        product.updated_at = self.now.max(product.updated_at);
+    }
+}
+
+fn needs_amount(field: &str) -> Fault {
+    let message = "must be named too where the currency changes";
+    Invalid { code: "required", message: message.into() }.at(field)
+}

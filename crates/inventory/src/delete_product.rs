@@ -1,0 +1,46 @@
+//! Deleting a product: one that anything ever happened to is taken off sale and kept, since orders and the ledger speak of it.
+
+use db::Tx;
+use futures_util::FutureExt;
+use kit::clock::Timestamp;
+use kit::etag::{IfMatch, of_versions};
+use kit::problem::Problem;
+use uuid::Uuid;
+
+use crate::Inventory;
+use crate::search::words_of;
+use crate::store::movements::was_moved;
+use crate::store::products::{archive_product, delete_product as remove_product, lock_product, was_ordered};
+use crate::store::words::replace_words;
+
+pub(crate) async fn delete_product(
+    inventory: &Inventory,
+    product_id: Uuid,
+    condition: IfMatch,
+) -> Result<(), Problem> {
+    let db = &inventory.shared.db;
+    // Looking through all lines of orders would keep the writer, and an order that takes stock has moved it anyway.
+    let was_ordered = db.read(product_id, |tx, id| was_ordered(tx, *id).boxed()).await?;
+    let deleting = Deleting { product_id, was_ordered, condition, now: inventory.shared.clock.now() };
+    db.write(deleting, |tx, deleting| deleting.run(tx).boxed()).await
+}
+
+struct Deleting {
+    product_id: Uuid,
+    was_ordered: bool,
+    condition: IfMatch,
+    now: Timestamp,
+}
+
+impl Deleting {
+    async fn run(&self, tx: &Tx) -> Result<(), Problem> {
+        let product = lock_product(tx, self.product_id).await?.ok_or_else(Problem::not_found)?;
+        self.condition.check_tag(&of_versions(product.version, product.stock.version))?;
+        if self.was_ordered || was_moved(tx, product.id).await? {
+            return Ok(archive_product(tx, product.id, self.now.max(product.updated_at)).await?);
+        }
+        replace_words(tx, product.id, &words_of(&product), &Default::default()).await?;
+        stock::store::close_levels(tx, product.id).await?;
+        Ok(remove_product(tx, product.id).await?)
+    }
+}

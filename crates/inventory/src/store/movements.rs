@@ -1,0 +1,104 @@
+//! Statements that list the ledger.
+
+use db::{Error, Row, Tx};
+use kit::clock::Timestamp;
+use kit::money::Currency;
+use kit::page::{Conditions, Key, PageRequest, Position};
+use stock::store::{movement, movement_columns};
+use stock::{Kind, Movement};
+use uuid::Uuid;
+
+use crate::store::paged;
+use crate::view::{AllocatedView, UnavailableView};
+
+/// How many columns a movement has; behind them stands its product's currency.
+const MOVEMENT_COLUMNS: usize = 17;
+
+/// What the list of movements is filtered by.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MovementFilter {
+    pub(crate) product_id: Option<Uuid>,
+    pub(crate) location_id: Option<Uuid>,
+    pub(crate) kind: Option<Kind>,
+    pub(crate) since: Option<Timestamp>,
+}
+
+impl MovementFilter {
+    fn conditions(&self) -> Conditions<'_> {
+        let mut conditions = Conditions::new();
+        if let Some(product_id) = self.product_id {
+            conditions.and("product_id = {}", product_id);
+        }
+        if let Some(location_id) = self.location_id {
+            conditions.and("location_id = {}", location_id);
+        }
+        if let Some(kind) = self.kind {
+            conditions.and("kind = {}", kind.as_str());
+        }
+        if let Some(since) = self.since {
+            conditions.and("created_at >= {}", since.0);
+        }
+        conditions
+    }
+}
+
+/// A page of movements, each with the currency of its product.
+pub(crate) async fn list_movements(
+    tx: &Tx,
+    filter: &MovementFilter,
+    page: &PageRequest,
+) -> Result<(Vec<(Movement, Currency)>, Option<i64>), Error> {
+    let mut conditions = filter.conditions();
+    let currency = "(SELECT currency FROM products WHERE products.id = stock_movements.product_id)";
+    let columns = format!("{}, {currency}", movement_columns());
+    let paged = paged(tx, &columns, "stock_movements", &mut conditions, page).await?;
+    let read = |row: &Row<'_>| Ok((movement(row)?, row.get(MOVEMENT_COLUMNS)?));
+    Ok((tx.rows(&paged.sql, conditions.args(), read).await?, paged.total))
+}
+
+/// Where a movement stands in the list.
+pub(crate) fn movement_position((movement, _): &(Movement, Currency)) -> Position {
+    Position { key: Key::Int(movement.created_at.0), id: movement.id }
+}
+
+/// Whether anything ever happened to a product's stock.
+pub(crate) async fn was_moved(tx: &Tx, product_id: Uuid) -> Result<bool, Error> {
+    let sql = "SELECT 1 FROM stock_movements WHERE product_id = $1 LIMIT 1";
+    Ok(tx.optional(sql, &[product_id.into()], |row| row.get::<i64>(0)).await?.is_some())
+}
+
+/// The orders that hold some of a product, the largest first.
+pub(crate) async fn list_allocated(
+    tx: &Tx,
+    product_id: Uuid,
+    limit: i64,
+) -> Result<Vec<AllocatedView>, Error> {
+    let sql = "SELECT cause_id, location_id, CAST(SUM(allocated_delta) AS BIGINT) AS held FROM stock_movements
+               WHERE product_id = $1 AND cause = 'order' GROUP BY cause_id, location_id HAVING SUM(allocated_delta) <> 0
+               ORDER BY held DESC, cause_id, location_id LIMIT $2";
+    tx.rows(sql, &[product_id.into(), limit.into()], |row| {
+        Ok(AllocatedView { order_id: row.get(0)?, location_id: row.get(1)?, quantity: row.get(2)? })
+    })
+    .await
+}
+
+/// What of a product was put aside and given free again, the newest first.
+pub(crate) async fn list_unavailable(
+    tx: &Tx,
+    product_id: Uuid,
+    limit: i64,
+) -> Result<Vec<UnavailableView>, Error> {
+    let sql = "SELECT id, location_id, unavailable_delta, reason, actor_id, created_at FROM stock_movements
+               WHERE product_id = $1 AND unavailable_delta <> 0 ORDER BY created_at DESC, id DESC LIMIT $2";
+    tx.rows(sql, &[product_id.into(), limit.into()], |row| {
+        Ok(UnavailableView {
+            movement_id: row.get(0)?,
+            location_id: row.get(1)?,
+            quantity: row.get(2)?,
+            reason: row.get(3)?,
+            actor_id: row.get(4)?,
+            created_at: row.get(5)?,
+        })
+    })
+    .await
+}

@@ -1,0 +1,307 @@
+//! Statements on products.
+
+use std::collections::BTreeMap;
+
+use db::{Error, Row, Tx, Value};
+use kit::clock::Timestamp;
+use kit::money::Money;
+use kit::page::{Conditions, Key, PageRequest, Position};
+use kit::statement::placeholders;
+use uuid::Uuid;
+
+use crate::model::{Category, Figures, Product};
+use crate::search::Way;
+use crate::store::figures::LOW;
+use crate::store::paged;
+
+const PRODUCT: &str = "id, sku, name, description, barcode, category_id,
+                       (SELECT categories.name FROM categories WHERE categories.id = category_id), price_minor, cost_minor, currency, attributes,
+                       track_stock, backorder_limit, reorder_point, reorder_quantity, active, external_id, metadata, version, created_at, updated_at";
+
+const PRODUCT_COLUMNS: usize = 21;
+
+fn product(row: &Row<'_>) -> Result<Product, Error> {
+    let currency = row.get(9)?;
+    let money = |minor: i64| {
+        Money::from_minor(minor, currency).ok_or_else(|| Error::Internal(format!("stored price {minor}")))
+    };
+    let category_id: Option<Uuid> = row.get(5)?;
+    let cost: Option<i64> = row.get(8)?;
+    Ok(Product {
+        id: row.get(0)?,
+        sku: row.get(1)?,
+        name: row.get(2)?,
+        description: row.get(3)?,
+        barcode: row.get(4)?,
+        category: match category_id {
+            Some(id) => Some(Category { id, name: row.get(6)? }),
+            None => None,
+        },
+        price: money(row.get(7)?)?,
+        cost: cost.map(money).transpose()?,
+        attributes: row.get(10)?,
+        track_stock: row.get(11)?,
+        backorder_limit: row.get(12)?,
+        reorder_point: row.get(13)?,
+        reorder_quantity: row.get(14)?,
+        active: row.get(15)?,
+        external_id: row.get(16)?,
+        metadata: row.get(17)?,
+        version: row.get(18)?,
+        created_at: row.get(19)?,
+        updated_at: row.get(20)?,
+        stock: Figures::default(),
+    })
+}
+
+/// What tells products apart.
+#[derive(Clone, Debug)]
+pub(crate) enum ProductKey {
+    Id(Uuid),
+    /// What makes the SKU unique.
+    Sku(String),
+    Barcode(String),
+}
+
+impl ProductKey {
+    fn column(&self) -> &'static str {
+        match self {
+            Self::Id(_) => "id",
+            Self::Sku(_) => "sku_key",
+            Self::Barcode(_) => "barcode",
+        }
+    }
+
+    fn value(&self) -> Value<'_> {
+        match self {
+            Self::Id(id) => (*id).into(),
+            Self::Sku(text) | Self::Barcode(text) => text.into(),
+        }
+    }
+}
+
+/// A product with its figures, in one statement, so that both are of one moment.
+pub(crate) async fn find_product(tx: &Tx, key: &ProductKey) -> Result<Option<Product>, Error> {
+    let column = key.column();
+    let sql = format!(
+        "SELECT {PRODUCT}, COALESCE(on_hand, 0), COALESCE(allocated, 0), COALESCE(unavailable, 0), COALESCE(stock_version, 0)
+         FROM products LEFT JOIN (
+             SELECT product_id, CAST(SUM(on_hand) AS BIGINT) AS on_hand, CAST(SUM(allocated) AS BIGINT) AS allocated,
+                    CAST(SUM(unavailable) AS BIGINT) AS unavailable, CAST(SUM(version) AS BIGINT) AS stock_version
+             FROM stock_levels WHERE product_id = (SELECT id FROM products WHERE {column} = $1) GROUP BY product_id
+         ) AS sums ON product_id = id WHERE {column} = $1"
+    );
+    let read = |row: &Row<'_>| Ok(Product { stock: figures(row, PRODUCT_COLUMNS)?, ..product(row)? });
+    tx.optional(&sql, &[key.value()], read).await
+}
+
+/// The figures whose columns begin with `first`.
+fn figures(row: &Row<'_>, first: usize) -> Result<Figures, Error> {
+    Ok(Figures {
+        on_hand: row.get(first)?,
+        allocated: row.get(first + 1)?,
+        unavailable: row.get(first + 2)?,
+        version: row.get(first + 3)?,
+    })
+}
+
+/// A product with its figures, locked until the transaction ends, and its stock too: who changes stock takes that first, so nobody waits in a circle.
+/// The update that changes nothing takes the row's lock on an engine where writers run side by side.
+pub(crate) async fn lock_product(tx: &Tx, id: Uuid) -> Result<Option<Product>, Error> {
+    tx.exclude_others(&[id]).await?;
+    let sql = format!("UPDATE products SET version = version WHERE id = $1 RETURNING {PRODUCT}");
+    let Some(mut locked) = tx.optional(&sql, &[id.into()], product).await? else { return Ok(None) };
+    add_figures(tx, std::slice::from_mut(&mut locked)).await?;
+    Ok(Some(locked))
+}
+
+/// What the list of products is filtered by.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ProductFilter {
+    /// A category's id, or what makes its name unique.
+    pub(crate) category: Option<String>,
+    /// Both must hold: what was asked for, and what the caller may see.
+    pub(crate) active: [Option<bool>; 2],
+    pub(crate) sku_key: Option<String>,
+    pub(crate) low_stock: Option<bool>,
+    /// Folded words.
+    pub(crate) words: Vec<String>,
+}
+
+impl ProductFilter {
+    fn add_to<'a>(&'a self, patterns: &'a [String], conditions: &mut Conditions<'a>) {
+        for active in self.active.into_iter().flatten() {
+            conditions.and("active = {}", active);
+        }
+        if let Some(category) = &self.category {
+            match Uuid::try_parse(category) {
+                Ok(id) => conditions.and("category_id = {}", id),
+                Err(_) => conditions.and(
+                    "category_id = (SELECT categories.id FROM categories WHERE name_key = {})",
+                    category,
+                ),
+            }
+        }
+        if let Some(sku_key) = &self.sku_key {
+            conditions.and("sku_key = {}", sku_key);
+        }
+        match self.low_stock {
+            Some(true) => conditions.only(LOW),
+            Some(false) => conditions.only(&format!("NOT ({LOW})")),
+            None => {}
+        }
+        for pattern in patterns {
+            conditions.and("search LIKE {}", pattern);
+        }
+    }
+}
+
+/// A page of products with their figures, found in this way.
+pub(crate) async fn list_products(
+    tx: &Tx,
+    filter: &ProductFilter,
+    way: &Way,
+    page: &PageRequest,
+) -> Result<(Vec<Product>, Option<i64>), Error> {
+    let mut conditions = Conditions::new();
+    let from = match way {
+        Way::InOrder => "products".to_owned(),
+        // The order of a CROSS JOIN is kept, so that the few words are read first, and not all products in their order.
+        Way::ByWord { from, behind } => {
+            let (from, behind) = (conditions.bind(from), conditions.bind(behind));
+            conditions.only("id = product_id");
+            format!(
+                "(SELECT DISTINCT product_id FROM product_words WHERE word >= {from} AND word < {behind}) AS found
+                 CROSS JOIN products"
+            )
+        }
+    };
+    let patterns: Vec<String> = filter.words.iter().map(|word| kit::search::pattern(word)).collect();
+    filter.add_to(&patterns, &mut conditions);
+    let paged = paged(tx, PRODUCT, &from, &mut conditions, page).await?;
+    let mut found = tx.rows(&paged.sql, conditions.args(), product).await?;
+    add_figures(tx, &mut found).await?;
+    Ok((found, paged.total))
+}
+
+/// Adds what there is of each.
+async fn add_figures(tx: &Tx, products: &mut [Product]) -> Result<(), Error> {
+    if products.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Value<'_>> = products.iter().map(|product| product.id.into()).collect();
+    let sql = format!(
+        "SELECT product_id, CAST(SUM(on_hand) AS BIGINT), CAST(SUM(allocated) AS BIGINT), CAST(SUM(unavailable) AS BIGINT),
+                CAST(SUM(version) AS BIGINT)
+         FROM stock_levels WHERE product_id IN ({}) GROUP BY product_id",
+        placeholders(ids.len())
+    );
+    let read = |row: &Row<'_>| Ok((row.get::<Uuid>(0)?, figures(row, 1)?));
+    let found: BTreeMap<Uuid, Figures> = tx.rows(&sql, &ids, read).await?.into_iter().collect();
+    for product in products {
+        product.stock = found.get(&product.id).copied().unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Where a product stands in a list sorted by `sort`.
+pub(crate) fn product_position(product: &Product, sort: &str) -> Position {
+    let key = match sort {
+        "name" => Key::Text(product.name.clone()),
+        "sku_key" => Key::Text(product.sku_key()),
+        "price_minor" => Key::Int(product.price.minor()),
+        _ => Key::Int(product.created_at.0),
+    };
+    Position { key, id: product.id }
+}
+
+/// The columns of a product that a change may touch, in the order of [`product_args`].
+const STORED: [&str; 20] = [
+    "id",
+    "sku",
+    "sku_key",
+    "name",
+    "description",
+    "barcode",
+    "category_id",
+    "price_minor",
+    "cost_minor",
+    "currency",
+    "attributes",
+    "track_stock",
+    "backorder_limit",
+    "reorder_point",
+    "reorder_quantity",
+    "active",
+    "external_id",
+    "metadata",
+    "version",
+    "updated_at",
+];
+
+fn product_args<'a>(product: &'a Product, sku_key: &'a str) -> Vec<Value<'a>> {
+    vec![
+        product.id.into(),
+        (&product.sku).into(),
+        sku_key.into(),
+        (&product.name).into(),
+        product.description.as_ref().into(),
+        product.barcode.as_ref().into(),
+        product.category.as_ref().map(|category| category.id).into(),
+        product.price.minor().into(),
+        product.cost.map(Money::minor).into(),
+        product.currency().code().into(),
+        (&product.attributes).into(),
+        product.track_stock.into(),
+        product.backorder_limit.into(),
+        product.reorder_point.into(),
+        product.reorder_quantity.into(),
+        product.active.into(),
+        product.external_id.as_ref().into(),
+        (&product.metadata).into(),
+        product.version.into(),
+        product.updated_at.0.into(),
+    ]
+}
+
+/// Stores a new product, without its level and its words.
+pub(crate) async fn insert_product(tx: &Tx, product: &Product) -> Result<(), Error> {
+    let sql = format!(
+        "INSERT INTO products ({}, search, created_at) VALUES ({})",
+        STORED.join(", "),
+        placeholders(STORED.len() + 2)
+    );
+    let (sku_key, search) = (product.sku_key(), product.search_text());
+    let mut args = product_args(product, &sku_key);
+    args.extend([Value::from(&search), product.created_at.0.into()]);
+    tx.execute(&sql, &args).await.map(drop)
+}
+
+/// Stores a changed product, without its words.
+pub(crate) async fn update_product(tx: &Tx, product: &Product) -> Result<(), Error> {
+    let columns =
+        STORED.iter().enumerate().skip(1).map(|(index, column)| format!("{column} = ${}", index + 1));
+    let columns = columns.collect::<Vec<_>>().join(", ");
+    let sql = format!("UPDATE products SET {columns}, search = ${} WHERE id = $1", STORED.len() + 1);
+    let (sku_key, search) = (product.sku_key(), product.search_text());
+    let mut args = product_args(product, &sku_key);
+    args.push((&search).into());
+    tx.execute(&sql, &args).await.map(drop)
+}
+
+/// Takes a product off sale.
+pub(crate) async fn archive_product(tx: &Tx, id: Uuid, now: Timestamp) -> Result<(), Error> {
+    let sql = "UPDATE products SET active = FALSE, version = version + 1, updated_at = $2 WHERE id = $1 AND active = TRUE";
+    tx.later(&[(sql, &[id.into(), now.0.into()])]).await
+}
+
+/// Removes a product, of which no level is left.
+pub(crate) async fn delete_product(tx: &Tx, id: Uuid) -> Result<(), Error> {
+    tx.execute("DELETE FROM products WHERE id = $1", &[id.into()]).await.map(drop)
+}
+
+/// Whether an order ever named a product. No index helps, since one would cost a page for each line: this looks through all lines.
+pub(crate) async fn was_ordered(tx: &Tx, id: Uuid) -> Result<bool, Error> {
+    let sql = "SELECT 1 FROM order_lines WHERE product_id = $1 LIMIT 1";
+    Ok(tx.optional(sql, &[id.into()], |row| row.get::<i64>(0)).await?.is_some())
+}
