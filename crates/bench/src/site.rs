@@ -60,7 +60,10 @@ impl Site {
         for (name, address) in named {
             site.set(name, &address.port().to_string());
         }
-        site.route(&[("/auth", &[auth]), ("/users", &[users]), ("/orders", &[orders])])?;
+        let places = [auth, users, orders, inventory].map(|address| [address]);
+        let [auth, users, orders, inventory] = places.each_ref().map(|place| place.as_slice());
+        let routes = [("/auth", auth), ("/users", users), ("/orders", orders)];
+        site.route(&[&routes[..], &[("/products", inventory), ("/stock", inventory)]].concat())?;
         Ok(site)
     }
 
