@@ -53,7 +53,7 @@ fn differences(summed: &Summed, found: &mut Vec<Difference>) {
     let figures = ["on_hand", "allocated", "unavailable", "version"];
     for (index, figure) in figures.into_iter().enumerate() {
         let (level, ledger) = (summed.level.map(|level| level[index]), summed.ledger[index]);
-        if level != Some(ledger) {
+        if level.unwrap_or_default() != ledger {
             let (product_id, location_id) = (summed.product_id, summed.location_id);
             let (sku, location) = (None, None);
             found.push(Difference { product_id, sku, location_id, location, figure, level, ledger });

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use crate::harness::{
     Engine, PASSWORD, Server, Site, SmallDisk, Storehouse, TestDatabase, Wire, each_engine, faulty_sync, say,
 };
-use crate::load::{Dice, Entry, check, check_database, write_until};
+use crate::load::{Dice, Entry, check, check_database, stock_up, write_until};
 
 /// The most answers before an end; a round with so many takes a second or so.
 const MOST_ANSWERS: u64 = 300;
@@ -51,6 +51,7 @@ async fn a_killed_process_loses_nothing_that_it_acknowledged() {
         let (site, mut dice) = (Site::new(Some(database.url())), Dice::new());
         let mut process = site.start().await;
         let token = admin(&process).await;
+        stock_up(database.url()).await;
         let (mut entries, mut unanswered) = (Vec::new(), 0);
         for round in 0..rounds().0 {
             let writers = (process.gateway(), &*token);
@@ -74,6 +75,7 @@ async fn a_killed_part_of_a_split_system_loses_nothing_that_it_acknowledged() {
         let (site, mut dice) = (Site::new(Some(database.url())), Dice::new());
         let mut split = site.start_split().await;
         let token = admin(split.part("gateway")).await;
+        stock_up(database.url()).await;
         let (mut entries, mut unanswered) = (Vec::new(), 0);
         for round in 0..rounds().0 {
             let killed = ["orders", "gateway"][round % 2];
@@ -105,6 +107,7 @@ async fn a_killed_database_server_loses_nothing_that_was_acknowledged() {
     let (site, mut dice) = (Site::new(Some(&url)), Dice::new());
     let process = site.start().await;
     let token = admin(&process).await;
+    stock_up(&url).await;
     let (mut entries, mut unanswered) = (Vec::new(), 0);
     for round in 0..rounds().0 {
         let writers = (process.gateway(), &*token);

@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::harness::goods::{Goods, check_stock};
 use crate::harness::{Answer, Storehouse, Wire, eventually, say};
 
 const WRITERS: usize = 16;
@@ -57,21 +58,46 @@ pub(crate) struct Entry {
     placed: Option<Value>,
     wants_confirmation: bool,
     confirmed: Option<Value>,
+    /// There was too little left.
+    is_short: bool,
+}
+
+/// What is sold besides free lines: so much that there is always enough, and so little that most come too short.
+const PLENTY: &str = "PLENTY";
+const SCARCE: &str = "SCARCE";
+
+/// Puts what the writers order into stock. Call it once, before they write.
+pub(crate) async fn stock_up(url: &str) {
+    let db = Db::open(&url.parse().unwrap()).await.unwrap();
+    Goods::new(PLENTY, 1_000_000_000).add_to(&db).await;
+    Goods::new(SCARCE, 40).add_to(&db).await;
+    db.close().await;
+}
+
+/// One in three takes stock, and half of those what is scarce.
+fn lines(number: usize) -> Vec<Value> {
+    let stock = |sku: &str, quantity: usize| json!({"sku": sku, "quantity": quantity});
+    match number % 6 {
+        1 => vec![stock(PLENTY, 2), stock("plenty", 1)],
+        4 => vec![stock(PLENTY, 1), stock(SCARCE, 1)],
+        _ => (0..=number % 4)
+            .map(|line| json!({"name": format!("thing {line}"), "quantity": line + 1, "unit_price": "1.25"}))
+            .collect(),
+    }
 }
 
 impl Entry {
     fn new(writer: &str, number: usize) -> Self {
-        let lines: Vec<Value> = (0..=number % 4)
-            .map(|line| json!({"name": format!("thing {line}"), "quantity": line + 1, "unit_price": "1.25"}))
-            .collect();
         let key = format!("{writer}-{number}");
-        let body = json!({"lines": lines, "note": key});
-        Self { key, body, placed: None, wants_confirmation: number.is_multiple_of(2), confirmed: None }
+        let body = json!({"lines": lines(number), "note": key});
+        let wants_confirmation = number.is_multiple_of(2);
+        Self { key, body, placed: None, wants_confirmation, confirmed: None, is_short: false }
     }
 
     /// The request that has no answer yet: path, body, key.
     fn next(&self) -> Option<(String, Value, String)> {
         match &self.placed {
+            None if self.is_short => None,
             None => Some(("/orders".to_owned(), self.body.clone(), self.key.clone())),
             Some(order) if self.wants_confirmation && self.confirmed.is_none() => {
                 Some((format!("{}/confirm", path_of(order)), json!({}), format!("{}-confirm", self.key)))
@@ -81,7 +107,9 @@ impl Entry {
     }
 
     fn take(&mut self, answer: Answer) {
-        if self.placed.is_none() {
+        if answer.code() == "insufficient_stock" {
+            self.is_short = true;
+        } else if self.placed.is_none() {
             self.placed = Some(answer.expect(201).json());
         } else {
             self.confirmed = Some(answer.expect(200).json());
@@ -136,7 +164,9 @@ async fn write(
         let entry = entries.last_mut().unwrap();
         while let Some((path, body, key)) = entry.next() {
             match wire.send(Method::POST, &path, Some(&body), Some(&key)).await {
-                Ok(answer) if answer.status.is_success() => entry.take(answer),
+                Ok(answer) if answer.status.is_success() || answer.code() == "insufficient_stock" => {
+                    entry.take(answer);
+                }
                 Ok(answer) if is_for_now(&answer) => return entries,
                 Ok(answer) => panic!("{}: {} {}", answer.what, answer.status, answer.text()),
                 Err(_) => return entries,
@@ -148,13 +178,14 @@ async fn write(
 }
 
 /// Fails unless all of it is there, once and whole, among the orders of earlier rounds. What had no answer is asked for
-/// again, by its key.
-pub(crate) async fn check(process: &Storehouse, token: &str, earlier: usize, entries: &mut [Entry]) {
+/// again, by its key; what was refused is left out from now on.
+pub(crate) async fn check(process: &Storehouse, token: &str, earlier: usize, entries: &mut Vec<Entry>) {
     for entry in entries.iter_mut() {
         while let Some((path, body, key)) = entry.next() {
             entry.take(until_served(process, token, Method::POST, &path, Some((&body, &key))).await);
         }
     }
+    entries.retain(|entry| !entry.is_short);
     let mut wire = process.connect().await.with_token(token);
     let mut numbers = HashSet::new();
     for entry in entries.iter() {
@@ -213,16 +244,18 @@ fn is_for_now(answer: &Answer) -> bool {
     matches!(answer.status.as_u16(), 502..=504)
 }
 
-/// Fails if a row is left that belongs to nothing, or SQLite finds its file damaged.
+/// Fails if a row is left that belongs to nothing, stock doesn't add up or was sold twice, or SQLite finds its file damaged.
 pub(crate) async fn check_database(url: &str) {
     const ORPHANS: &str =
         "SELECT (SELECT COUNT(*) FROM order_lines WHERE order_id NOT IN (SELECT id FROM orders))
         + (SELECT COUNT(*) FROM order_history WHERE order_id NOT IN (SELECT id FROM orders))
-        + (SELECT COUNT(*) FROM idempotency_keys WHERE body IS NULL)";
+        + (SELECT COUNT(*) FROM idempotency_keys WHERE body IS NULL)
+        + (SELECT COUNT(*) FROM stock_levels WHERE allocated > on_hand)";
     let db = Db::open(&url.parse().unwrap()).await.unwrap();
     let orphans: Result<i64, Error> =
         db.lookup((), |tx, ()| async move { tx.one(ORPHANS, &[], |row| row.get(0)).await }.boxed()).await;
     assert_eq!(orphans.unwrap(), 0);
+    check_stock(&db).await;
     db.close().await;
     if let Some(path) = url.strip_prefix("sqlite:") {
         check_integrity(Path::new(path));

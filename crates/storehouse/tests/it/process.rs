@@ -8,6 +8,8 @@ mod commands;
 mod shutdown;
 /// Parts as processes of their own.
 mod split;
+/// `storehouse verify`.
+mod verify;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -3,6 +3,9 @@
 /// Logins, logouts and refreshes at once.
 mod sessions;
 
+/// Many who want the same stock.
+mod stock;
+
 use std::collections::HashSet;
 
 use ::db::Error;

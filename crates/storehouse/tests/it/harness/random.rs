@@ -11,7 +11,11 @@ pub(crate) struct Random {
 impl Random {
     pub(crate) fn new() -> Self {
         let given = std::env::var("TEST_SEED").ok().map(|seed| seed.parse().unwrap());
-        let seed = given.unwrap_or_else(|| kit::clock::new_id().as_u64_pair().1);
+        Self::from(given.unwrap_or_else(|| kit::clock::new_id().as_u64_pair().1))
+    }
+
+    /// One of several that a test runs at once, with a seed of another's.
+    pub(crate) fn from(seed: u64) -> Self {
         Self { seed, state: seed }
     }
 

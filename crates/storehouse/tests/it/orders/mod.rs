@@ -7,6 +7,8 @@ mod list;
 mod model;
 mod steps;
 mod stock;
+mod stock_lives;
+mod stock_model;
 mod stock_steps;
 
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::laptop;
 use crate::harness::{Site, Storehouse, Wire, each_engine, eventually};
-use crate::load::{Dice, check, check_database, write_until};
+use crate::load::{Dice, check, check_database, stock_up, write_until};
 
 /// A request whose body stops in the middle.
 async fn begin_slow_request(process: &Storehouse, token: &str) -> (TcpStream, String) {
@@ -72,6 +72,7 @@ async fn a_stop_under_load_loses_nothing_that_was_acknowledged() {
         let mut process = site.start().await;
         let (_, registered) = process.connect().await.register("boss").await;
         let token = registered["token"].as_str().unwrap();
+        stock_up(database.url()).await;
         let mut entries = Vec::new();
         for (round, signal) in ["TERM", "INT"].into_iter().enumerate() {
             let (writers, answers) = ((process.gateway(), token), 1 + dice.under(200));

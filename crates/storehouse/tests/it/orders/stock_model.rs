@@ -1,0 +1,261 @@
+//! Stock and the orders that take it, unit by unit in plain memory, to hold the running system against.
+
+use std::collections::BTreeMap;
+
+use ::stock::Change;
+
+/// MAIN, and two others in the order in which they are emptied.
+pub(super) const PLACES: usize = 3;
+
+/// What there is of a product at a place.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shelf {
+    pub(super) on_hand: i64,
+    pub(super) allocated: i64,
+    pub(super) unavailable: i64,
+}
+
+/// A tracked product: its shelves, and how much more than there is MAIN may owe.
+#[derive(Clone, Debug)]
+pub(super) struct Product {
+    pub(super) shelves: [Shelf; PLACES],
+    pub(super) backorder_limit: i64,
+}
+
+/// So much of a product at a place.
+type Spots = BTreeMap<(usize, usize), i64>;
+
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    pub(super) status: &'static str,
+    pub(super) lines: Vec<Line>,
+    held: Spots,
+    /// Shipped from there and not put back.
+    gone: Spots,
+}
+
+/// `product` is nothing where the line takes no stock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line {
+    pub(super) product: Option<usize>,
+    pub(super) quantity: i64,
+    pub(super) shipped: i64,
+    pub(super) returned: i64,
+}
+
+/// A product, how much of it was asked for, and how much there is.
+pub(super) type Short = (usize, i64, i64);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Done,
+    Refused,
+    Short(Vec<Short>),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Model {
+    pub(super) products: Vec<Product>,
+    pub(super) orders: Vec<Order>,
+}
+
+impl Model {
+    pub(super) fn new(backorder_limits: &[i64]) -> Self {
+        let product = |limit: &i64| Product { shelves: Default::default(), backorder_limit: *limit };
+        Self { products: backorder_limits.iter().map(product).collect(), orders: Vec::new() }
+    }
+
+    /// Does it on a copy, which is kept if it is done.
+    pub(super) fn attempt(&mut self, change: impl FnOnce(&mut Self) -> Outcome) -> Outcome {
+        let mut after = self.clone();
+        let outcome = change(&mut after);
+        if outcome == Outcome::Done {
+            *self = after;
+        }
+        outcome
+    }
+
+    fn free(&self, product: usize, place: usize) -> i64 {
+        let shelf = self.products[product].shelves[place];
+        shelf.on_hand - shelf.unavailable - shelf.allocated
+    }
+
+    pub(super) fn adjust(&mut self, product: usize, place: usize, change: Change) -> Outcome {
+        let free = self.free(product, place);
+        let shelf = &mut self.products[product].shelves[place];
+        match change {
+            Change::Receive(quantity) | Change::Adjust(quantity) => shelf.on_hand += quantity,
+            Change::Count(quantity) => shelf.on_hand = quantity,
+            Change::Quarantine(quantity) if quantity > free => return Outcome::Refused,
+            Change::Quarantine(quantity) => shelf.unavailable += quantity,
+        }
+        if shelf.on_hand < 0 || shelf.unavailable < 0 { Outcome::Refused } else { Outcome::Done }
+    }
+
+    pub(super) fn transfer(&mut self, product: usize, from: usize, to: usize, quantity: i64) -> Outcome {
+        if quantity > self.free(product, from) {
+            return Outcome::Refused;
+        }
+        self.products[product].shelves[from].on_hand -= quantity;
+        self.products[product].shelves[to].on_hand += quantity;
+        Outcome::Done
+    }
+
+    pub(super) fn place(&mut self, lines: Vec<Line>) -> Outcome {
+        self.orders.push(Order { status: "pending", lines, held: Spots::new(), gone: Spots::new() });
+        self.hold(self.orders.len() - 1)
+    }
+
+    pub(super) fn edit(&mut self, order: usize, lines: Vec<Line>) -> Outcome {
+        if self.orders[order].status != "pending" {
+            return Outcome::Refused;
+        }
+        self.orders[order].lines = lines;
+        self.hold(order)
+    }
+
+    /// Takes a step that moves no goods.
+    pub(super) fn step(&mut self, order: usize, step: &str) -> Outcome {
+        let shipped = self.orders[order].lines.iter().any(|line| line.shipped > 0);
+        let status = match (step, self.orders[order].status) {
+            ("confirm", "pending") | ("release", "on_hold") => "confirmed",
+            ("hold", "confirmed") => "on_hold",
+            ("cancel", "pending" | "confirmed" | "on_hold") if !shipped => "cancelled",
+            ("expire", "pending") => "expired",
+            _ => return Outcome::Refused,
+        };
+        self.orders[order].status = status;
+        self.hold(order)
+    }
+
+    /// Ships so much of each line.
+    pub(super) fn ship(&mut self, order: usize, counts: &[i64]) -> Outcome {
+        if self.orders[order].status != "confirmed" || counts.iter().sum::<i64>() == 0 {
+            return Outcome::Refused;
+        }
+        let wanted = self.orders[order].sums(|index, _| counts[index]);
+        let mut short = Vec::new();
+        for product in self.orders[order].products() {
+            let requested = wanted.get(&product).copied().unwrap_or_default();
+            let shipped = (0..requested).filter(|_| self.ship_one(order, product)).count();
+            let available = i64::try_from(shipped).unwrap();
+            if available < requested {
+                short.push((product, requested, available));
+            }
+        }
+        for (line, count) in self.orders[order].lines.iter_mut().zip(counts) {
+            line.shipped += count;
+        }
+        if short.is_empty() { Outcome::Done } else { Outcome::Short(short) }
+    }
+
+    fn ship_one(&mut self, order: usize, product: usize) -> bool {
+        for place in 0..PLACES {
+            let shelf = &mut self.products[product].shelves[place];
+            let held = self.orders[order].held.entry((product, place)).or_default();
+            if *held > 0 && shelf.on_hand > shelf.unavailable {
+                *held -= 1;
+                shelf.on_hand -= 1;
+                shelf.allocated -= 1;
+                *self.orders[order].gone.entry((product, place)).or_default() += 1;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Takes so much of each line back.
+    pub(super) fn give_back(&mut self, order: usize, counts: &[i64], restock: bool) -> Outcome {
+        let is_possible = ["confirmed", "on_hold"].contains(&self.orders[order].status);
+        if !is_possible || counts.iter().sum::<i64>() == 0 {
+            return Outcome::Refused;
+        }
+        for (product, quantity) in self.orders[order].sums(|index, _| counts[index]) {
+            for _ in 0..if restock { quantity } else { 0 } {
+                let gone = &mut self.orders[order].gone;
+                let place =
+                    (0..PLACES).find(|place| gone.get(&(product, *place)).is_some_and(|count| *count > 0));
+                let place = place.expect("what comes back was shipped");
+                *gone.get_mut(&(product, place)).unwrap() -= 1;
+                self.products[product].shelves[place].on_hand += 1;
+            }
+        }
+        for (line, count) in self.orders[order].lines.iter_mut().zip(counts) {
+            line.returned += count;
+        }
+        Outcome::Done
+    }
+
+    /// Lets an order hold what is still to be shipped, as long as it may be.
+    fn hold(&mut self, order: usize) -> Outcome {
+        let is_open = ["pending", "confirmed", "on_hold"].contains(&self.orders[order].status);
+        let wanted =
+            self.orders[order].sums(|_, line| if is_open { line.quantity - line.shipped } else { 0 });
+        let mut short = Vec::new();
+        let mut products = self.orders[order].products();
+        products.extend(
+            (0..self.products.len()).filter(|product| !products.contains(product)).collect::<Vec<_>>(),
+        );
+        for product in products {
+            let wanted = wanted.get(&product).copied().unwrap_or_default();
+            let more = wanted - self.orders[order].held_of(product);
+            for _ in more..0 {
+                self.release_one(order, product);
+            }
+            let held = (0..more).filter(|_| self.hold_one(order, product)).count();
+            let available = i64::try_from(held).unwrap();
+            if available < more {
+                short.push((product, more, available));
+            }
+        }
+        if short.is_empty() { Outcome::Done } else { Outcome::Short(short) }
+    }
+
+    fn hold_one(&mut self, order: usize, product: usize) -> bool {
+        let owes = self.free(product, 0) + self.products[product].backorder_limit > 0;
+        let place = (0..PLACES).find(|place| self.free(product, *place) > 0).or(owes.then_some(0));
+        let Some(place) = place else { return false };
+        self.products[product].shelves[place].allocated += 1;
+        *self.orders[order].held.entry((product, place)).or_default() += 1;
+        true
+    }
+
+    /// From the last place, so that what stays is where it is shipped from first.
+    fn release_one(&mut self, order: usize, product: usize) {
+        for place in (0..PLACES).rev() {
+            let held = self.orders[order].held.entry((product, place)).or_default();
+            if *held > 0 {
+                *held -= 1;
+                self.products[product].shelves[place].allocated -= 1;
+                return;
+            }
+        }
+    }
+}
+
+impl Order {
+    /// Its products in the order of its lines.
+    fn products(&self) -> Vec<usize> {
+        let mut products = Vec::new();
+        for product in self.lines.iter().filter_map(|line| line.product) {
+            if !products.contains(&product) {
+                products.push(product);
+            }
+        }
+        products
+    }
+
+    fn sums(&self, count: impl Fn(usize, &Line) -> i64) -> BTreeMap<usize, i64> {
+        let mut sums = BTreeMap::new();
+        for (index, line) in self.lines.iter().enumerate() {
+            if let Some(product) = line.product {
+                *sums.entry(product).or_default() += count(index, line);
+            }
+        }
+        sums
+    }
+
+    fn held_of(&self, product: usize) -> i64 {
+        self.held.iter().filter(|((held, _), _)| *held == product).map(|(_, count)| *count).sum()
+    }
+}
