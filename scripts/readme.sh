@@ -4,18 +4,20 @@
 #   scripts/readme.sh run    the first block after <!-- ci: run -->
 #   scripts/readme.sh test   the first block after <!-- ci: test -->
 #   scripts/readme.sh walk   all blocks between <!-- ci: walk --> and <!-- ci: end -->
+#   scripts/readme.sh stock  the same behind <!-- ci: stock -->
 #
 # A block is fenced by ```bash or ```sh; other fences (a shown answer) are left out. A missing marker is an error.
 set -euo pipefail
 
-name=${1:?usage: scripts/readme.sh run|test|walk}
+name=${1:?usage: scripts/readme.sh run|test|walk|stock}
 readme=${README:-$(dirname "$0")/../README.md}
 
 awk -v name="$name" -v readme="$readme" '
+    BEGIN { several = name == "walk" || name == "stock" }
     function fail(why) { print "readme.sh: " readme ": " why > "/dev/stderr"; failed = 1; exit 1 }
 
     /^[ ]*<!-- ci: [a-z]+ -->[ ]*$/ && !fenced {
-        if (inside && name == "walk" && $3 == "end") { complete = 1; exit }
+        if (inside && several && $3 == "end") { complete = 1; exit }
         if (inside) fail("no block of bash between \"ci: " name "\" and \"ci: " $3 "\"")
         if ($3 == name) inside = 1
         next
@@ -25,7 +27,7 @@ awk -v name="$name" -v readme="$readme" '
             fenced = 0
             if (inside && wanted) {
                 blocks++
-                if (name != "walk") { complete = 1; exit }
+                if (!several) { complete = 1; exit }
             }
         } else {
             fenced = 1
@@ -39,7 +41,7 @@ awk -v name="$name" -v readme="$readme" '
     END {
         if (failed) exit 1
         if (!inside) fail("no marker <!-- ci: " name " -->")
-        if (!complete) fail(name == "walk" ? "no marker <!-- ci: end --> after <!-- ci: walk -->" : "no block of bash after <!-- ci: " name " -->")
+        if (!complete) fail(several ? "no marker <!-- ci: end --> after <!-- ci: walk -->" : "no block of bash after <!-- ci: " name " -->")
         if (!blocks) fail("no block of bash after <!-- ci: " name " -->")
     }
 ' "$readme"

@@ -45,7 +45,7 @@ start() {
 
 # Runs the README's commands as they stand; the function notes the status and body of each call on the side.
 walk() {
-    scripts/readme.sh walk >"$work/walk"
+    { scripts/readme.sh walk && scripts/readme.sh stock; } >"$work/walk"
     cat >"$work/prelude" <<'PRELUDE'
 curl() (
     set -o pipefail
@@ -74,6 +74,12 @@ check() {
     expect_status 200 GET /users/me
     expect_status 201 POST /orders
     expect_status 200 GET '/orders(\?.*)?'
+    expect_status 201 POST /products
+    expect_status 201 POST /stock/adjustments
+    expect_status 200 GET '/products\?q=lap'
+    expect_status 200 GET /stock/reorder
+    expect_body '"on_hand":10,"allocated":0,"unavailable":0,"available":10,'
+    expect_body '"suggested_quantity":10'
     expect_body '"token":"[^"]+"'
     expect_body '"email":"user@example.com"'
     expect_body '"total_price":999\.99'

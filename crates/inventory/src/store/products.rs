@@ -10,12 +10,11 @@ use kit::statement::placeholders;
 use uuid::Uuid;
 
 use crate::model::{Category, Figures, Product};
-use crate::search::Way;
 use crate::store::figures::LOW;
 use crate::store::paged;
 
 const PRODUCT: &str = "id, sku, name, description, barcode, category_id,
-                       (SELECT categories.name FROM categories WHERE categories.id = category_id), price_minor, cost_minor, currency, attributes,
+                       (SELECT categories.name FROM categories WHERE categories.id = category_id) AS category, price_minor, cost_minor, currency, attributes,
                        track_stock, backorder_limit, reorder_point, reorder_quantity, active, external_id, metadata, version, created_at, updated_at";
 
 const PRODUCT_COLUMNS: usize = 21;
@@ -156,29 +155,27 @@ impl ProductFilter {
     }
 }
 
-/// A page of products with their figures, found in this way.
+/// How many candidates a statement names: few texts of it, since an engine keeps only so many prepared.
+const CANDIDATES: [usize; 3] = [8, 80, 800];
+
+/// A page of products with their figures, of all or of these candidates.
 pub(crate) async fn list_products(
     tx: &Tx,
     filter: &ProductFilter,
-    way: &Way,
+    candidates: Option<&[Uuid]>,
     page: &PageRequest,
 ) -> Result<(Vec<Product>, Option<i64>), Error> {
     let mut conditions = Conditions::new();
-    let from = match way {
-        Way::InOrder => "products".to_owned(),
-        // The order of a CROSS JOIN is kept, so that the few words are read first, and not all products in their order.
-        Way::ByWord { from, behind } => {
-            let (from, behind) = (conditions.bind(from), conditions.bind(behind));
-            conditions.only("id = product_id");
-            format!(
-                "(SELECT DISTINCT product_id FROM product_words WHERE word >= {from} AND word < {behind}) AS found
-                 CROSS JOIN products"
-            )
-        }
-    };
+    if let Some(candidates @ [.., last]) = candidates {
+        let room = CANDIDATES.into_iter().find(|room| *room >= candidates.len()).unwrap_or(candidates.len());
+        // The last of them again and again, up to the length of the text.
+        let named = candidates.iter().chain(std::iter::repeat(last)).take(room);
+        let list: Vec<String> = named.map(|id| conditions.bind(*id)).collect();
+        conditions.only(&format!("id IN ({})", list.join(", ")));
+    }
     let patterns: Vec<String> = filter.words.iter().map(|word| kit::search::pattern(word)).collect();
     filter.add_to(&patterns, &mut conditions);
-    let paged = paged(tx, PRODUCT, &from, &mut conditions, page).await?;
+    let paged = paged(tx, PRODUCT, "products", &mut conditions, page).await?;
     let mut found = tx.rows(&paged.sql, conditions.args(), product).await?;
     add_figures(tx, &mut found).await?;
     Ok((found, paged.total))

@@ -6,10 +6,60 @@ use db::{Error, Tx, Value};
 use kit::statement::insert_rows;
 use uuid::Uuid;
 
+/// All words from one on, and before another.
+pub(crate) struct WordRange {
+    pub(crate) from: String,
+    pub(crate) behind: String,
+}
+
 /// How many products, at most as many as are asked for, have a word in this range; one that has several counts as often.
-pub(crate) async fn count_words(tx: &Tx, from: &str, behind: &str, at_most: i64) -> Result<i64, Error> {
+pub(crate) async fn count_words(tx: &Tx, range: &WordRange, at_most: usize) -> Result<usize, Error> {
     let sql = "SELECT COUNT(*) FROM (SELECT product_id FROM product_words WHERE word >= $1 AND word < $2 LIMIT $3) AS found";
-    tx.one(sql, &[from.into(), behind.into(), at_most.into()], |row| row.get(0)).await
+    let args = [(&range.from).into(), (&range.behind).into(), limit(at_most)];
+    let count: i64 = tx.one(sql, &args, |row| row.get(0)).await?;
+    Ok(usize::try_from(count).unwrap_or(usize::MAX))
+}
+
+/// The first words of a range, each looked up behind the one before, since a common word has very many rows.
+pub(crate) async fn next_words(tx: &Tx, range: &WordRange, at_most: usize) -> Result<Vec<String>, Error> {
+    let sql = "WITH RECURSIVE following (word) AS (
+                   SELECT MIN(word) FROM product_words WHERE word >= $1 AND word < $2
+                   UNION ALL
+                   SELECT (SELECT MIN(product_words.word) FROM product_words WHERE product_words.word > following.word AND product_words.word < $2)
+                   FROM following WHERE following.word IS NOT NULL
+               )
+               SELECT word FROM following WHERE word IS NOT NULL LIMIT $3";
+    tx.rows(sql, &[(&range.from).into(), (&range.behind).into(), limit(at_most)], |row| row.get(0)).await
+}
+
+/// The products, at most as many as are asked for, that have a word in this range, and of each other list one of its words. One that has several stands
+/// there as often.
+pub(crate) async fn list_products_with(
+    tx: &Tx,
+    range: &WordRange,
+    others: &[Vec<String>],
+    at_most: usize,
+) -> Result<Vec<Uuid>, Error> {
+    let mut args: Vec<Value<'_>> = vec![(&range.from).into(), (&range.behind).into(), limit(at_most)];
+    // The order of a CROSS JOIN is kept.
+    let (mut from, mut conditions) = (String::new(), String::new());
+    for (index, words) in others.iter().enumerate() {
+        let first = args.len() + 1;
+        args.extend(words.iter().map(Value::from));
+        let list: Vec<String> = (first..=args.len()).map(|number| format!("${number}")).collect();
+        from += &format!(" CROSS JOIN product_words AS other{index}");
+        let list = list.join(", ");
+        conditions +=
+            &format!(" AND other{index}.product_id = own.product_id AND other{index}.word IN ({list})");
+    }
+    let sql = format!(
+        "SELECT own.product_id FROM product_words AS own{from} WHERE own.word >= $1 AND own.word < $2{conditions} LIMIT $3"
+    );
+    tx.rows(&sql, &args, |row| row.get(0)).await
+}
+
+fn limit(at_most: usize) -> Value<'static> {
+    i64::try_from(at_most).unwrap_or(i64::MAX).into()
 }
 
 /// Replaces a product's words by others.

@@ -22,6 +22,10 @@ mod users;
 #[cfg(test)]
 mod orders;
 
+/// Products, locations, levels and the ledger.
+#[cfg(test)]
+mod inventory;
+
 /// What all endpoints have in common.
 #[cfg(test)]
 mod shared;

@@ -1,4 +1,4 @@
-//! A day of the business: the original's walk, then the order's whole life.
+//! A day of the business: the original's walk, the order's whole life, and goods from their arrival to the shelf.
 
 use serde_json::json;
 
@@ -65,6 +65,42 @@ async fn an_order_goes_from_placed_to_paid_and_its_buyer_logs_out() {
         }
         let refresh = json!({"refresh_token": registered["refresh_token"]});
         nobody.post("/auth/refresh", refresh).await.problem(401, "invalid_token");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn goods_come_in_are_counted_and_moved_and_the_shop_sees_them() {
+    each_shape(async |app| {
+        let (staff, buyer) = (app.staff("staff").await, app.customer("buyer").await);
+        staff.post("/categories", json!({"name": "Lamps"})).await.expect(201);
+        let lamp = json!({"sku": "LAMP-1", "name": "Red lamp", "category": "Lamps", "unit_price": 20, "unit_cost": 8, "reorder_point": 5});
+        let lamp = staff.post("/products", lamp).await.expect(201).json();
+        staff.post("/locations", json!({"code": "SHOP", "name": "The shop"})).await.expect(201);
+        let adjust = async |body: serde_json::Value| {
+            staff.post("/stock/adjustments", body).await.expect(201);
+        };
+        adjust(json!({"sku": "LAMP-1", "kind": "receive", "quantity": 12, "unit_cost": 8})).await;
+        adjust(json!({"sku": "LAMP-1", "kind": "quarantine", "quantity": 2, "reason": "damaged"})).await;
+        let moved = json!({"sku": "LAMP-1", "from": "MAIN", "to": "SHOP", "quantity": 4});
+        staff.post("/stock/transfers", moved).await.expect(201);
+        adjust(json!({"sku": "LAMP-1", "location": "SHOP", "kind": "count", "quantity": 3, "expected_on_hand": 4, "reason": "stolen"})).await;
+        let seen = buyer.get("/products?q=red").await.expect(200).json();
+        assert_eq!(seen["items"][0]["stock"], json!({"available": 9}));
+        adjust(json!({"sku": "LAMP-1", "kind": "adjust", "quantity": -5})).await;
+        let reorder = staff.get("/stock/reorder").await.expect(200).json();
+        assert_eq!(reorder["items"][0]["suggested_quantity"], 1);
+        let path = format!("/products/{}", lamp["id"].as_str().unwrap());
+        let explained = staff.get(&format!("{path}/availability?explain=true")).await.expect(200).json();
+        assert_eq!(explained["explanation"]["unavailable"][0]["reason"], "damaged");
+        let ledger = staff.get("/stock/movements").await.expect(200).json();
+        let kinds: Vec<&str> =
+            ledger["items"].as_array().unwrap().iter().map(|row| row["kind"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["adjust", "count", "transfer_in", "transfer_out", "quarantine", "receive"]);
+        staff.delete(&path).await.expect(204);
+        buyer.get(&path).await.problem(404, "not_found");
+        let own_port = staff.request(http::Method::GET, &path).to("inventory").send().await.expect(200);
+        assert_eq!(own_port.json()["active"], false);
     })
     .await;
 }

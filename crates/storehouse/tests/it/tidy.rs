@@ -209,6 +209,17 @@ fn no_sql_outside_store() {
 }
 
 #[test]
+fn no_stock_is_changed_outside_its_kernel() {
+    let mut found = Vec::new();
+    for table in ["stock_levels", "stock_movements"] {
+        let writes = ["INSERT INTO", "UPDATE", "DELETE FROM"].map(|write| format!("{write} {table}"));
+        let writes: Vec<&str> = writes.iter().map(String::as_str).collect();
+        found.extend(shipped_places(&writes, |source| source.owner() == "stock"));
+    }
+    none(&found, "levels and movements are written by `stock` alone");
+}
+
+#[test]
 fn no_environment_outside_the_settings() {
     let found = shipped_places(&["std::env", "env::var", "env::args", "env::set"], |source| {
         source.path.starts_with("crates/storehouse/src/settings")

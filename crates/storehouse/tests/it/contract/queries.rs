@@ -120,12 +120,13 @@ async fn a_cursor_is_good_only_where_it_came_from() {
         let first = ask(caller, stage, operation, door, "limit=1").await.expect(200);
         let cursor = first.json()["next_cursor"].as_str().expect("a second page").to_owned();
         check_link(stage, operation, door, &first, findings).await;
+        let sort = operation.json["x-sorts"][0].as_str().unwrap();
         let mut wrong = vec![
             format!("cursor={cursor}x"),
             format!("cursor={}", &cursor[..cursor.len() - 2]),
             format!("cursor={}", &cursor[1..]),
             format!("cursor={}", cursor.chars().rev().collect::<String>()),
-            format!("cursor={cursor}&sort=created_at"),
+            format!("cursor={cursor}&sort={sort}"),
         ];
         let filters =
             operation.parameters("query").into_iter().map(|filter| filter["name"].as_str().unwrap());

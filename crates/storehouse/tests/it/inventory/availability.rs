@@ -1,0 +1,116 @@
+//! Every unit accounted for: where it lies, which order holds it, and why it can't be sold.
+
+use std::collections::BTreeMap;
+
+use ::stock::{Author, OrderStock, Refused, place};
+use futures_util::FutureExt;
+use kit::clock::{Timestamp, new_id};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{adjust, check_ledger, each, figures, items, location, path, product};
+use crate::harness::{App, each_app};
+
+/// An order that holds so much of a product; gives its id.
+async fn order(app: &App, product: &Value, quantity: i64) -> String {
+    let order = OrderStock {
+        order_id: new_id(),
+        step: 1,
+        author: Author { actor_id: None, request_id: None, now: Timestamp(0) },
+        quantities: BTreeMap::from([(product["id"].as_str().unwrap().parse::<Uuid>().unwrap(), quantity)]),
+    };
+    let id = order.order_id.to_string();
+    let placed: Result<_, Unexpected> =
+        app.db.write(order, |tx, order| async move { Ok(place(tx, &[order]).await?.concat()) }.boxed()).await;
+    assert!(placed.unwrap().is_empty());
+    id
+}
+
+/// What the kernel refused.
+#[derive(Debug)]
+struct Unexpected(#[expect(dead_code, reason = "shown where the test fails")] Refused);
+
+impl From<Refused> for Unexpected {
+    fn from(refused: Refused) -> Self {
+        Self(refused)
+    }
+}
+
+impl From<::db::Error> for Unexpected {
+    fn from(error: ::db::Error) -> Self {
+        Self(error.into())
+    }
+}
+
+#[tokio::test]
+async fn every_unit_is_explained() {
+    each_app(async |app| {
+        let (staff, ada) = (app.staff("staff").await, app.customer("ada").await);
+        let lap = product(&staff, "LAP-1", json!({"backorder_limit": 4})).await;
+        let b = location(&staff, "B").await;
+        adjust(&staff, "LAP-1", "MAIN", "receive", 10).await.expect(201);
+        adjust(&staff, "LAP-1", "B", "receive", 5).await.expect(201);
+        let aside = json!({"sku": "LAP-1", "kind": "quarantine", "quantity": 2, "reason": "damaged"});
+        staff.post("/stock/adjustments", aside).await.expect(201);
+        let (small, large) = (order(app, &lap, 3).await, order(app, &lap, 7).await);
+        let address = path("products", &lap, "/availability");
+        let plain = staff.get(&address).await.expect(200).json();
+        assert_eq!(figures(&plain), [15, 10, 2, 7]);
+        assert!(
+            plain.get("explanation").is_none() && plain["incoming"] == 0 && plain["backorder_limit"] == 4,
+            "{plain}"
+        );
+        let places = plain["locations"].as_array().unwrap();
+        assert_eq!(each(places, "location"), ["MAIN", "B"]);
+        assert_eq!((figures(&places[0]), figures(&places[1])), ([10, 8, 2, 4], [5, 2, 0, 3]));
+        let explained =
+            staff.get(&format!("{address}?explain=true")).await.expect(200).json()["explanation"].clone();
+        let held = explained["allocated"].as_array().unwrap();
+        let held: Vec<(&str, i64, bool)> = held
+            .iter()
+            .map(|part| {
+                (
+                    part["order_id"].as_str().unwrap(),
+                    part["quantity"].as_i64().unwrap(),
+                    part["location_id"] == b["id"],
+                )
+            })
+            .collect();
+        assert_eq!(held, [(&*large, 5, false), (&*small, 3, false), (&*large, 2, true)]);
+        let aside = &explained["unavailable"][0];
+        assert_eq!((&aside["quantity"], &aside["reason"]), (&json!(2), &json!("damaged")));
+        assert_eq!(
+            (&explained["allocated_has_more"], &explained["unavailable_has_more"]),
+            (&json!(false), &json!(false))
+        );
+        ada.get(&address).await.problem(403, "forbidden");
+        staff.get(&format!("{address}?explain=yes")).await.problem(400, "invalid_parameter");
+        check_ledger(app).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_orders_hold_can_be_counted_away_but_not_moved() {
+    each_app(async |app| {
+        let (staff, ada) = (app.staff("staff").await, app.customer("ada").await);
+        let lap = product(&staff, "LAP-1", json!({})).await;
+        location(&staff, "B").await;
+        adjust(&staff, "LAP-1", "MAIN", "receive", 5).await.expect(201);
+        order(app, &lap, 4).await;
+        super::transfer(&staff, "LAP-1", "MAIN", "B", 2).await.problem(409, "insufficient_stock");
+        adjust(&staff, "LAP-1", "MAIN", "quarantine", 2).await.problem(409, "insufficient_stock");
+        adjust(&staff, "LAP-1", "MAIN", "count", 1).await.expect(201);
+        let seen = staff.get(&path("products", &lap, "")).await.expect(200).json();
+        assert_eq!(figures(&seen["stock"]), [1, 4, 0, -3]);
+        assert_eq!(
+            ada.get("/products").await.expect(200).json()["items"][0]["stock"],
+            json!({"available": -3})
+        );
+        assert_eq!(items(&staff, "/stock").await[0]["available"], -3);
+        let deleted = staff.delete(&path("products", &lap, "")).await;
+        deleted.expect(204);
+        check_ledger(app).await;
+    })
+    .await;
+}
