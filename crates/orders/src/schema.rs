@@ -39,7 +39,7 @@ struct FreeTextOrder {
 struct ListedOrder {
     #[schemars(length(min = 1, max = 500))]
     lines: Vec<NewLine>,
-    /// If left out, that of the products; without products, the setting `CURRENCY`.
+    /// ISO 4217. If left out, that of the products; without products, the setting `CURRENCY`.
     currency: Option<Currency>,
     note: Option<Note>,
     ship_to: Option<ShipTo>,
