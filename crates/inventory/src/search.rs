@@ -1,23 +1,27 @@
 //! How products are found by words. Each word of a query is the beginning of a word of the product, and all must match.
 //!
 //! Where a word, or all together, is rare, the table of words names the few products that can match, and only those are read. Where that isn't so, the
-//! list is walked in its order instead, since a page is full soon. So neither reads many rows.
+//! list is walked in its order, since a page is full soon; only if it isn't, since all that match stand far behind, are the products of a word looked up
+//! after all. So neither reads many rows.
 
 use std::collections::BTreeSet;
 
 use db::{Error, Tx};
-use kit::page::PageRequest;
+use kit::page::{PageRequest, Position};
 use uuid::Uuid;
 
 use crate::model::Product;
-use crate::store::products::{ProductFilter, list_products};
+use crate::store::products::{ProductFilter, list_products, position_behind};
 use crate::store::words::{WordRange, count_words, list_products_with, next_words};
 
 /// More products than this are too many to read them all: of 100,000 products, walking until a page is full takes as long then.
 const RARE: usize = 800;
 
-/// A word that more products have is not compared with the other words, one product after the other.
+/// A word that more products have is not looked up at all.
 const COMMON: usize = 10 * RARE;
+
+/// So many products are walked before those of a word are looked up.
+const WALKED: usize = 3_000;
 
 /// The longest word that is stored; of a longer one its beginning is.
 const LONGEST_WORD: usize = 64;
@@ -25,64 +29,78 @@ const LONGEST_WORD: usize = 64;
 /// The beginning of more words than this is not compared with each of them.
 const WORDS_OF_BEGINNING: usize = 8;
 
+/// Which products can match at all.
+pub(crate) enum Among {
+    All,
+    /// These few.
+    Few(Vec<Uuid>),
+    /// Those that have a word of this range.
+    WithWord(WordRange),
+    /// Those up to this one, in the order of the list.
+    UpTo(Position),
+}
+
 /// A page of the products that a filter leaves.
 pub(crate) async fn find_products(
     tx: &Tx,
     filter: &ProductFilter,
     page: &PageRequest,
 ) -> Result<(Vec<Product>, Option<i64>), Error> {
-    match find_candidates(tx, &filter.words).await? {
-        Some(none) if none.is_empty() => Ok((Vec::new(), page.count.then_some(0))),
-        candidates => list_products(tx, filter, candidates.as_deref(), page).await,
+    let among = candidates(tx, &filter.words).await?;
+    match &among {
+        Among::Few(none) if none.is_empty() => return Ok((Vec::new(), page.count.then_some(0))),
+        // To count them all, all are read anyway.
+        Among::WithWord(_) if !page.count => {
+            if let Some(found) = walk_a_bit(tx, filter, page).await? {
+                return Ok((found, None));
+            }
+        }
+        _ => {}
     }
+    list_products(tx, filter, &among, page).await
 }
 
-/// The few products that can match; nothing where they may be many.
-async fn find_candidates(tx: &Tx, words: &[String]) -> Result<Option<Vec<Uuid>>, Error> {
+/// A full page, if the first products of the list have one.
+async fn walk_a_bit(
+    tx: &Tx,
+    filter: &ProductFilter,
+    page: &PageRequest,
+) -> Result<Option<Vec<Product>>, Error> {
+    let Some(last) = position_behind(tx, page, WALKED).await? else { return Ok(None) };
+    let (found, _) = list_products(tx, filter, &Among::UpTo(last), page).await?;
+    Ok(Some(found).filter(|found| i64::try_from(found.len()).is_ok_and(|count| count >= page.fetch())))
+}
+
+async fn candidates(tx: &Tx, words: &[String]) -> Result<Among, Error> {
     let mut ranges: Vec<(usize, WordRange)> = Vec::with_capacity(words.len());
     for word in words {
         let range = range(word);
-        match count_words(tx, &range, RARE + 1).await? {
-            0 => return Ok(Some(Vec::new())),
+        match count_words(tx, &range, COMMON + 1).await? {
+            0 => return Ok(Among::Few(Vec::new())),
             count => ranges.push((count, range)),
         }
     }
     ranges.sort_by_key(|(count, _)| *count);
-    match ranges.as_slice() {
-        [(count, rarest), ..] if *count <= RARE => few(list_products_with(tx, rarest, &[], RARE + 1).await?),
-        [_, _, ..] => find_common_candidates(tx, ranges.into_iter().map(|(_, range)| range).collect()).await,
-        _ => Ok(None),
-    }
-}
-
-/// The same where each word by itself is common: the products of the least common are looked up by the other words.
-async fn find_common_candidates(tx: &Tx, ranges: Vec<WordRange>) -> Result<Option<Vec<Uuid>>, Error> {
-    let (mut counted, mut others) = (Vec::with_capacity(ranges.len()), Vec::new());
-    for range in ranges {
-        counted.push((count_words(tx, &range, COMMON + 1).await?, range));
-    }
-    counted.sort_by_key(|(count, _)| *count);
-    let mut counted = counted.into_iter();
-    let Some((_, first)) = counted.next().filter(|(count, _)| *count <= COMMON) else { return Ok(None) };
-    for (_, range) in counted {
-        let words = next_words(tx, &range, WORDS_OF_BEGINNING + 1).await?;
-        if words.len() <= WORDS_OF_BEGINNING {
-            others.push(words);
+    let mut ranges = ranges.into_iter();
+    let Some((count, rarest)) = ranges.next().filter(|(count, _)| *count <= COMMON) else {
+        return Ok(Among::All);
+    };
+    let mut others = Vec::new();
+    if count > RARE {
+        for (_, range) in ranges {
+            let words = next_words(tx, &range, WORDS_OF_BEGINNING + 1).await?;
+            others.extend(Some(words).filter(|words| words.len() <= WORDS_OF_BEGINNING));
+        }
+        if others.is_empty() {
+            return Ok(Among::WithWord(rarest));
         }
     }
-    if others.is_empty() {
-        return Ok(None);
-    }
-    few(list_products_with(tx, &first, &others, RARE + 1).await?)
+    let found = list_products_with(tx, &rarest, &others, RARE + 1).await?;
+    Ok(if found.len() > RARE { Among::WithWord(rarest) } else { Among::Few(each_once(found)) })
 }
 
-/// Each of them once, if they are few.
-fn few(found: Vec<Uuid>) -> Result<Option<Vec<Uuid>>, Error> {
-    if found.len() > RARE {
-        return Ok(None);
-    }
-    let once: BTreeSet<Uuid> = found.into_iter().collect();
-    Ok(Some(once.into_iter().collect()))
+fn each_once(found: Vec<Uuid>) -> Vec<Uuid> {
+    found.into_iter().collect::<BTreeSet<Uuid>>().into_iter().collect()
 }
 
 /// Where the words begin and end that begin with this one.

@@ -59,6 +59,8 @@ pub enum Key {
     Int(i64),
     /// A text.
     Text(String),
+    /// An id, of a row that has two.
+    Id(Uuid),
 }
 
 impl<'a> From<&'a Key> for Value<'a> {
@@ -66,6 +68,7 @@ impl<'a> From<&'a Key> for Value<'a> {
         match key {
             Key::Int(number) => (*number).into(),
             Key::Text(text) => text.as_str().into(),
+            Key::Id(id) => (*id).into(),
         }
     }
 }
@@ -218,6 +221,7 @@ fn seal_cursor(position: &Position, binding: &[u8], key: &SigningKey) -> String 
     match &position.key {
         Key::Int(number) => content.extend([&[0][..], &number.to_be_bytes()].concat()),
         Key::Text(text) => content.extend([&[1][..], text.as_bytes()].concat()),
+        Key::Id(id) => content.extend([&[2][..], id.as_bytes()].concat()),
     }
     let code = key.sign(&[binding, &content]);
     to_base64(&[&code[..CODE_LENGTH], &content].concat())
@@ -233,6 +237,7 @@ fn open_cursor(text: &str, binding: &[u8], key: &SigningKey) -> Result<Position,
         let (id, value) = content.split_at_checked(16)?;
         let key = match value.split_first()? {
             (0, number) => Key::Int(i64::from_be_bytes(number.try_into().ok()?)),
+            (2, id) => Key::Id(Uuid::from_slice(id).ok()?),
             (_, text) => Key::Text(String::from_utf8(text.to_vec()).ok()?),
         };
         Some(Position { key, id: Uuid::from_slice(id).ok()? })

@@ -11,7 +11,7 @@ use kit::fields::Invalid;
 use kit::idempotency::IdempotencyKey;
 use kit::identity::{Caller, Staff};
 use kit::openapi::op;
-use kit::page::{List, Listing, Page, Sorts};
+use kit::page::{Key, List, Listing, Page, Position, Sorts};
 use kit::problem::Problem;
 use kit::query::{FromParams, Params};
 use kit::request_id::RequestId;
@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::Inventory;
 use crate::adjust_stock::adjust_stock;
 use crate::body::{AdjustStock, TransferStock};
-use crate::store::figures::{ReorderItem, list_low, reorder_position};
+use crate::store::figures::{ReorderItem, list_low};
 use crate::store::levels::{LevelFilter, level_position, list_levels};
 use crate::store::movements::{MovementFilter, list_movements, movement_position};
 use crate::transfer_stock::transfer_stock;
@@ -71,8 +71,8 @@ impl FromParams for LevelQuery {
 }
 
 impl Listing for LevelQuery {
-    const SORTS: Sorts = &[("sku", "sku_key")];
-    const DESCENDS: bool = false;
+    // The ids of products rise with the time when they were made.
+    const SORTS: Sorts = &[("product_id", "product_id")];
 }
 
 /// The reorder list has no filters.
@@ -86,7 +86,7 @@ impl FromParams for ReorderQuery {
 }
 
 impl Listing for ReorderQuery {
-    const SORTS: Sorts = &[("created_at", "created_at"), ("sku", "sku_key")];
+    const SORTS: Sorts = &[("created_at", "created_at")];
 }
 
 /// What the ledger can be filtered by.
@@ -143,7 +143,8 @@ async fn reorder_list(
 ) -> Result<Page<ReorderView>, Problem> {
     let page = list.page.clone();
     let (found, total) = inventory.shared.db.read(list.page, |tx, page| list_low(tx, page).boxed()).await?;
-    let position = |item: &ReorderItem| reorder_position(item, page.sort);
+    let position =
+        |(view, created_at): &ReorderItem| Position { key: Key::Int(created_at.0), id: view.product_id };
     Ok(page.page(&inventory.shared, found, total, position, |(view, _)| view))
 }
 

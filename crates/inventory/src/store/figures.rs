@@ -3,7 +3,7 @@
 use db::{Error, Row, Tx};
 use kit::clock::Timestamp;
 use kit::money::Currency;
-use kit::page::{Conditions, Key, PageRequest, Position};
+use kit::page::{Conditions, PageRequest};
 use uuid::Uuid;
 
 use crate::store::paged;
@@ -44,15 +44,6 @@ fn reorder_item(row: &Row<'_>) -> Result<ReorderItem, Error> {
         suggested_quantity: reorder_quantity.unwrap_or((reorder_point - free).max(1)),
     };
     Ok((view, row.get(6)?))
-}
-
-/// Where a product stands in the reorder list.
-pub(crate) fn reorder_position((view, created_at): &ReorderItem, sort: &str) -> Position {
-    let key = match sort {
-        "sku_key" => Key::Text(view.sku.to_lowercase()),
-        _ => Key::Int(created_at.0),
-    };
-    Position { key, id: view.product_id }
 }
 
 /// What the metrics must know of a product.

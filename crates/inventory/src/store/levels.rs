@@ -22,43 +22,40 @@ impl LevelFilter {
     fn conditions(&self) -> Conditions<'_> {
         let mut conditions = Conditions::new();
         if let Some(product_id) = self.product_id {
-            conditions.and("stock_levels.product_id = {}", product_id);
+            conditions.and("product_id = {}", product_id);
         }
         if let Some(location_id) = self.location_id {
             conditions.and("location_id = {}", location_id);
         }
-        match self.low {
-            Some(true) => conditions.only(LOW),
-            Some(false) => conditions.only(&format!("NOT ({LOW})")),
-            None => {}
+        // Looked for first, since few products have a reorder point.
+        if let Some(low) = self.low {
+            let among = if low { "IN" } else { "NOT IN" };
+            conditions.only(&format!("product_id {among} (SELECT products.id FROM products WHERE {LOW})"));
         }
         conditions
     }
 }
 
-const FROM: &str =
-    "stock_levels JOIN products ON products.id = product_id JOIN locations ON locations.id = location_id";
-
-/// A page of levels, sorted by SKU and location.
+/// A page of levels, sorted by product and location.
 pub(crate) async fn list_levels(
     tx: &Tx,
     filter: &LevelFilter,
     page: &PageRequest,
 ) -> Result<(Vec<LevelView>, Option<i64>), Error> {
     let mut conditions = filter.conditions();
-    let total = count(tx, FROM, &conditions, page).await?;
+    let total = count(tx, "stock_levels", &conditions, page).await?;
     if let Some(after) = &page.after {
         let comparison = if page.descending { "<" } else { ">" };
         let key = conditions.bind(&after.key);
-        // Said by itself too, since no index spans both tables.
-        conditions.only(&format!("sku_key {comparison}= {key}"));
-        conditions.and(&format!("(sku_key, location_id) {comparison} ({key}, {{}})"), after.id);
+        conditions.and(&format!("(product_id, location_id) {comparison} ({key}, {{}})"), after.id);
     }
     let (direction, limit) = (page.direction(), conditions.bind(page.fetch()));
+    // Names are looked up for the page alone, whose order the key of levels has.
     let sql = format!(
-        "SELECT product_id, sku, products.name, location_id, code, on_hand, allocated, unavailable, stock_levels.backorder_limit,
-                stock_levels.updated_at
-         FROM {FROM}{} ORDER BY sku_key {direction}, location_id {direction} LIMIT {limit}",
+        "SELECT product_id, sku, products.name, location_id, code, on_hand, allocated, unavailable, page.backorder_limit, page.updated_at
+         FROM (SELECT * FROM stock_levels{} ORDER BY product_id {direction}, location_id {direction} LIMIT {limit}) AS page
+         JOIN products ON products.id = product_id JOIN locations ON locations.id = location_id
+         ORDER BY product_id {direction}, location_id {direction}",
         conditions.sql()
     );
     Ok((tx.rows(&sql, conditions.args(), level).await?, total))
@@ -84,7 +81,7 @@ fn level(row: &Row<'_>) -> Result<LevelView, Error> {
 
 /// Where a level stands in the list.
 pub(crate) fn level_position(level: &LevelView) -> Position {
-    Position { key: Key::Text(level.sku.to_lowercase()), id: level.location_id }
+    Position { key: Key::Id(level.product_id), id: level.location_id }
 }
 
 /// A product's levels, in the order in which orders are filled.

@@ -10,6 +10,7 @@ use kit::statement::placeholders;
 use uuid::Uuid;
 
 use crate::model::{Category, Figures, Product};
+use crate::search::Among;
 use crate::store::figures::LOW;
 use crate::store::paged;
 
@@ -128,24 +129,25 @@ pub(crate) struct ProductFilter {
 }
 
 impl ProductFilter {
-    fn add_to<'a>(&'a self, patterns: &'a [String], conditions: &mut Conditions<'a>) {
+    /// Of a few candidates `is_few` says that no index is to be used but theirs: a whole category would be read instead of them.
+    fn add_to<'a>(&'a self, patterns: &'a [String], is_few: bool, conditions: &mut Conditions<'a>) {
+        let by_row =
+            |condition: &str| if is_few { format!("({condition}) IS TRUE") } else { condition.to_owned() };
         for active in self.active.into_iter().flatten() {
             conditions.and("active = {}", active);
         }
         if let Some(category) = &self.category {
+            let named = "category_id = (SELECT categories.id FROM categories WHERE name_key = {})";
             match Uuid::try_parse(category) {
-                Ok(id) => conditions.and("category_id = {}", id),
-                Err(_) => conditions.and(
-                    "category_id = (SELECT categories.id FROM categories WHERE name_key = {})",
-                    category,
-                ),
+                Ok(id) => conditions.and(&by_row("category_id = {}"), id),
+                Err(_) => conditions.and(&by_row(named), category),
             }
         }
         if let Some(sku_key) = &self.sku_key {
             conditions.and("sku_key = {}", sku_key);
         }
         match self.low_stock {
-            Some(true) => conditions.only(LOW),
+            Some(true) => conditions.only(&by_row(LOW)),
             Some(false) => conditions.only(&format!("NOT ({LOW})")),
             None => {}
         }
@@ -158,27 +160,79 @@ impl ProductFilter {
 /// How many candidates a statement names: few texts of it, since an engine keeps only so many prepared.
 const CANDIDATES: [usize; 3] = [8, 80, 800];
 
-/// A page of products with their figures, of all or of these candidates.
+/// A page of products with their figures, among those that can match.
 pub(crate) async fn list_products(
     tx: &Tx,
     filter: &ProductFilter,
-    candidates: Option<&[Uuid]>,
+    among: &Among,
     page: &PageRequest,
 ) -> Result<(Vec<Product>, Option<i64>), Error> {
     let mut conditions = Conditions::new();
-    if let Some(candidates @ [.., last]) = candidates {
-        let room = CANDIDATES.into_iter().find(|room| *room >= candidates.len()).unwrap_or(candidates.len());
-        // The last of them again and again, up to the length of the text.
-        let named = candidates.iter().chain(std::iter::repeat(last)).take(room);
-        let list: Vec<String> = named.map(|id| conditions.bind(*id)).collect();
-        conditions.only(&format!("id IN ({})", list.join(", ")));
-    }
+    let from = read_among(among, page, &mut conditions);
     let patterns: Vec<String> = filter.words.iter().map(|word| kit::search::pattern(word)).collect();
-    filter.add_to(&patterns, &mut conditions);
-    let paged = paged(tx, PRODUCT, "products", &mut conditions, page).await?;
-    let mut found = tx.rows(&paged.sql, conditions.args(), product).await?;
+    let is_few = matches!(among, Among::Few(_) | Among::WithWord(_));
+    filter.add_to(&patterns, is_few, &mut conditions);
+    let paged = paged(tx, "id", &from, &mut conditions, page).await?;
+    // All the rest is read of the page alone, whatever was looked through for it.
+    let (sort, direction) = (page.sort, page.direction());
+    let sql = format!(
+        "SELECT {PRODUCT} FROM products WHERE id IN ({}) ORDER BY {sort} {direction}, id {direction}",
+        paged.sql
+    );
+    let mut found = tx.rows(&sql, conditions.args(), product).await?;
     add_figures(tx, &mut found).await?;
     Ok((found, paged.total))
+}
+
+/// What to read from, with the conditions that leave only those that can match.
+fn read_among<'a>(among: &'a Among, page: &PageRequest, conditions: &mut Conditions<'a>) -> String {
+    match among {
+        Among::Few(few) => {
+            let room = CANDIDATES.into_iter().find(|room| *room >= few.len()).unwrap_or(few.len());
+            // The last of them again and again, up to the length of the text.
+            let named = few.iter().chain(few.last().into_iter().cycle()).take(room);
+            let list: Vec<String> = named.map(|id| conditions.bind(*id)).collect();
+            conditions.only(&format!("id IN ({})", list.join(", ")));
+        }
+        Among::UpTo(last) => {
+            let comparison = if page.descending { ">=" } else { "<=" };
+            let key = conditions.bind(&last.key);
+            conditions.and(&format!("({}, id) {comparison} ({key}, {{}})", page.sort), last.id);
+        }
+        // The order of a CROSS JOIN is kept, so that the products of the word are read, and not all in their order.
+        Among::WithWord(range) => {
+            let (from, behind) = (conditions.bind(&range.from), conditions.bind(&range.behind));
+            conditions.only("id = product_id");
+            return format!(
+                "(SELECT DISTINCT product_id FROM product_words WHERE word >= {from} AND word < {behind}) AS found
+                 CROSS JOIN products"
+            );
+        }
+        Among::All => {}
+    }
+    "products".to_owned()
+}
+
+/// Where the product stands that comes so many behind the beginning of a page, whatever may be filtered; none if there are fewer.
+pub(crate) async fn position_behind(
+    tx: &Tx,
+    page: &PageRequest,
+    count: usize,
+) -> Result<Option<Position>, Error> {
+    let mut conditions = Conditions::new();
+    conditions.after(page);
+    let (sort, direction) = (page.sort, page.direction());
+    let offset = conditions.bind(i64::try_from(count).unwrap_or(i64::MAX));
+    let sql = format!(
+        "SELECT id, {sort} FROM products{} ORDER BY {sort} {direction}, id {direction} LIMIT 1 OFFSET {offset}",
+        conditions.sql()
+    );
+    let is_text = matches!(sort, "name" | "sku_key");
+    tx.optional(&sql, conditions.args(), |row| {
+        let key = if is_text { Key::Text(row.get(1)?) } else { Key::Int(row.get(1)?) };
+        Ok(Position { key, id: row.get(0)? })
+    })
+    .await
 }
 
 /// Adds what there is of each.
