@@ -11,4 +11,10 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0002_order_numbers.sqlite.sql"),
         postgres: include_str!("../migrations/0002_order_numbers.postgres.sql"),
     },
+    Migration {
+        number: 3,
+        name: "lines_by_order",
+        sqlite: include_str!("../migrations/0003_lines_by_order.sqlite.sql"),
+        postgres: include_str!("../migrations/0003_lines_by_order.postgres.sql"),
+    },
 ];

@@ -1,5 +1,7 @@
 //! Every row of every table, to tell whether anything has changed.
 
+use std::collections::BTreeMap;
+
 use ::db::{Db, Error, Row};
 use futures_util::FutureExt;
 use storehouse::migrations::MIGRATIONS;
@@ -29,14 +31,15 @@ type Table = (String, Vec<(String, String)>);
 
 fn tables() -> Vec<Table> {
     let sql: String = MIGRATIONS.iter().map(|migration| migration.sqlite).collect();
-    let bodies = sql.split("CREATE TABLE ").skip(1).map(|rest| rest.split_once(");").unwrap().0.to_owned());
+    let bodies = sql.split("CREATE TABLE ").skip(1).map(|rest| rest.split_once("\n)").unwrap().0.to_owned());
     let tables = bodies.map(|body| {
         let (name, columns) = body.split_once('(').unwrap();
         (name.trim().to_owned(), columns.lines().filter_map(column).collect())
     });
-    let tables: Vec<Table> = tables.collect();
+    // A table that was made anew stands twice.
+    let tables: BTreeMap<_, _> = tables.collect();
     assert!(tables.len() >= 7, "the migrations can't be read: {tables:?}");
-    tables
+    tables.into_iter().collect()
 }
 
 fn column(line: &str) -> Option<(String, String)> {
