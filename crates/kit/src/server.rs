@@ -3,11 +3,13 @@
 //! A head is read whole and judged before the HTTP library sees it (`guard`, `head`), so a limit or a framing
 //! rule is written once, and its refusal is an ordinary answer: a problem with a request id, in the access log.
 //! Files in reading order: this one (listener and connections), `head` (which heads are refused), `guard`
-//! (the stream that applies it, and the time limits), `workers` (the threads), `access` (the log line of each request).
+//! (the stream that applies it, and the time limits), `timer` (what those are kept with), `workers` (the threads), `access`
+//! (the log line of each request).
 
 mod access;
 mod guard;
 mod head;
+mod timer;
 mod workers;
 
 use std::convert::Infallible;
@@ -23,12 +25,14 @@ use http::{HeaderValue, Request, Response, Uri};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 
 use guard::{Guard, Refused};
+pub use timer::Alarm;
+use timer::OneTimer;
 pub use workers::Workers;
 
 use crate::problem::Problem;
@@ -154,11 +158,12 @@ async fn serve_connection(
     let refused = Arc::new(Refused::default());
     let io = TokioIo::new(Guard::new(stream, limits, Arc::clone(&refused)));
     let address = peer.0.ip().to_canonical();
-    let connection =
-        Arc::new(Connection { peer, address, address_text: address.to_string(), service, refused });
+    let address_text = address.to_string();
+    let alarm = Alarm::default();
+    let connection = Arc::new(Connection { peer, address, address_text, service, refused, alarm });
     let service = service_fn(move |request| answer(request, Arc::clone(&connection)));
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(OneTimer::default())
         .header_read_timeout(limits.idle_timeout)
         .serve_connection(io, service);
     let mut connection = pin!(connection);
@@ -183,6 +188,7 @@ struct Connection {
     address_text: String,
     service: Service,
     refused: Arc<Refused>,
+    alarm: Alarm,
 }
 
 async fn answer(
@@ -192,7 +198,7 @@ async fn answer(
     // Where a chunked body ends only the HTTP library knows, so the guard can't find the next head after it.
     let closes = request.headers().contains_key(TRANSFER_ENCODING) || connection.refused.is(&request);
     let entry = access::Entry::begin(&request, Arc::clone(&connection));
-    let mut answered = match admit(request, connection.peer, &connection.refused) {
+    let mut answered = match admit(request, &connection) {
         Ok(request) => connection.service.answer(request).await,
         Err(refusal) => connection.service.refuse(refusal.0, &refusal.1),
     };
@@ -205,10 +211,9 @@ async fn answer(
 /// The request as the router takes it, its target in origin form (RFC 9112, section 3.2.1).
 fn admit(
     request: Request<Incoming>,
-    peer: Peer,
-    refused: &Refused,
+    connection: &Connection,
 ) -> Result<Request<Body>, Box<(Problem, http::Method)>> {
-    if let Some(problem) = refused.problem(&request) {
+    if let Some(problem) = connection.refused.problem(&request) {
         return Err(Box::new((problem, request.method().clone())));
     }
     let (mut parts, body) = request.into_parts();
@@ -224,7 +229,8 @@ fn admit(
         parts.uri =
             parts.uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()));
     }
-    parts.extensions.insert(peer);
+    parts.extensions.insert(connection.peer);
+    parts.extensions.insert(connection.alarm.clone());
     let body = if body.is_end_stream() { Body::empty() } else { Body::new(body) };
     Ok(Request::from_parts(parts, body))
 }

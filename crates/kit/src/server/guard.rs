@@ -1,7 +1,6 @@
 //! The stream between a socket and the HTTP library: lets a head through once it is whole and judged, and
 //! ends what takes too long.
 
-use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -12,10 +11,10 @@ use std::time::Duration;
 use http::{Request, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
 
 use super::Limits;
 use super::head::{self, Framing, Scan};
+use super::timer::Timer;
 use crate::problem::Problem;
 
 /// How long, and how many bytes, of an unwanted body are read after the answer, so that the answer arrives
@@ -300,33 +299,5 @@ impl AsyncWrite for Guard {
             ready!(self.poll_linger(cx));
         }
         Poll::Ready(Ok(()))
-    }
-}
-
-/// A deadline that is seldom reached.
-#[derive(Default)]
-struct Timer(Option<Pin<Box<Sleep>>>);
-
-impl Timer {
-    fn start(&mut self, after: Duration) {
-        self.0 = Some(Box::pin(sleep(after)));
-    }
-
-    fn start_unless_running(&mut self, after: Duration) {
-        if self.0.is_none() {
-            self.start(after);
-        }
-    }
-
-    fn stop(&mut self) {
-        self.0 = None;
-    }
-
-    /// Ready once the deadline has passed; never where none is set.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.0 {
-            Some(sleep) => sleep.as_mut().poll(cx),
-            None => Poll::Pending,
-        }
     }
 }
