@@ -21,6 +21,7 @@ pub use backends::Counters;
 use http_body::Body as _;
 use kit::identity::Verified;
 use kit::problem::Problem;
+use kit::server::{Alarm, Peer};
 use kit::service::Service;
 pub(crate) use ready::Ready;
 use tokio::sync::oneshot;
@@ -60,13 +61,15 @@ pub(crate) enum Upstream {
 /// A route's time for an answer, and for each of its parts.
 struct RouteTime {
     limit: Duration,
+    alarm: Alarm,
     /// Whether it passed without an answer.
     is_over: AtomicBool,
 }
 
 impl RouteTime {
-    fn new(limit: Duration) -> Self {
-        Self { limit, is_over: AtomicBool::new(false) }
+    fn of(request: &Request, limit: Duration) -> Self {
+        let alarm = request.extensions().get::<Peer>().map(|peer| peer.alarm.clone()).unwrap_or_default();
+        Self { limit, alarm, is_over: AtomicBool::new(false) }
     }
 
     fn is_over(&self) -> bool {
@@ -93,7 +96,7 @@ impl Forward {
         caller: Option<Verified>,
         client: &Client,
     ) -> Result<Response, Problem> {
-        let time = RouteTime::new(limit);
+        let time = RouteTime::of(&request, limit);
         let (ended, body_ended) = EndOfBody::of(&request);
         let answer = pin!(local::call(service, request, caller, client.address, ended));
         self.await_answer(&time, body_ended, answer).await
@@ -106,7 +109,7 @@ impl Forward {
         limit: Duration,
         request: Request,
     ) -> Result<Response, Problem> {
-        let time = RouteTime::new(limit);
+        let time = RouteTime::of(&request, limit);
         let (ended, body_ended) = EndOfBody::of(&request);
         let answer = pin!(http::call(&self.limits, backends, &time, request, ended));
         self.await_answer(&time, body_ended, answer).await?
@@ -133,7 +136,7 @@ impl Forward {
                 _ = timeout(self.limits.body_timeout, body_ended) => {}
             }
         }
-        timeout(time.limit, answer).await.map_err(|_| {
+        time.alarm.limit(time.limit, answer).await.ok_or_else(|| {
             // Before the answer is dropped, which then knows why.
             time.is_over.store(true, Ordering::Relaxed);
             timed_out("no answer within the route's time limit")

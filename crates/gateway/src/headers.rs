@@ -49,18 +49,17 @@ const CLAIMING_PREFIXES: [&str; 7] =
 /// Takes from a request what is for one connection only, and what claims to be somebody.
 pub(crate) fn clean_request(headers: &mut HeaderMap) {
     drop_named_by_connection(headers);
-    drop_headers(headers, |name| is_of_one_connection(name) || is_claim(name));
-    check_trace(headers);
+    let is_traced = has_trace(headers);
+    drop_headers(headers, |name| {
+        is_of_one_connection(name) || is_claim(name) || (!is_traced && is_trace(name))
+    });
 }
 
 /// Tells a service elsewhere who the client is; one of ours believes the address, since it is signed.
 pub(crate) fn tell_client(headers: &mut HeaderMap, client: &Client, key: &ClientKey) {
-    if let Some(address) = client.address.and_then(|address| HeaderValue::try_from(address.to_string()).ok())
-    {
-        if let Some(signature) = key.sign(&address) {
-            headers.insert(X_FORWARDED_SIGNATURE, signature);
-        }
-        headers.insert(X_FORWARDED_FOR, address);
+    if let Some(signed) = client.address.and_then(|address| key.sign(address)) {
+        headers.insert(X_FORWARDED_SIGNATURE, signed.signature);
+        headers.insert(X_FORWARDED_FOR, signed.address);
     }
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme));
     if let Some(host) = &client.host {
@@ -100,6 +99,10 @@ fn drop_headers(headers: &mut HeaderMap, is_unwanted: impl Fn(&HeaderName) -> bo
 }
 
 fn is_of_one_connection(name: &HeaderName) -> bool {
+    // They begin with one of these letters, and most headers don't.
+    if !name.as_str().starts_with(['c', 'e', 'k', 'p', 't', 'u']) {
+        return false;
+    }
     OF_ONE_CONNECTION.contains(name) || name == "keep-alive" || name.as_str().starts_with("proxy-")
 }
 
@@ -118,16 +121,16 @@ fn is_claim(name: &HeaderName) -> bool {
 }
 
 /// A trace is continued only where it is well-formed (W3C Trace Context, section 3.2).
-fn check_trace(headers: &mut HeaderMap) {
+fn has_trace(headers: &HeaderMap) -> bool {
     let mut sent = headers.get_all(TRACEPARENT).iter();
-    let is_valid = match (sent.next(), sent.next()) {
+    match (sent.next(), sent.next()) {
         (Some(value), None) => value.to_str().is_ok_and(is_traceparent),
         _ => false,
-    };
-    if !is_valid {
-        headers.remove(TRACEPARENT);
-        headers.remove(TRACESTATE);
     }
+}
+
+fn is_trace(name: &HeaderName) -> bool {
+    *name == TRACEPARENT || *name == TRACESTATE
 }
 
 fn is_traceparent(value: &str) -> bool {

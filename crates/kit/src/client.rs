@@ -9,6 +9,7 @@ use axum::extract::{FromRef, FromRequestParts};
 use http::header::USER_AGENT;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use quick_cache::sync::Cache;
 
 use crate::secret::Secret;
 use crate::server::{ClientAddress, Peer};
@@ -27,28 +28,51 @@ pub const X_FORWARDED_SIGNATURE: HeaderName = HeaderName::from_static("x-forward
 /// As much of the code as is sent, in bytes.
 const SIGNATURE_LENGTH: usize = 16;
 
+/// How many addresses are kept with their signatures, in all some 3 MB.
+const KNOWN: usize = 10_000;
+
 /// What a gateway signs the client's address with, so that a service in another process can believe it whatever
 /// stands between the two, and nobody else can name an address.
 #[derive(Clone)]
-pub struct ClientKey(SigningKey);
+pub struct ClientKey {
+    key: SigningKey,
+    /// A client asks more than once, and signing costs more than all else that is told of it.
+    known: Arc<Cache<IpAddr, SignedAddress>>,
+}
+
+/// A client's address with the signature that makes it believed, as headers say them.
+#[derive(Clone, Debug)]
+pub struct SignedAddress {
+    /// What [`X_FORWARDED_FOR`] says.
+    pub address: HeaderValue,
+    /// What [`X_FORWARDED_SIGNATURE`] says.
+    pub signature: HeaderValue,
+}
 
 impl ClientKey {
     /// The same in all processes that share the secret.
     pub fn new(secret: &Secret) -> Self {
-        Self(SigningKey::derive(secret, "client address"))
+        Self { key: SigningKey::derive(secret, "client address"), known: Arc::new(Cache::new(KNOWN)) }
     }
 
-    /// The signature to send along with this `X-Forwarded-For`.
-    pub fn sign(&self, address: &HeaderValue) -> Option<HeaderValue> {
-        let code = self.0.sign(&[address.as_bytes()]);
-        HeaderValue::try_from(to_base64(code.get(..SIGNATURE_LENGTH)?)).ok()
+    /// What to tell a service of this address.
+    pub fn sign(&self, address: IpAddr) -> Option<SignedAddress> {
+        if let Some(known) = self.known.get(&address) {
+            return Some(known);
+        }
+        let text = address.to_string();
+        let code = self.key.sign(&[text.as_bytes()]);
+        let signature = HeaderValue::try_from(to_base64(code.get(..SIGNATURE_LENGTH)?)).ok()?;
+        let signed = SignedAddress { address: HeaderValue::try_from(text).ok()?, signature };
+        self.known.insert(address, signed.clone());
+        Some(signed)
     }
 
     /// The address that a gateway of ours signed.
     fn address(&self, headers: &HeaderMap) -> Option<IpAddr> {
         let address = headers.get(X_FORWARDED_FOR)?;
         let signature = from_base64(headers.get(X_FORWARDED_SIGNATURE)?.to_str().ok()?)?;
-        let is_ours = self.0.verify(&[address.as_bytes()], &signature);
+        let is_ours = self.key.verify(&[address.as_bytes()], &signature);
         address.to_str().ok().filter(|_| is_ours)?.parse().ok()
     }
 }
@@ -65,7 +89,7 @@ pub struct Client {
 /// The word of the gateway in this process, or of one that signs it, else the other end of the connection.
 fn address_of(parts: &Parts, key: &ClientKey) -> Option<IpAddr> {
     let told = parts.extensions.get::<ClientAddress>().map(|client| client.0);
-    let peer = || parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_canonical());
+    let peer = || parts.extensions.get::<Peer>().map(|peer| peer.address.ip().to_canonical());
     told.or_else(|| key.address(&parts.headers)).or_else(peer)
 }
 
@@ -103,7 +127,8 @@ mod tests {
     #[test]
     fn only_a_signed_address_is_believed() {
         let key = |secret| ClientKey::new(&Secret::new(secret));
-        let sign = |secret, address: &str| key(secret).sign(&HeaderValue::from_str(address).unwrap());
+        let sign =
+            |secret, address: &str| key(secret).sign(address.parse().unwrap()).map(|signed| signed.signature);
         let believed = |headers| key("ours").address(&headers).map(|address| address.to_string());
         assert_eq!(believed(headers("192.0.2.1", sign("ours", "192.0.2.1"))).unwrap(), "192.0.2.1");
         assert_eq!(believed(headers("2001:db8::1", sign("ours", "2001:db8::1"))).unwrap(), "2001:db8::1");
@@ -112,5 +137,11 @@ mod tests {
         assert_eq!(believed(headers("192.0.2.1", None)), None);
         assert_eq!(believed(headers("192.0.2.1", Some(HeaderValue::from_static("AAAA")))), None);
         assert_eq!(believed(HeaderMap::new()), None);
+        let ours = key("ours");
+        for address in ["192.0.2.1", "2001:db8::1", "192.0.2.1"] {
+            let signed = ours.sign(address.parse().unwrap()).unwrap();
+            assert_eq!(signed.address, address);
+            assert_eq!(Some(signed.signature), sign("ours", address), "known or not");
+        }
     }
 }

@@ -85,7 +85,8 @@ impl Timestamp {
     }
 }
 
-const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+/// RFC 3339 in UTC with milliseconds.
+pub(crate) const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
 impl std::fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -3,11 +3,13 @@
 //! A head is read whole and judged before the HTTP library sees it (`guard`, `head`), so a limit or a framing
 //! rule is written once, and its refusal is an ordinary answer: a problem with a request id, in the access log.
 //! Files in reading order: this one (listener and connections), `head` (which heads are refused), `guard`
-//! (the stream that applies it, and the time limits), `workers` (the threads), `access` (the log line of each request).
+//! (the stream that applies it, and the time limits), `timer` (what those are kept with), `workers` (the threads), `access`
+//! (the log line of each request).
 
 mod access;
 mod guard;
 mod head;
+mod timer;
 mod workers;
 
 use std::convert::Infallible;
@@ -23,16 +25,19 @@ use http::{HeaderValue, Request, Response, Uri};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 
 use guard::{Guard, Refused};
+pub use timer::Alarm;
+use timer::OneTimer;
 pub use workers::Workers;
 
 use crate::problem::Problem;
 use crate::service::Service;
+use crate::stream::Stream;
 
 /// What a client may send, and how long it may take.
 #[derive(Clone, Copy, Debug)]
@@ -68,8 +73,20 @@ impl Default for Limits {
 }
 
 /// The other end of the connection that a request came over; an extension of every request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer(pub SocketAddr);
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Times what is done for it.
+    pub alarm: Alarm,
+}
+
+impl Peer {
+    /// Of a new connection.
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address, alarm: Alarm::default() }
+    }
+}
 
 /// The client's own address, where a gateway of the same process has worked it out; an extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +128,9 @@ pub async fn serve(
                 workers.spawn(async move {
                     // It is watched by the runtime that serves it.
                     match stream.into_std().and_then(TcpStream::from_std) {
-                        Ok(stream) => serve_connection(stream, Peer(peer), service, limits, shutdown).await,
+                        Ok(stream) => {
+                            serve_connection(stream, Peer::new(peer), service, limits, shutdown).await;
+                        }
                         Err(error) => warn!(%error, "a connection can't be served"),
                     }
                     drop(running);
@@ -152,17 +171,19 @@ async fn serve_connection(
         debug!(%error, "can't switch off Nagle's algorithm");
     }
     let refused = Arc::new(Refused::default());
-    let io = TokioIo::new(Guard::new(stream, limits, Arc::clone(&refused)));
-    let address = peer.0.ip().to_canonical();
+    let io = TokioIo::new(Guard::new(Stream(stream), limits, Arc::clone(&refused)));
+    let peer_address = peer.address;
+    let address = peer_address.ip().to_canonical();
     let connection =
         Arc::new(Connection { peer, address, address_text: address.to_string(), service, refused });
     let service = service_fn(move |request| answer(request, Arc::clone(&connection)));
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(OneTimer::default())
         .header_read_timeout(limits.idle_timeout)
         .serve_connection(io, service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => Ok(ended),
         () = signal(shutdown) => {
             connection.as_mut().graceful_shutdown();
@@ -171,8 +192,8 @@ async fn serve_connection(
     };
     match ended {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(peer = %peer.0, %error, "connection ended early"),
-        Err(_) => warn!(peer = %peer.0, "connection dropped: its request outlasted the shutdown"),
+        Ok(Err(error)) => debug!(peer = %peer_address, %error, "connection ended early"),
+        Err(_) => warn!(peer = %peer_address, "connection dropped: its request outlasted the shutdown"),
     }
 }
 
@@ -192,7 +213,7 @@ async fn answer(
     // Where a chunked body ends only the HTTP library knows, so the guard can't find the next head after it.
     let closes = request.headers().contains_key(TRANSFER_ENCODING) || connection.refused.is(&request);
     let entry = access::Entry::begin(&request, Arc::clone(&connection));
-    let mut answered = match admit(request, connection.peer, &connection.refused) {
+    let mut answered = match admit(request, &connection) {
         Ok(request) => connection.service.answer(request).await,
         Err(refusal) => connection.service.refuse(refusal.0, &refusal.1),
     };
@@ -205,10 +226,9 @@ async fn answer(
 /// The request as the router takes it, its target in origin form (RFC 9112, section 3.2.1).
 fn admit(
     request: Request<Incoming>,
-    peer: Peer,
-    refused: &Refused,
+    connection: &Connection,
 ) -> Result<Request<Body>, Box<(Problem, http::Method)>> {
-    if let Some(problem) = refused.problem(&request) {
+    if let Some(problem) = connection.refused.problem(&request) {
         return Err(Box::new((problem, request.method().clone())));
     }
     let (mut parts, body) = request.into_parts();
@@ -224,7 +244,7 @@ fn admit(
         parts.uri =
             parts.uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()));
     }
-    parts.extensions.insert(peer);
+    parts.extensions.insert(connection.peer.clone());
     let body = if body.is_end_stream() { Body::empty() } else { Body::new(body) };
     Ok(Request::from_parts(parts, body))
 }

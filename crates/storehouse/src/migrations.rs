@@ -11,6 +11,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0002_order_numbers.sqlite.sql"),
         postgres: include_str!("../migrations/0002_order_numbers.postgres.sql"),
     },
+    Migration {
+        number: 3,
+        name: "lines_by_order",
+        sqlite: include_str!("../migrations/0003_lines_by_order.sqlite.sql"),
+        postgres: include_str!("../migrations/0003_lines_by_order.postgres.sql"),
+    },
     Migration::portable(4, "inventory", include_str!("../migrations/0004_inventory.sql")),
     Migration {
         number: 5,

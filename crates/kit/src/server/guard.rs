@@ -1,7 +1,6 @@
 //! The stream between a socket and the HTTP library: lets a head through once it is whole and judged, and
 //! ends what takes too long.
 
-use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -11,12 +10,12 @@ use std::time::Duration;
 
 use http::{Request, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
 
 use super::Limits;
 use super::head::{self, Framing, Scan};
+use super::timer::Timer;
 use crate::problem::Problem;
+use crate::stream::Stream;
 
 /// How long, and how many bytes, of an unwanted body are read after the answer, so that the answer arrives
 /// instead of a reset.
@@ -58,7 +57,7 @@ enum Stage {
 
 /// A socket that yields whole, judged heads.
 pub(super) struct Guard {
-    stream: TcpStream,
+    stream: Stream,
     limits: Limits,
     stage: Stage,
     /// What came in and was not yet handed on.
@@ -74,7 +73,7 @@ pub(super) struct Guard {
 
 impl Guard {
     /// Guards a new connection, whose first head is awaited from now on.
-    pub(super) fn new(stream: TcpStream, limits: Limits, refused: Arc<Refused>) -> Self {
+    pub(super) fn new(stream: Stream, limits: Limits, refused: Arc<Refused>) -> Self {
         let mut head_timer = Timer::default();
         head_timer.start(limits.header_timeout);
         Self {
@@ -300,33 +299,5 @@ impl AsyncWrite for Guard {
             ready!(self.poll_linger(cx));
         }
         Poll::Ready(Ok(()))
-    }
-}
-
-/// A deadline that is seldom reached.
-#[derive(Default)]
-struct Timer(Option<Pin<Box<Sleep>>>);
-
-impl Timer {
-    fn start(&mut self, after: Duration) {
-        self.0 = Some(Box::pin(sleep(after)));
-    }
-
-    fn start_unless_running(&mut self, after: Duration) {
-        if self.0.is_none() {
-            self.start(after);
-        }
-    }
-
-    fn stop(&mut self) {
-        self.0 = None;
-    }
-
-    /// Ready once the deadline has passed; never where none is set.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.0 {
-            Some(sleep) => sleep.as_mut().poll(cx),
-            None => Poll::Pending,
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! Every row of every table, to tell whether anything has changed.
 
+use std::collections::BTreeMap;
+
 use ::db::{Db, Error, Row};
 use futures_util::FutureExt;
 use storehouse::migrations::MIGRATIONS;
@@ -24,29 +26,32 @@ pub(crate) async fn dump(db: &Db) -> Vec<String> {
     read.await.unwrap()
 }
 
-/// A table, and its columns with their types.
-type Table = (String, Vec<(String, String)>);
+/// Columns with their types.
+type Columns = Vec<(String, String)>;
+
+/// A table, and its columns.
+type Table = (String, Columns);
 
 fn tables() -> Vec<Table> {
     let sql: String = MIGRATIONS.iter().map(|migration| migration.sqlite).collect();
-    let bodies = sql.split("CREATE TABLE ").skip(1).map(|rest| rest.split_once(");").unwrap().0.to_owned());
+    let bodies = sql.split("CREATE TABLE ").skip(1).map(|rest| rest.split_once("\n)").unwrap().0.to_owned());
     let tables = bodies.map(|body| {
         let (name, columns) = body.split_once('(').unwrap();
         (name.trim().to_owned(), columns.lines().filter_map(column).collect())
     });
-    let tables: Vec<Table> = tables.collect();
+    // A table that was made anew stands twice.
+    let tables: BTreeMap<_, _> = tables.collect();
     assert!(tables.len() >= 14, "the migrations can't be read: {tables:?}");
     with_added(&sql, tables)
 }
 
 /// The tables with the columns that later migrations added.
-fn with_added(sql: &str, mut tables: Vec<Table>) -> Vec<Table> {
+fn with_added(sql: &str, mut tables: BTreeMap<String, Columns>) -> Vec<Table> {
     for statement in sql.split("ALTER TABLE ").skip(1).filter_map(|rest| rest.split(';').next()) {
         let Some((name, added)) = statement.split_once(" ADD COLUMN ") else { continue };
-        let table = tables.iter_mut().find(|(table, _)| table == name.trim()).expect("a table to add to");
-        table.1.extend(column(added));
+        tables.get_mut(name.trim()).expect("a table to add to").extend(column(added));
     }
-    tables
+    tables.into_iter().collect()
 }
 
 fn column(line: &str) -> Option<(String, String)> {

@@ -1,7 +1,10 @@
 //! Migrations: order, refusals, failures in the middle.
 
 use ::db::{Db, Error, Migration};
+use futures_util::FutureExt;
 use futures_util::future::join_all;
+use storehouse::migrations::MIGRATIONS;
+use uuid::Uuid;
 
 use crate::harness::{TestDatabase, child_address, each_engine, eventually, start_child};
 
@@ -43,6 +46,42 @@ async fn each_migration_is_applied_once() {
         assert_eq!(count(&db, "SELECT MAX(number) FROM schema_migrations").await, Ok(5));
     })
     .await;
+}
+
+#[tokio::test]
+async fn lines_that_stand_already_survive_the_table_that_is_made_anew() {
+    let before = MIGRATIONS.get(..2).unwrap();
+    each_engine(before, async |database| {
+        let db = database.open().await;
+        let ids = [Uuid::from_u128(1), Uuid::from_u128(2)];
+        let insert = "INSERT INTO order_lines (order_id, position, id, sku, product_id, name, quantity, shipped, delivered, returned, unit_minor, total_minor)
+                      VALUES ($2, 1, $1, NULL, NULL, 'b', 2, 1, 0, 0, NULL, 9), ($2, 0, $1, 'x', $2, 'a', 3, 3, 2, 1, 5, 15),
+                             ($1, 0, $2, NULL, NULL, 'c', 1, 0, 0, 0, 7, 7)";
+        db.write(ids, move |tx, ids| {
+            async move { tx.execute(insert, &[ids[0].into(), ids[1].into()]).await }.boxed()
+        })
+            .await
+            .unwrap();
+        let stood = lines(&db).await;
+        assert!(db.migrate(MIGRATIONS).await.unwrap() > 0);
+        assert_eq!((lines(&db).await, stood.len()), (stood, 3));
+    })
+    .await;
+}
+
+async fn lines(db: &Db) -> Vec<String> {
+    let sql = "SELECT order_id, position, id, sku, product_id, name, quantity, shipped, delivered, returned, unit_minor, total_minor
+               FROM order_lines ORDER BY order_id, position";
+    let read = db.read(sql, |tx, sql| {
+        tx.rows(sql, &[], |row| {
+            let ids = [0, 2].map(|index| row.get::<Uuid>(index));
+            let texts: (Option<String>, Option<Uuid>, String) = (row.get(3)?, row.get(4)?, row.get(5)?);
+            let numbers = [1, 6, 7, 8, 9, 10, 11].map(|index| row.get::<Option<i64>>(index));
+            Ok(format!("{ids:?} {texts:?} {numbers:?}"))
+        })
+        .boxed()
+    });
+    read.await.unwrap()
 }
 
 #[tokio::test]

@@ -1,0 +1,1 @@
+-- Nothing to do: every table has its rows in no order, and its indexes beside it.
