@@ -14,11 +14,11 @@ use crate::model::Product;
 use crate::store::products::{ProductFilter, list_products, position_behind};
 use crate::store::words::{WordRange, count_words, list_products_with, next_words};
 
-/// More products than this are too many to read them all: of 100,000 products, walking until a page is full takes as long then.
-const RARE: usize = 800;
+/// More products than this are too many to read them all: of 100,000 products, walking until a page is full takes less time then.
+const RARE: usize = 1_600;
 
 /// A word that more products have is not looked up at all.
-const COMMON: usize = 10 * RARE;
+const COMMON: usize = 5 * RARE;
 
 /// So many products are walked before those of a word are looked up.
 const WALKED: usize = 3_000;
