@@ -14,7 +14,7 @@ use super::batch::Fatal;
 use super::measures::Measures;
 use super::writer::State;
 use crate::Error;
-use crate::closure::{Action, Job, run_actions};
+use crate::closure::{Action, Job, answer_at_home, run_actions};
 
 /// Tells the writer that the last commit is durable.
 pub(super) struct Synced;
@@ -57,7 +57,7 @@ pub(super) fn run(
         // First, so that the next commit need not wait for these answers. A writer that is gone needs no word.
         let _ = synced.blocking_send(Synced);
         run_actions(committed.actions);
-        committed.jobs.into_iter().for_each(|job| job.answer(None));
+        answer_at_home(committed.jobs);
     }
 }
 
