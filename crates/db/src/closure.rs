@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Waker};
 
 use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{Error, Tx};
@@ -14,6 +15,8 @@ pub(crate) trait Job: Send {
     fn run(&mut self, tx: &Tx) -> bool;
     /// Answers the caller, with the failure of the whole transaction if there was one.
     fn answer(self: Box<Self>, failure: Option<Error>);
+    /// Where the caller waits.
+    fn home(&self) -> Option<&Handle>;
 }
 
 /// What is sent to the threads that run closures.
@@ -27,6 +30,7 @@ struct Call<I, T, E, W> {
     work: W,
     result: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
+    home: Option<Handle>,
 }
 
 impl<I, T, E, W> Job for Call<I, T, E, W>
@@ -54,6 +58,28 @@ where
         // The caller may have gone away, which takes nothing back.
         let _ = reply.send(result);
     }
+
+    fn home(&self) -> Option<&Handle> {
+        self.home.as_ref()
+    }
+}
+
+/// Answers the callers of jobs that were kept, on the runtime where each waits: waking a task from outside is a system call for each.
+pub(crate) fn answer_at_home(jobs: Vec<Box<dyn Job>>) {
+    let mut homes: Vec<(Handle, Vec<Box<dyn Job>>)> = Vec::new();
+    for job in jobs {
+        let Some(home) = job.home() else {
+            job.answer(None);
+            continue;
+        };
+        match homes.iter_mut().find(|(known, _)| known.id() == home.id()) {
+            Some((_, jobs)) => jobs.push(job),
+            None => homes.push((home.clone(), vec![job])),
+        }
+    }
+    for (home, jobs) in homes {
+        home.spawn(async { jobs.into_iter().for_each(|job| job.answer(None)) });
+    }
 }
 
 /// Queues a closure and waits for its answer. A full queue refuses at once.
@@ -65,7 +91,7 @@ where
     W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
-    let call = Call { input, work, result: None, reply };
+    let call = Call { input, work, result: None, reply, home: Handle::try_current().ok() };
     queue.try_send(Message::Run(Box::new(call))).map_err(|refused| match refused {
         mpsc::error::TrySendError::Full(_) => Error::Busy,
         mpsc::error::TrySendError::Closed(_) => stopped(),

@@ -22,7 +22,7 @@
 //! each of its statements sees the last commit. Connections to PostgreSQL are not encrypted yet.
 //!
 //! In reading order: `url`, `error`, `value`, `tx`, `closure`, `shared_write`, `migration`, `listener`; then an engine: `sqlite` (`connection`, `statement`,
-//! `failure`, `measures`, `batch`, `writer`, `syncer`, `readers`, `migrate`), `postgres` (`connection`, `failure`, `session`, `transaction`, `together`, `migrate`).
+//! `failure`, `measures`, `batch`, `writer`, `syncer`, `checkpointer`, `readers`, `migrate`), `postgres` (`connection`, `failure`, `session`, `transaction`, `together`, `migrate`).
 
 mod closure;
 mod error;

@@ -31,8 +31,8 @@ impl RawLoop {
         let connection = Connection::open(database)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.execute_batch(SQLITE_WRITER_SETTINGS)?;
-        // The program syncs by itself; here each commit does.
-        connection.execute_batch("PRAGMA synchronous = FULL")?;
+        // The program syncs by itself, and takes the log back beside its writer; here commits do.
+        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000")?;
         connection.set_prepared_statement_cache_capacity(100);
         Ok(Self { connection, user: kit::clock::new_id(), next: 0 })
     }

@@ -78,6 +78,11 @@ impl<'a> Batch<'a> {
         Ok(Some(Committed { jobs, writes: self.writes, actions, begun }))
     }
 
+    /// Uses the connection between two transactions.
+    pub(super) fn between<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
+        work(&lock(self.connection))
+    }
+
     /// Rolls back, and answers all with this.
     pub(super) fn give_up(&mut self, error: &Error) {
         let _ = roll_back(self.connection, &error.clone().into());

@@ -21,13 +21,14 @@ const BUSY_STEP: Duration = Duration::from_micros(100);
 const BUSY_STEPS: i32 = 32_000;
 
 /// How the connection that writes is set. Commits are made durable by `syncer`, after which alone they are answered; SQLite itself
-/// syncs what a crash must not find half done (`synchronous = NORMAL`). Public for what is measured beside it.
+/// syncs what a crash must not find half done (`synchronous = NORMAL`). The log is taken back by `checkpointer`; should that not come to
+/// it, a commit does. A commit that split a page looks at each page of the cache, so that one is small. Public for what is measured beside it.
 pub const WRITER_SETTINGS: &str = "
     PRAGMA synchronous = NORMAL;
     PRAGMA foreign_keys = ON;
     PRAGMA temp_store = MEMORY;
-    PRAGMA cache_size = -65536;
-    PRAGMA wal_autocheckpoint = 4000;
+    PRAGMA cache_size = -8192;
+    PRAGMA wal_autocheckpoint = 16000;
     PRAGMA journal_size_limit = 67108864;";
 
 const READER_SETTINGS: &str = "

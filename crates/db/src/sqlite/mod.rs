@@ -1,6 +1,7 @@
-//! SQLite: one file, one thread that writes, one that syncs, a few that read, and point reads where the caller stands.
+//! SQLite: one file, one thread that writes, one that syncs, one that takes the log back, a few that read, and point reads where the caller stands.
 
 mod batch;
+mod checkpointer;
 mod connection;
 mod failure;
 mod measures;
@@ -21,6 +22,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 
+use self::checkpointer::Checkpoints;
 pub use self::connection::WRITER_SETTINGS;
 use self::measures::Measures;
 use self::readers::Lookups;
@@ -42,7 +44,7 @@ pub(crate) struct Sqlite {
     lookups: Lookups,
     measures: Arc<Measures>,
     state: watch::Receiver<State>,
-    /// The threads that write and sync.
+    /// The threads that write, sync, and take the log back.
     writers: Mutex<Vec<JoinHandle<()>>>,
     readers: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -165,11 +167,24 @@ fn start_writer(
         let _runtime = handle.enter();
         syncer::run(&log, &mut to_sync, &done, &failed, &measures);
     })?;
+    let (checkpoints, checkpointer) = start_checkpointer(path, report.clone())?;
     let handle = runtime.clone();
     let writer = start_thread("db-writer", move || {
-        handle.block_on(writer::run(&connection, queue, Syncer { committed, synced }, &report));
+        handle.block_on(writer::run(&connection, queue, Syncer { committed, synced }, checkpoints, &report));
     })?;
-    Ok(vec![writer, syncer])
+    Ok(vec![writer, syncer, checkpointer])
+}
+
+fn start_checkpointer(
+    path: &Path,
+    report: watch::Sender<State>,
+) -> Result<(Checkpoints, JoinHandle<()>), Error> {
+    let connection = connection::open_writer(path)?;
+    let ((pass, mut queue), (done, passed)) = (mpsc::channel(1), mpsc::channel(1));
+    let thread = start_thread("db-checkpointer", move || {
+        checkpointer::run(&connection, &mut queue, &done, &report);
+    })?;
+    Ok((Checkpoints::new(pass, passed), thread))
 }
 
 fn start_readers(

@@ -3,16 +3,18 @@
 //! What was committed can be read a little before it is durable. What is acknowledged is durable, and so is all that it was based on, since a
 //! sync takes the whole log up to there.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::batch::Fatal;
 use super::measures::Measures;
 use super::writer::State;
 use crate::Error;
-use crate::closure::{Action, Job, run_actions};
+use crate::closure::{Action, Job, answer_at_home, run_actions};
 
 /// Tells the writer that the last commit is durable.
 pub(super) struct Synced;
@@ -47,7 +49,7 @@ pub(super) fn run(
 ) {
     while let Some(committed) = queue.blocking_recv() {
         if let Err(error) = sync(log, &committed, measures) {
-            let reason = format!("the operating system refused to make a write durable: {error}");
+            let reason = refused(&error);
             tracing::error!(reason, "the writer has stopped for good");
             state.send_replace(State::Failed(reason));
             return committed.give_up();
@@ -55,8 +57,13 @@ pub(super) fn run(
         // First, so that the next commit need not wait for these answers. A writer that is gone needs no word.
         let _ = synced.blocking_send(Synced);
         run_actions(committed.actions);
-        committed.jobs.into_iter().for_each(|job| job.answer(None));
+        answer_at_home(committed.jobs);
     }
+}
+
+/// Why nothing can be written any more.
+pub(super) fn refused(error: &dyn Display) -> Fatal {
+    format!("the operating system refused to make a write durable: {error}")
 }
 
 /// Also where nothing was written: what was seen may be another process's commit, which it hasn't synced yet. That is not measured.

@@ -1,9 +1,11 @@
 //! The one thread that writes: it takes all the writes that wait, runs them in one transaction, commits it, and hands it on to be synced and
 //! answered. While a sync runs nothing can be answered, so what comes meanwhile joins the next commit, which follows on the sync.
 
+use rusqlite::config::DbConfig;
 use tokio::sync::{mpsc, watch};
 
 use super::batch::{Batch, Fatal};
+use super::checkpointer::Checkpoints;
 use super::connection::Shared;
 use super::syncer::{Committed, Synced};
 use crate::closure::{Job, Message, stopped};
@@ -19,9 +21,9 @@ pub(super) enum State {
 }
 
 /// Why the writer stops before its queue is closed.
-enum Stop {
-    /// The syncer can make nothing durable any more, and has said so.
-    Unsynced,
+pub(super) enum Stop {
+    /// The syncer or the checkpointer has met a disk that can't be trusted, and has said so.
+    Told,
     Fatal(Fatal),
 }
 
@@ -42,15 +44,14 @@ pub(super) async fn run(
     connection: &Shared,
     mut queue: mpsc::Receiver<Message>,
     syncer: Syncer,
+    mut checkpoints: Checkpoints,
     state: &watch::Sender<State>,
 ) {
     let mut batch = Batch::new(connection);
-    let Err(stop) = write_all(&mut batch, &mut queue, syncer).await else {
-        // What a checkpoint leaves undone, the next start does.
-        let _ = lock(connection).execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
-        state.send_replace(State::Closed);
-        return;
+    let Err(stop) = write_all(&mut batch, &mut queue, syncer, &mut checkpoints).await else {
+        return close(connection, checkpoints, state).await;
     };
+    leave_log(connection);
     if let Stop::Fatal(reason) = stop {
         tracing::error!(reason, "the writer has stopped for good");
         state.send_replace(State::Failed(reason));
@@ -64,10 +65,27 @@ pub(super) async fn run(
     }
 }
 
+/// Ends what was at work beside it, and leaves an empty log.
+async fn close(connection: &Shared, checkpoints: Checkpoints, state: &watch::Sender<State>) {
+    checkpoints.end().await;
+    if matches!(*state.borrow(), State::Failed(_)) {
+        return leave_log(connection);
+    }
+    // What a checkpoint leaves undone, the next start does.
+    let _ = lock(connection).execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    state.send_replace(State::Closed);
+}
+
+/// Leaves the log to the next start: a sync that was refused once may be granted the next time though what it was for is lost.
+fn leave_log(connection: &Shared) {
+    let _ = lock(connection).set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+}
+
 async fn write_all(
     batch: &mut Batch<'_>,
     queue: &mut mpsc::Receiver<Message>,
     mut syncer: Syncer,
+    checkpoints: &mut Checkpoints,
 ) -> Result<(), Stop> {
     let mut messages = Vec::with_capacity(BATCH);
     let (mut is_open, mut is_syncing) = (true, false);
@@ -77,7 +95,7 @@ async fn write_all(
         tokio::select! {
             biased;
             synced = syncer.synced.recv(), if is_syncing => {
-                synced.ok_or(Stop::Unsynced)?;
+                synced.ok_or(Stop::Told)?;
                 is_syncing = false;
             }
             count = queue.recv_many(&mut messages, room), if is_open && room > 0 => is_open = count > 0,
@@ -89,9 +107,10 @@ async fn write_all(
         {
             if let Err(unsynced) = syncer.committed.send(committed).await {
                 unsynced.0.give_up();
-                return Err(Stop::Unsynced);
+                return Err(Stop::Told);
             }
             is_syncing = true;
+            batch.between(|connection| checkpoints.after_commit(connection))?;
         }
     }
     Ok(())

@@ -6,22 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ::db::{DatabaseUrl, Db, Error};
 use futures_util::future::join_all;
-use rusqlite::Connection;
 
-use super::{SCHEMA, add, has, id, numbers};
+use super::{SCHEMA, add, add_large, check_integrity, has, numbers};
 use crate::harness::{Engine, SmallDisk, TestDatabase, child_address, faulty_sync, start_child};
-
-/// Adds an item with a picture of a hundred kilobytes.
-async fn add_large(db: &Db, number: i64) -> Result<(), Error> {
-    const SQL: &str = "INSERT INTO items (id, name, quantity, picture) VALUES ($1, $2, $3, $4)";
-    db.write((number, number.to_string(), vec![7; 100_000]), |tx, (number, name, picture)| {
-        Box::pin(async move {
-            tx.execute(SQL, &[id(*number).into(), name.into(), (*number).into(), picture.into()]).await?;
-            Ok(())
-        })
-    })
-    .await
-}
 
 /// Writes until there is no space, several at a time; answers with the numbers that were acknowledged.
 async fn fill(db: &Db) -> Vec<i64> {
@@ -65,12 +52,6 @@ async fn check_full(db: &Db, acknowledged: &[i64]) {
         assert!(has(db, *number).await);
     }
     assert_eq!(add_large(db, 1_000_000).await, Err(Error::DiskFull));
-}
-
-fn check_integrity(path: &Path) {
-    let connection = Connection::open(path).unwrap();
-    let answer: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-    assert_eq!(answer, "ok");
 }
 
 /// A full disk that needs no rights to make: the database may not grow, by a setting of the writer's connection.

@@ -4,6 +4,8 @@
 mod addresses;
 /// Callers that go away, a full queue, the end, and what follows a commit.
 mod callers;
+/// The log of SQLite: that it stays small, and is taken back.
+mod checkpoints;
 /// Many at once: guards, snapshots, group commit, lost conflicts.
 mod concurrency;
 /// A full disk, and one that refuses to sync.
@@ -21,10 +23,12 @@ mod sharing;
 /// What statements take and give.
 mod statements;
 
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use ::db::{Db, Error, Migration};
+use rusqlite::Connection;
 use uuid::Uuid;
 
 /// The tables that these tests use.
@@ -68,6 +72,18 @@ async fn add(db: &Db, number: i64) -> Result<(), Error> {
     .await
 }
 
+/// Adds an item with a picture of a hundred kilobytes.
+async fn add_large(db: &Db, number: i64) -> Result<(), Error> {
+    const SQL: &str = "INSERT INTO items (id, name, quantity, picture) VALUES ($1, $2, $3, $4)";
+    db.write((number, number.to_string(), vec![7; 100_000]), |tx, (number, name, picture)| {
+        Box::pin(async move {
+            tx.execute(SQL, &[id(*number).into(), name.into(), (*number).into(), picture.into()]).await?;
+            Ok(())
+        })
+    })
+    .await
+}
+
 /// The numbers of all items, in order.
 async fn numbers(db: &Db) -> Vec<i64> {
     let numbers: Result<_, Error> = db
@@ -89,6 +105,13 @@ async fn has(db: &Db, number: i64) -> bool {
         })
         .await;
     found.unwrap().is_some()
+}
+
+/// Is the file whole?
+fn check_integrity(path: &Path) {
+    let connection = Connection::open(path).unwrap();
+    let answer: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(answer, "ok");
 }
 
 /// Starts a future, and looks no further.

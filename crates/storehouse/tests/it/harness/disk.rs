@@ -64,12 +64,17 @@ static int sync_it(void) {
     errno = EIO;
     return -1;
 }
-int fsync(int file) { (void)file; return sync_it(); }
+int fsync(int file) {
+    (void)file;
+    if (!there("TEST_REFUSE_CHECKPOINT")) return sync_it();
+    errno = EIO;
+    return -1;
+}
 int fdatasync(int file) { (void)file; return sync_it(); }
 "#;
 
 /// Builds a library for `LD_PRELOAD`, with which a sync lasts while the file that `TEST_HOLD_SYNC` names is there, and fails while
-/// that is which `TEST_REFUSE_SYNC` names.
+/// that is which `TEST_REFUSE_SYNC` names. `TEST_REFUSE_CHECKPOINT` does so to `fsync` alone, by which SQLite syncs what it copies.
 pub(crate) fn faulty_sync(folder: &Path) -> PathBuf {
     let (source, library) = (folder.join("sync.c"), folder.join("sync.so"));
     fs::write(&source, FAULTY_SYNC).unwrap();
