@@ -92,7 +92,7 @@ impl LiveSessions {
         let before = *self.lock_revocations();
         let known = self.read(claims.sid).await?.ok_or_else(Problem::invalid_token)?;
         self.remember(claims.sid, known, before);
-        self.judge(claims, known)
+        Self::judge(claims, known, self.clock.now())
     }
 
     fn remember(&self, id: Uuid, known: Known, before: u64) {
@@ -122,9 +122,8 @@ impl LiveSessions {
         ))
     }
 
-    fn judge(&self, claims: &Claims, known: Known) -> Result<(), Problem> {
-        let is_good =
-            known.account_id == claims.sub && known.role == claims.role && known.ends_at > self.clock.now();
+    fn judge(claims: &Claims, known: Known, now: Timestamp) -> Result<(), Problem> {
+        let is_good = known.account_id == claims.sub && known.role == claims.role && known.ends_at > now;
         if is_good { Ok(()) } else { Err(Problem::invalid_token()) }
     }
 
@@ -218,8 +217,9 @@ impl Sessions for LiveSessions {
                 "Whether you are still logged in can't be told right now.",
             )));
         }
+        let now = self.clock.now();
         match self.known.get(&claims.sid) {
-            Some(known) if known.ends_at > self.clock.now() => Check::Known(self.judge(claims, known)),
+            Some(known) if known.ends_at > now => Check::Known(Self::judge(claims, known, now)),
             _ => Check::Ask(self.look_up(claims).boxed()),
         }
     }

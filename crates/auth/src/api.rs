@@ -3,7 +3,6 @@
 use accounts::{Session, end_all_sessions, end_session, store};
 use aide::axum::ApiRouter;
 use aide::axum::routing::{delete_with, get_with, post_with};
-use axum::Json;
 use axum::extract::State;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created, NoContent, Resource};
@@ -174,6 +173,6 @@ async fn password_change(
     Ok(NoContent)
 }
 
-async fn auth_validate(caller: Caller<Anyone>, _: NoQuery) -> Json<Claims> {
-    Json(caller.claims().clone())
+async fn auth_validate(caller: Caller<Anyone>, _: NoQuery) -> Result<Resource<Claims>, Problem> {
+    Answer::new(caller.claims())
 }

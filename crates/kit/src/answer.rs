@@ -16,6 +16,9 @@ use crate::etag::{self, IfNoneMatch};
 use crate::openapi;
 use crate::problem::Problem;
 
+/// Room for those that the gateway and the edge add, too, so that they needn't move.
+const USUAL_HEADERS: usize = 10;
+
 /// 201 with `Location` and the new resource.
 pub type Created<T> = Answer<201, T>;
 
@@ -81,6 +84,7 @@ impl<const STATUS: u16, T> IntoResponse for Answer<STATUS, T> {
         let status = if self.not_modified { StatusCode::NOT_MODIFIED } else { status(STATUS) };
         let mut response = status.into_response();
         let headers = response.headers_mut();
+        headers.reserve(USUAL_HEADERS);
         for (name, value) in [(ETAG, self.etag), (LOCATION, self.location)] {
             if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
                 headers.insert(name, value);

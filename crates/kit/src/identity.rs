@@ -76,6 +76,8 @@ pub enum Check<'a> {
     Ask(BoxFuture<'a, Result<(), Problem>>),
 }
 
+const SCHEME: &[u8; 7] = b"bearer ";
+
 /// Checks the bearer token of a request (RFC 6750): in full, unless nobody here knows which sessions live, as in a gateway
 /// without a database, behind which each service checks the token again.
 pub async fn authenticate(
@@ -92,7 +94,7 @@ pub async fn authenticate(
     Ok(Verified(claims))
 }
 
-fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
+fn bearer_token(headers: &HeaderMap) -> Result<&[u8], Problem> {
     let mut sent = headers.get_all(AUTHORIZATION).iter();
     let value = match (sent.next(), sent.next()) {
         (None, _) => return Err(Problem::unauthenticated()),
@@ -102,13 +104,10 @@ fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
                 "Send one `Authorization` header, not several.",
             ));
         }
-        (Some(value), None) => Some(value.as_bytes())
-            .filter(|bytes| bytes.is_ascii())
-            .and_then(|bytes| std::str::from_utf8(bytes).ok())
-            .ok_or_else(Problem::invalid_token)?,
+        (Some(value), None) => value.as_bytes(),
     };
-    match value.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
+    match value.split_first_chunk::<{ SCHEME.len() }>() {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(SCHEME) => Ok(token.trim_ascii()),
         _ => Err(Problem::invalid_token()),
     }
 }

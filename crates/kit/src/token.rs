@@ -72,18 +72,17 @@ pub struct Tokens {
 
 /// A token that was found good. Its end, of the signature, is as random as any hash, and nobody else can choose it.
 #[derive(PartialEq, Eq)]
-struct KnownToken(Box<str>);
+struct KnownToken(Box<[u8]>);
 
 /// The same, borrowed.
 #[derive(PartialEq, Eq)]
-struct SentToken<'a>(&'a str);
+struct SentToken<'a>(&'a [u8]);
 
 const RANDOM_END: usize = 16;
 
 impl Hash for SentToken<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let bytes = self.0.as_bytes();
-        bytes.last_chunk::<RANDOM_END>().hash(state);
+        self.0.last_chunk::<RANDOM_END>().hash(state);
     }
 }
 
@@ -140,7 +139,8 @@ impl Tokens {
     }
 
     /// The claims of a token that we signed and whose time has come and not passed.
-    pub fn verify(&self, token: &str) -> Result<Arc<Claims>, Problem> {
+    pub fn verify(&self, token: impl AsRef<[u8]>) -> Result<Arc<Claims>, Problem> {
+        let token = token.as_ref();
         let claims = match self.known.get(&SentToken(token)) {
             Some(claims) => claims,
             None => self.learn(token)?,
@@ -153,7 +153,7 @@ impl Tokens {
     }
 
     /// Checks all but the times of a token that was not seen before.
-    fn learn(&self, token: &str) -> Result<Arc<Claims>, Problem> {
+    fn learn(&self, token: &[u8]) -> Result<Arc<Claims>, Problem> {
         let checked = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
             .map_err(|_| Problem::invalid_token())?;
         // `crit` names extensions that must be understood (RFC 7515, section 4.1.11); we know none.

@@ -46,7 +46,7 @@ impl Policy {
     /// Writes the headers; they take the place of any that are there, so that there is one of each.
     pub fn tell(&self, decision: &Decision, headers: &mut HeaderMap) {
         headers.insert(RATE_LIMIT_POLICY, self.told.clone());
-        if let Ok(now) = HeaderValue::from_str(&self.now(decision)) {
+        if let Ok(now) = HeaderValue::try_from(self.now(decision)) {
             headers.insert(RATE_LIMIT, now);
         }
     }

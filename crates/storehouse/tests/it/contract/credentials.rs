@@ -118,7 +118,7 @@ async fn a_token_of_a_session_that_is_over_is_no_token() {
 async fn a_token_of_another_role_than_the_accounts_is_no_token() {
     each_app(async |app| {
         let user = app.customer("climber").await;
-        let claims = app.tokens.verify(&user.token.clone().unwrap()).unwrap();
+        let claims = app.tokens.verify(user.token.clone().unwrap()).unwrap();
         let forged = app.tokens.sign(user.id, &user.email, kit::identity::Role::Admin, claims.sid).unwrap();
         user.with_token(&forged).get("/users").await.problem(401, "invalid_token");
         let stranger = app.customer("stranger").await;
