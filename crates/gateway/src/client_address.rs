@@ -24,7 +24,7 @@ impl Client {
     /// From the connection, and from what its other end says if that is a trusted proxy.
     pub(crate) fn of(request: &Request, trusted: &[IpNet]) -> Self {
         let headers = request.headers();
-        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip().to_canonical());
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.address.ip().to_canonical());
         let host = headers.get(HOST);
         match peer {
             Some(proxy) if is_trusted(proxy, trusted) => Self {
@@ -89,7 +89,7 @@ mod tests {
             builder = builder.header(*name, *value);
         }
         let mut request = builder.body(Body::empty()).unwrap();
-        request.extensions_mut().insert(Peer(SocketAddr::new(peer.parse().unwrap(), 4000)));
+        request.extensions_mut().insert(Peer::new(SocketAddr::new(peer.parse().unwrap(), 4000)));
         let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
         Client::of(&request, &trusted)
     }

@@ -21,7 +21,7 @@ pub use backends::Counters;
 use http_body::Body as _;
 use kit::identity::Verified;
 use kit::problem::Problem;
-use kit::server::Alarm;
+use kit::server::{Alarm, Peer};
 use kit::service::Service;
 pub(crate) use ready::Ready;
 use tokio::sync::oneshot;
@@ -68,7 +68,7 @@ struct RouteTime {
 
 impl RouteTime {
     fn of(request: &Request, limit: Duration) -> Self {
-        let alarm = request.extensions().get::<Alarm>().cloned().unwrap_or_default();
+        let alarm = request.extensions().get::<Peer>().map(|peer| peer.alarm.clone()).unwrap_or_default();
         Self { limit, alarm, is_over: AtomicBool::new(false) }
     }
 

@@ -89,7 +89,7 @@ pub struct Client {
 /// The word of the gateway in this process, or of one that signs it, else the other end of the connection.
 fn address_of(parts: &Parts, key: &ClientKey) -> Option<IpAddr> {
     let told = parts.extensions.get::<ClientAddress>().map(|client| client.0);
-    let peer = || parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_canonical());
+    let peer = || parts.extensions.get::<Peer>().map(|peer| peer.address.ip().to_canonical());
     told.or_else(|| key.address(&parts.headers)).or_else(peer)
 }
 

@@ -6,7 +6,7 @@
 //! Files in reading order: `problem` (the one HTTP error), `identity` (who calls), `token`, `body`, `fields`
 //! and `json` (reading a body), `query`, `page`, `etag`, `idempotency`, `answer` (what a handler answers),
 //! `service` and `openapi` (what surrounds the endpoints), `metrics` (what a process counts), `server` (how a port is served), `shared` (what every service holds); then the small
-//! ones: `client`, `clock`, `docs`, `limit`, `money`, `request_id`, `search`, `secret`, `telemetry`, `text`.
+//! ones: `client`, `clock`, `docs`, `limit`, `money`, `request_id`, `search`, `secret`, `stream`, `telemetry`, `text`.
 
 pub mod answer;
 pub mod body;
@@ -31,6 +31,7 @@ pub mod secret;
 pub mod server;
 pub mod service;
 pub mod shared;
+pub mod stream;
 pub mod telemetry;
 pub mod text;
 pub mod token;

@@ -37,6 +37,7 @@ pub use workers::Workers;
 
 use crate::problem::Problem;
 use crate::service::Service;
+use crate::stream::Stream;
 
 /// What a client may send, and how long it may take.
 #[derive(Clone, Copy, Debug)]
@@ -72,8 +73,20 @@ impl Default for Limits {
 }
 
 /// The other end of the connection that a request came over; an extension of every request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer(pub SocketAddr);
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Times what is done for it.
+    pub alarm: Alarm,
+}
+
+impl Peer {
+    /// Of a new connection.
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address, alarm: Alarm::default() }
+    }
+}
 
 /// The client's own address, where a gateway of the same process has worked it out; an extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +128,9 @@ pub async fn serve(
                 workers.spawn(async move {
                     // It is watched by the runtime that serves it.
                     match stream.into_std().and_then(TcpStream::from_std) {
-                        Ok(stream) => serve_connection(stream, Peer(peer), service, limits, shutdown).await,
+                        Ok(stream) => {
+                            serve_connection(stream, Peer::new(peer), service, limits, shutdown).await;
+                        }
                         Err(error) => warn!(%error, "a connection can't be served"),
                     }
                     drop(running);
@@ -156,11 +171,11 @@ async fn serve_connection(
         debug!(%error, "can't switch off Nagle's algorithm");
     }
     let refused = Arc::new(Refused::default());
-    let io = TokioIo::new(Guard::new(stream, limits, Arc::clone(&refused)));
-    let address = peer.0.ip().to_canonical();
-    let address_text = address.to_string();
-    let alarm = Alarm::default();
-    let connection = Arc::new(Connection { peer, address, address_text, service, refused, alarm });
+    let io = TokioIo::new(Guard::new(Stream(stream), limits, Arc::clone(&refused)));
+    let peer_address = peer.address;
+    let address = peer_address.ip().to_canonical();
+    let connection =
+        Arc::new(Connection { peer, address, address_text: address.to_string(), service, refused });
     let service = service_fn(move |request| answer(request, Arc::clone(&connection)));
     let connection = http1::Builder::new()
         .timer(OneTimer::default())
@@ -168,6 +183,7 @@ async fn serve_connection(
         .serve_connection(io, service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => Ok(ended),
         () = signal(shutdown) => {
             connection.as_mut().graceful_shutdown();
@@ -176,8 +192,8 @@ async fn serve_connection(
     };
     match ended {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(peer = %peer.0, %error, "connection ended early"),
-        Err(_) => warn!(peer = %peer.0, "connection dropped: its request outlasted the shutdown"),
+        Ok(Err(error)) => debug!(peer = %peer_address, %error, "connection ended early"),
+        Err(_) => warn!(peer = %peer_address, "connection dropped: its request outlasted the shutdown"),
     }
 }
 
@@ -188,7 +204,6 @@ struct Connection {
     address_text: String,
     service: Service,
     refused: Arc<Refused>,
-    alarm: Alarm,
 }
 
 async fn answer(
@@ -229,8 +244,7 @@ fn admit(
         parts.uri =
             parts.uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()));
     }
-    parts.extensions.insert(connection.peer);
-    parts.extensions.insert(connection.alarm.clone());
+    parts.extensions.insert(connection.peer.clone());
     let body = if body.is_end_stream() { Body::empty() } else { Body::new(body) };
     Ok(Request::from_parts(parts, body))
 }

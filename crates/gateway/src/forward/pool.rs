@@ -22,6 +22,7 @@ use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use kit::body::BODY_DEADLINE;
+use kit::stream::Stream;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::runtime::{self, Handle};
 use tokio::task::coop::unconstrained;
@@ -57,7 +58,7 @@ impl Unanswered {
     }
 }
 
-type Driver = http1::Connection<TokioIo<TcpStream>, UploadBody>;
+type Driver = http1::Connection<TokioIo<Stream>, UploadBody>;
 
 /// A connection and what drives it.
 pub(super) struct Connection {
@@ -71,7 +72,8 @@ impl Connection {
         let opened = timeout(limit, connect(authority, limit)).await;
         let stream = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         stream.set_nodelay(true)?;
-        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let (sender, driver) =
+            http1::handshake(TokioIo::new(Stream(stream))).await.map_err(io::Error::other)?;
         Ok(Box::new(Self { sender, driver: Some(driver) }))
     }
 

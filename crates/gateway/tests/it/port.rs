@@ -337,7 +337,7 @@ async fn a_taken_port_is_told_in_one_line() {
 #[tokio::test]
 async fn a_request_knows_its_peer() {
     let router = Router::new().fallback(|request: Request| async move {
-        request.extensions().get::<Peer>().unwrap().0.to_string()
+        request.extensions().get::<Peer>().unwrap().address.to_string()
     });
     let port = start(router).await;
     let mut stream = connect(port.address).await;

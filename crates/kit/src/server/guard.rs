@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use http::{Request, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::Limits;
 use super::head::{self, Framing, Scan};
 use super::timer::Timer;
 use crate::problem::Problem;
+use crate::stream::Stream;
 
 /// How long, and how many bytes, of an unwanted body are read after the answer, so that the answer arrives
 /// instead of a reset.
@@ -57,7 +57,7 @@ enum Stage {
 
 /// A socket that yields whole, judged heads.
 pub(super) struct Guard {
-    stream: TcpStream,
+    stream: Stream,
     limits: Limits,
     stage: Stage,
     /// What came in and was not yet handed on.
@@ -73,7 +73,7 @@ pub(super) struct Guard {
 
 impl Guard {
     /// Guards a new connection, whose first head is awaited from now on.
-    pub(super) fn new(stream: TcpStream, limits: Limits, refused: Arc<Refused>) -> Self {
+    pub(super) fn new(stream: Stream, limits: Limits, refused: Arc<Refused>) -> Self {
         let mut head_timer = Timer::default();
         head_timer.start(limits.header_timeout);
         Self {

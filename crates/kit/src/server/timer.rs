@@ -53,7 +53,7 @@ impl Timer {
     }
 }
 
-/// A time limit for the requests of one connection, which come one after another; an extension of each.
+/// A time limit for the requests of one connection, which come one after another.
 #[derive(Clone, Debug, Default)]
 pub struct Alarm(Arc<Mutex<Timer>>);
 

@@ -291,7 +291,7 @@ impl Call<'_> {
     /// Sends it, and checks what must hold for every answer.
     pub(crate) async fn send(self) -> Answer {
         let mut request = self.request.body(self.body).unwrap();
-        request.extensions_mut().insert(Peer(SocketAddr::new(self.address, 50_000)));
+        request.extensions_mut().insert(Peer::new(SocketAddr::new(self.address, 50_000)));
         let what = format!("{} {}", request.method(), request.uri());
         let response = self.app.service(self.service).answer(request).await.response;
         let (head, body) = response.into_parts();
