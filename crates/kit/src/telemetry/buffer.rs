@@ -59,6 +59,8 @@ struct Output<W> {
 #[derive(Debug)]
 struct Waiting {
     lines: Vec<u8>,
+    /// The writing thread waits for a batch's first line; else it will look by itself.
+    is_awaited: bool,
     /// Every line goes out at once: on a terminal, and when the writing thread has ended.
     at_once: bool,
     closed: bool,
@@ -73,7 +75,7 @@ pub(super) fn start<W>(output: W, at_once: bool) -> io::Result<(Guard, Lines<W>)
 where
     W: Write + Send + std::fmt::Debug + 'static,
 {
-    let waiting = Waiting { lines: Vec::new(), at_once, closed: false };
+    let waiting = Waiting { lines: Vec::new(), is_awaited: false, at_once, closed: false };
     let shared = Arc::new(Shared {
         output: Mutex::new(Output { sink: output, batch: Vec::new() }),
         waiting: Mutex::new(waiting),
@@ -87,13 +89,13 @@ where
 impl<W: Write> Shared<W> {
     fn append(&self, line: &[u8], urgent: bool) {
         let mut waiting = lock(&self.waiting);
-        let first = waiting.lines.is_empty();
         waiting.lines.extend_from_slice(line);
         let write_now = urgent || waiting.at_once || waiting.lines.len() >= BATCH_BYTES;
+        let wakes = !write_now && mem::take(&mut waiting.is_awaited);
         drop(waiting);
         if write_now {
             self.write_waiting();
-        } else if first {
+        } else if wakes {
             self.changed.notify_one();
         }
     }
@@ -113,7 +115,10 @@ impl<W: Write> Shared<W> {
             let waiting = lock(&self.waiting);
             let waiting = self
                 .changed
-                .wait_while(waiting, |waiting| waiting.lines.is_empty() && !waiting.closed)
+                .wait_while(waiting, |waiting| {
+                    waiting.is_awaited = waiting.lines.is_empty() && !waiting.closed;
+                    waiting.is_awaited
+                })
                 .unwrap_or_else(PoisonError::into_inner);
             let (waiting, _) = self
                 .changed

@@ -92,16 +92,20 @@ impl Visit for Fields {
         self.text(field.name(), value);
     }
 
+    /// A value given by `%` is shown as its `Display`.
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.put(field.name(), Shown(value));
-    }
-}
-
-/// A value as its `Debug` shows it, which for one that was given by `%` is its `Display`.
-struct Shown<'a>(&'a dyn Debug);
-
-impl Serialize for Shown<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:?}", self.0))
+        let length = self.0.len();
+        for part in [",\"", field.name(), "\":\""] {
+            self.0.extend_from_slice(part.as_bytes());
+        }
+        let start = self.0.len();
+        // A vector takes all that is written to it.
+        let _ = write!(self.0, "{value:?}");
+        if has_to_be_escaped(&self.0[start..]) {
+            let text = String::from_utf8_lossy(&self.0[start..]).into_owned();
+            self.0.truncate(length);
+            return self.put(field.name(), text);
+        }
+        self.0.push(b'"');
     }
 }
