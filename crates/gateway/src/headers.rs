@@ -99,6 +99,10 @@ fn drop_headers(headers: &mut HeaderMap, is_unwanted: impl Fn(&HeaderName) -> bo
 }
 
 fn is_of_one_connection(name: &HeaderName) -> bool {
+    // They begin with one of these letters, and most headers don't.
+    if !name.as_str().starts_with(['c', 'e', 'k', 'p', 't', 'u']) {
+        return false;
+    }
     OF_ONE_CONNECTION.contains(name) || name == "keep-alive" || name.as_str().starts_with("proxy-")
 }
 

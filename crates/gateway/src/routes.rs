@@ -6,7 +6,7 @@ mod keys;
 mod show;
 mod yaml;
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -172,6 +172,8 @@ impl Backend {
 
 /// One route, ready for requests.
 pub(crate) struct Route<U> {
+    /// What its paths begin with, by whole segments.
+    prefix: String,
     /// Its prefix, as limits and metrics show it.
     pub(crate) path: Arc<str>,
     pub(crate) upstream: U,
@@ -192,6 +194,7 @@ impl<U> Route<U> {
         let path = if config.path.is_empty() { "/" } else { &config.path };
         let policy = |clock: &Clock| Some(Policy::new(path, config.terms.rate_limit?, clock.clone()));
         Self {
+            prefix: config.path.clone(),
             path: path.into(),
             upstream,
             methods,
@@ -200,6 +203,10 @@ impl<U> Route<U> {
             timeout: config.terms.timeout,
             policy: rates.and_then(policy),
         }
+    }
+
+    fn covers(&self, path: &str) -> bool {
+        path.strip_prefix(&*self.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     pub(crate) fn allows(&self, method: &Method) -> bool {
@@ -216,8 +223,8 @@ fn with_head(methods: &[Method]) -> Vec<Method> {
     methods
 }
 
-/// All routes by their path.
-pub(crate) struct Table<U>(HashMap<String, Route<U>>);
+/// All routes, those with a longer path first: they are few, so to compare them takes less than to hash the path's prefixes.
+pub(crate) struct Table<U>(Vec<Route<U>>);
 
 impl Table<Upstream> {
     /// A route that names just a port of this very process leads straight to the service there. `rates` is the clock of
@@ -238,24 +245,20 @@ impl Table<Upstream> {
 
 impl<U> Table<U> {
     fn with(routes: &Routes, rates: Option<&Clock>, upstream: impl Fn(&RouteConfig) -> U) -> Self {
-        let route = |config| Route::new(config, upstream(config), rates);
-        Self(routes.0.iter().map(|config| (config.path.clone(), route(config))).collect())
+        let mut routes: Vec<_> =
+            routes.0.iter().map(|config| Route::new(config, upstream(config), rates)).collect();
+        routes.sort_by_key(|route| Reverse(route.prefix.len()));
+        Self(routes)
     }
 
     /// The route with the longest path that the normalised `path` begins with, segment by segment.
     pub(crate) fn find(&self, path: &str) -> Option<&Route<U>> {
-        let mut prefix = path.strip_suffix('/').unwrap_or(path);
-        loop {
-            if let Some(route) = self.0.get(prefix) {
-                return Some(route);
-            }
-            prefix = &prefix[..prefix.rfind('/')?];
-        }
+        self.0.iter().find(|route| route.covers(path))
     }
 
     /// Every route, in an order that stays.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Route<U>> {
-        self.0.values()
+        self.0.iter()
     }
 }
 
@@ -268,8 +271,8 @@ mod tests {
             .iter()
             .map(|path| RouteConfig { path: (*path).to_owned(), ..built_in_route(path, 1).unwrap() });
         let mut table = Table::with(&Routes(routes.collect()), None, |_| String::new());
-        for (path, route) in &mut table.0 {
-            route.upstream.clone_from(path);
+        for route in &mut table.0 {
+            route.upstream.clone_from(&route.prefix);
         }
         table
     }

@@ -134,15 +134,14 @@ fn check_target(target: &[u8]) -> Result<(), Problem> {
     let mut halves = target.splitn(2, |byte| *byte == b'?');
     let path = halves.next().unwrap_or_default();
     let query = halves.next().unwrap_or_default();
-    if has_form && is_plain(path, b"#<>`") && is_plain(query, b"#<>\"") {
+    if has_form
+        && path.iter().all(|byte| PATH[usize::from(*byte)])
+        && query.iter().all(|byte| QUERY[usize::from(*byte)])
+    {
         Ok(())
     } else {
         Err(malformed("The URL must be a path, with anything but plain ASCII percent-encoded."))
     }
-}
-
-fn is_plain(part: &[u8], except: &[u8]) -> bool {
-    part.iter().all(|byte| byte.is_ascii_graphic() && !except.contains(byte))
 }
 
 /// The headers that decide what a request is, as they are met.
@@ -225,22 +224,25 @@ fn is_token(byte: &u8) -> bool {
     TOKEN[usize::from(*byte)]
 }
 
-/// Looked up, since every byte of every header's name is asked for.
-const TOKEN: [bool; 256] = {
+// Looked up, since every byte of the URL and of every header's name is asked for.
+const TOKEN: [bool; 256] = graphic_except(b"\"(),/:;<=>?@[\\]{}");
+const PATH: [bool; 256] = graphic_except(b"#<>`");
+const QUERY: [bool; 256] = graphic_except(b"#<>\"");
+
+const fn graphic_except(signs: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
     let mut at = 0;
     while at < 128 {
-        table[at] = (at as u8).is_ascii_alphanumeric();
+        table[at] = (at as u8).is_ascii_graphic();
         at += 1;
     }
-    let signs = b"!#$%&'*+-.^_`|~";
     let mut at = 0;
     while at < signs.len() {
-        table[signs[at] as usize] = true;
+        table[signs[at] as usize] = false;
         at += 1;
     }
     table
-};
+}
 
 /// Control characters other than a tab. It looks at all bytes, without a branch, which is several at a time.
 fn has_control(value: &[u8]) -> bool {
