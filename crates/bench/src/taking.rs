@@ -16,9 +16,9 @@ pub(crate) const FIND_LEVELS: &str =
     "SELECT product_id, location_id, on_hand, allocated, unavailable, backorder_limit, stock_levels.version, priority, code
      FROM stock_levels JOIN locations ON locations.id = location_id WHERE product_id = $1";
 
-const STORE_LEVEL: &str =
-    "UPDATE stock_levels SET on_hand = $3, allocated = $4, unavailable = $5, version = $6, updated_at = $7
-                           WHERE product_id = $1 AND location_id = $2 AND version = $8";
+/// Numbered as they appear, as SQLite numbers them.
+const STORE_LEVEL: &str = "UPDATE stock_levels SET on_hand = $1, allocated = $2, unavailable = $3, version = $4, updated_at = $5
+                           WHERE product_id = $6 AND location_id = $7 AND version = $8";
 
 /// As a service writes it that has read nothing before.
 pub(crate) const TAKE: &str = "UPDATE stock_levels SET allocated = allocated + $3, version = version + 1, updated_at = $4
@@ -48,13 +48,13 @@ pub(crate) fn take(
         ensure!(on_hand - unavailable - allocated >= line.quantity, "the benchmark has sold out");
         let after = allocated + line.quantity;
         let stored = connection.prepare_cached(STORE_LEVEL)?.execute(params![
-            product,
-            MAIN.as_bytes().as_slice(),
             on_hand,
             after,
             unavailable,
             version + 1,
             now,
+            product,
+            MAIN.as_bytes().as_slice(),
             version
         ])?;
         ensure!(stored == 1, "a level changed inside a transaction");

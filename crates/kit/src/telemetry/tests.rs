@@ -59,6 +59,22 @@ fn a_lone_line_goes_out_by_itself() {
 }
 
 #[test]
+fn a_line_after_a_warning_goes_out_by_itself() {
+    let (_guard, lines, batches) = output(false);
+    tracing::subscriber::with_default(text(levels("info"), false, lines), || {
+        for number in 0..3 {
+            tracing::info!(number, "before");
+            tracing::warn!("at once");
+            tracing::info!(number, "lone");
+            let mut seen = String::new();
+            while !seen.contains("lone") {
+                seen += &batches.recv_timeout(LONG).unwrap();
+            }
+        }
+    });
+}
+
+#[test]
 fn warnings_and_full_batches_are_written_by_the_thread_that_logs() {
     let (_guard, lines, batches) = output(false);
     tracing::subscriber::with_default(text(levels("info"), false, lines), || {
