@@ -17,6 +17,9 @@ use crate::store::words::{WordRange, count_words, list_products_with, next_words
 /// More products than this are too many to read them all: of 100,000 products, walking until a page is full takes less time then.
 const RARE: usize = 1_600;
 
+/// So many products that have all words together are named one by one.
+const NAMED: usize = 800;
+
 /// A word that more products have is not looked up at all.
 const COMMON: usize = 5 * RARE;
 
@@ -46,16 +49,16 @@ pub(crate) async fn find_products(
     filter: &ProductFilter,
     page: &PageRequest,
 ) -> Result<(Vec<Product>, Option<i64>), Error> {
-    let among = candidates(tx, &filter.words).await?;
-    match &among {
-        Among::Few(none) if none.is_empty() => return Ok((Vec::new(), page.count.then_some(0))),
-        // To count them all, all are read anyway.
-        Among::WithWord(_) if !page.count => {
-            if let Some(found) = walk_a_bit(tx, filter, page).await? {
-                return Ok((found, None));
-            }
-        }
-        _ => {}
+    let (among, is_common) = candidates(tx, &filter.words).await?;
+    if matches!(&among, Among::Few(none) if none.is_empty()) {
+        return Ok((Vec::new(), page.count.then_some(0)));
+    }
+    // To count them all, all are read anyway.
+    if is_common
+        && !page.count
+        && let Some(found) = walk_a_bit(tx, filter, page).await?
+    {
+        return Ok((found, None));
     }
     list_products(tx, filter, &among, page).await
 }
@@ -71,32 +74,36 @@ async fn walk_a_bit(
     Ok(Some(found).filter(|found| i64::try_from(found.len()).is_ok_and(|count| count >= page.fetch())))
 }
 
-async fn candidates(tx: &Tx, words: &[String]) -> Result<Among, Error> {
+/// Which products can match, and whether they are so many that a walk may find a page of them sooner.
+async fn candidates(tx: &Tx, words: &[String]) -> Result<(Among, bool), Error> {
     let mut ranges: Vec<(usize, WordRange)> = Vec::with_capacity(words.len());
     for word in words {
         let range = range(word);
         match count_words(tx, &range, COMMON + 1).await? {
-            0 => return Ok(Among::Few(Vec::new())),
+            0 => return Ok((Among::Few(Vec::new()), false)),
             count => ranges.push((count, range)),
         }
     }
     ranges.sort_by_key(|(count, _)| *count);
     let mut ranges = ranges.into_iter();
     let Some((count, rarest)) = ranges.next().filter(|(count, _)| *count <= COMMON) else {
-        return Ok(Among::All);
+        return Ok((Among::All, false));
     };
+    if count <= RARE {
+        return Ok((Among::WithWord(rarest), false));
+    }
     let mut others = Vec::new();
-    if count > RARE {
-        for (_, range) in ranges {
-            let words = next_words(tx, &range, WORDS_OF_BEGINNING + 1).await?;
-            others.extend(Some(words).filter(|words| words.len() <= WORDS_OF_BEGINNING));
-        }
-        if others.is_empty() {
-            return Ok(Among::WithWord(rarest));
+    for (_, range) in ranges {
+        let words = next_words(tx, &range, WORDS_OF_BEGINNING + 1).await?;
+        others.extend(Some(words).filter(|words| words.len() <= WORDS_OF_BEGINNING));
+    }
+    if !others.is_empty() {
+        let found = list_products_with(tx, &rarest, &others, NAMED + 1).await?;
+        if found.len() <= NAMED {
+            return Ok((Among::Few(each_once(found)), false));
         }
     }
-    let found = list_products_with(tx, &rarest, &others, RARE + 1).await?;
-    Ok(if found.len() > RARE { Among::WithWord(rarest) } else { Among::Few(each_once(found)) })
+    Ok((Among::WithWord(rarest), true))
 }
 
 fn each_once(found: Vec<Uuid>) -> Vec<Uuid> {

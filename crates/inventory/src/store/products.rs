@@ -158,7 +158,7 @@ impl ProductFilter {
 }
 
 /// How many candidates a statement names: few texts of it, since an engine keeps only so many prepared.
-const CANDIDATES: [usize; 3] = [16, 160, 1_600];
+const CANDIDATES: [usize; 3] = [8, 80, 800];
 
 /// A page of products with their figures, among those that can match.
 pub(crate) async fn list_products(
