@@ -1,5 +1,5 @@
 //! `reads`: one order and a list of twenty, as their owner asks for them; beside PocketBase with the same records, and
-//! at a million orders beside ten thousand.
+//! at a million orders beside ten thousand, where orders are placed too.
 
 mod pocketbase;
 
@@ -16,8 +16,9 @@ use serde_json::Value;
 use self::pocketbase::PocketBase;
 use crate::load::{self, Load};
 use crate::measure::{Sample, median};
+use crate::orders::requests;
 use crate::people::{Person, settle};
-use crate::placement::fill;
+use crate::placement::{fill, placements};
 use crate::program::Program;
 use crate::report::{Report, Row, Target};
 use crate::setup::Setup;
@@ -54,14 +55,17 @@ pub(super) struct Reads {
 struct Shop {
     program: Program,
     reads: Reads,
+    /// New orders, as staff place them.
+    placements: Arc<[Vec<u8>]>,
     _site: Site,
 }
 
 impl Shop {
     async fn open(setup: &Setup, count: usize) -> Result<Self> {
-        let (site, owner) = (Site::new(setup)?, Person::new(Role::Customer));
+        let (site, people) = (Site::new(setup)?, [Person::new(Role::Customer), Person::new(Role::Staff)]);
         site.migrate()?;
-        settle(&site.database(), std::slice::from_ref(&owner))?;
+        settle(&site.database(), &people)?;
+        let [owner, staff] = people;
         let ids = fill(Path::new(&site.database()), owner.id, count)?;
         let program = site.start().await?;
         let token = owner.token()?;
@@ -74,7 +78,8 @@ impl Shop {
         check_list(&call(site.ports.gateway, list()).await?)?;
         let reads =
             Reads { address: site.ports.gateway, one: one.collect(), list: Arc::new([list().bytes()]) };
-        Ok(Self { program, reads, _site: site })
+        let placements = requests(&placements(5_000), &staff.token()?);
+        Ok(Self { program, reads, placements, _site: site })
     }
 }
 
@@ -143,14 +148,29 @@ async fn flat(
     let systems = [(&few.reads, &few.program), (&many.reads, &many.program)];
     let Compared { ones: [one, many_one], lists: [list, many_list] } = compare(setup, systems).await?;
     let (one_ratio, list_ratio) = (one.rate / many_one.rate, list.rate / many_list.rate);
-    let title = format!("reads, {count} orders beside 10,000");
+    let (placed, many_placed) = place_both(setup, few, many).await?;
+    let placed_ratio = placed.rate / many_placed.rate;
+    let title = format!("{count} orders beside 10,000");
     report.judge(&format!("{title}: one order, slower by"), one_ratio, "", Target::AtMost(1.2));
     report.judge(&format!("{title}: list of 20, slower by"), list_ratio, "", Target::AtMost(1.2));
+    report.judge(&format!("{title}: placing an order, slower by"), placed_ratio, "", Target::AtMost(1.2));
     let rows = [
         Row::new("one order of 10,000", &one),
         Row::new("one order of them all", &many_one).ratio(one_ratio, "times slower"),
         Row::new("list of 20 of 10,000", &list),
         Row::new("list of 20 of them all", &many_list).ratio(list_ratio, "times slower"),
+        Row::new("placing one beside 10,000", &placed),
+        Row::new("placing one beside them all", &many_placed).ratio(placed_ratio, "times slower"),
     ];
     Ok(report.table(&title, &rows)?)
+}
+
+/// Orders placed beside few and beside many, in turn; last, since they add to what is read.
+async fn place_both(setup: &Setup, few: &Shop, many: &Shop) -> Result<(Sample, Sample)> {
+    let (mut beside_few, mut beside_many) = (Vec::new(), Vec::new());
+    for _ in 0..setup.rounds() {
+        beside_few.push(ask(setup, &few.reads, &few.placements, &few.program).await?);
+        beside_many.push(ask(setup, &many.reads, &many.placements, &many.program).await?);
+    }
+    Ok((median(&beside_few), median(&beside_many)))
 }

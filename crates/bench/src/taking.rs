@@ -17,7 +17,8 @@ pub(crate) const FIND_LEVELS: &str =
      FROM stock_levels JOIN locations ON locations.id = location_id WHERE product_id = $1";
 
 /// Numbered as they appear, as SQLite numbers them.
-const STORE_LEVEL: &str = "UPDATE stock_levels SET on_hand = $1, allocated = $2, unavailable = $3, version = $4, updated_at = $5
+const STORE_LEVEL: &str =
+    "UPDATE stock_levels SET on_hand = $1, allocated = $2, unavailable = $3, version = $4, updated_at = $5
                            WHERE product_id = $6 AND location_id = $7 AND version = $8";
 
 /// As a service writes it that has read nothing before.
