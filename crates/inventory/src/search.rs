@@ -15,13 +15,13 @@ use crate::store::products::{ProductFilter, list_products, position_behind};
 use crate::store::words::{WordRange, count_words, list_products_with, next_words};
 
 /// More products than this are too many to read them all: of 100,000 products, walking until a page is full takes less time then.
-const RARE: usize = 1_600;
+const RARE: usize = 2_000;
 
 /// So many products that have all words together are named one by one.
 const NAMED: usize = 800;
 
 /// A word that more products have is not looked up at all.
-const COMMON: usize = 5 * RARE;
+const COMMON: usize = 4 * RARE;
 
 /// So many products are walked before those of a word are looked up.
 const WALKED: usize = 3_000;

@@ -8,7 +8,7 @@ use super::{each, items, path, product};
 use crate::harness::{Client, each_app};
 
 /// More than are read one by one, so that each way of searching is taken.
-const PRODUCTS: usize = 3_800;
+const PRODUCTS: usize = 4_600;
 
 fn name_of(number: usize) -> String {
     let colour = if number.is_multiple_of(2) { "Red" } else { "Blue" };
