@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, Result, ensure};
-use db::{Db, Tx};
+use db::{DatabaseUrl, Db, Tx};
 use futures_util::FutureExt as _;
 use orders::{OrderDifference, verify_orders};
 use stock::{Difference, verify_levels};
@@ -22,11 +22,18 @@ pub(crate) struct Found {
 pub(crate) fn run(settings: &Settings) -> Result<Found> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        if let DatabaseUrl::Sqlite(path) = &settings.database_url {
+            ensure!(
+                path.exists(),
+                "there is no database at {}: `storehouse migrate` makes one",
+                path.display()
+            );
+        }
         let db = Db::open(&settings.database_url).await.context("can't open the database")?;
         let found = db.read((), |tx, ()| look(tx).boxed()).await;
         clear_progress();
         db.close().await;
-        found.context("can't read the database: `storehouse migrate` brings it to this version")
+        found.context("can't read the database; one of an older version wants `storehouse migrate` first")
     })
 }
 
