@@ -19,10 +19,14 @@ pub(crate) async fn delete_product(
     condition: IfMatch,
 ) -> Result<(), Problem> {
     let db = &inventory.shared.db;
-    // Looking through all lines of orders would keep the writer, and an order that takes stock has moved it anyway.
-    let was_ordered = db.read(product_id, |tx, id| was_ordered(tx, *id).boxed()).await?;
+    let was_ordered = db.read(product_id, |tx, id| was_ordered_unmoved(tx, *id).boxed()).await?;
     let deleting = Deleting { product_id, was_ordered, condition, now: inventory.shared.clock.now() };
     db.write(deleting, |tx, deleting| deleting.run(tx).boxed()).await
+}
+
+/// Whether orders name a product that they took no stock of. All their lines are looked through, so only where nothing else keeps it, and not by the writer.
+async fn was_ordered_unmoved(tx: &Tx, product_id: Uuid) -> Result<bool, db::Error> {
+    Ok(!was_moved(tx, product_id).await? && was_ordered(tx, product_id).await?)
 }
 
 struct Deleting {
