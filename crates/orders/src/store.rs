@@ -107,7 +107,7 @@ pub(crate) async fn list_due(
     last: Option<(Timestamp, Uuid)>,
     limit: i64,
 ) -> Result<Vec<(Timestamp, Uuid)>, Error> {
-    let sql = "SELECT expires_at, id FROM orders WHERE status = 'pending' AND expires_at <= $1 AND (expires_at, id) > ($2, $3)
+    let sql = "SELECT expires_at, id FROM orders WHERE expires_at <= $1 AND (expires_at, id) > ($2, $3)
                ORDER BY expires_at, id LIMIT $4";
     let (moment, id) = last.unwrap_or((Timestamp(i64::MIN), Uuid::nil()));
     let args = [now.0.into(), moment.0.into(), id.into(), limit.into()];

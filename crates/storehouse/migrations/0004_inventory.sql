@@ -127,7 +127,7 @@ CREATE TABLE stock_movements (
     request_id TEXT,
     created_at BIGINT NOT NULL,
     CONSTRAINT stock_movements_created_at_id PRIMARY KEY (created_at, id),
-    CONSTRAINT stock_movements_cause UNIQUE (cause_id, cause_step, product_id, location_id, kind)
+    CONSTRAINT stock_movements_cause_id_cause_step_product_id_location_id_kind UNIQUE (cause_id, cause_step, product_id, location_id, kind)
 );
 -- A product's movements explain its figures. The one index in random order: it costs a page of log for each movement.
 CREATE INDEX stock_movements_by_product ON stock_movements (product_id, created_at, id);
@@ -136,4 +136,4 @@ CREATE INDEX stock_movements_by_product ON stock_movements (product_id, created_
 ALTER TABLE order_lines ADD COLUMN takes_stock BOOLEAN NOT NULL DEFAULT FALSE;
 ALTER TABLE orders ADD COLUMN expires_at BIGINT;
 -- The job that lets them expire finds the first of them.
-CREATE INDEX orders_expiring ON orders (expires_at) WHERE status = 'pending' AND expires_at IS NOT NULL;
+CREATE INDEX orders_expiring ON orders (expires_at, id) WHERE expires_at IS NOT NULL;
