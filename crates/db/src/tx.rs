@@ -28,6 +28,9 @@ pub(crate) enum Link {
     Postgres(Arc<Session>),
 }
 
+/// A transaction takes no more locks by id than this.
+const MOST_LOCKS: usize = 128;
+
 /// What a closure may do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -153,15 +156,19 @@ impl Tx {
         }
     }
 
-    /// Makes transactions that name the same id go one by one, until the end of each. Who names several names them in the order that all keep to, or two
-    /// would wait for each other. Nothing on SQLite, where all go one by one.
-    pub async fn exclude_others(&self, ids: &[Uuid]) -> Result<(), Error> {
-        const SQL: &str = "SELECT pg_advisory_xact_lock(CAST(key AS BIGINT)) IS NULL FROM unnest(string_to_array($1, ' ')) AS key";
+    /// Makes transactions that name the same id among others of a kind go one by one, until the end of each. Who names several names them in the order
+    /// that all keep to, or two would wait for each other; who names very many goes alone among all of the kind, since the server has room for only
+    /// so many locks. Nothing on SQLite, where all go one by one.
+    pub async fn exclude_others(&self, among: &'static str, ids: &[Uuid]) -> Result<(), Error> {
+        const BESIDE: &str = "SELECT pg_advisory_xact_lock_shared(hashtext($1), 0) IS NULL";
+        const ALONE: &str = "SELECT pg_advisory_xact_lock(hashtext($1), 0) IS NULL";
+        const EACH: &str = "SELECT pg_advisory_xact_lock(CAST(key AS BIGINT)) IS NULL FROM unnest(string_to_array($1, ' ')) AS key";
         match &self.link {
+            Link::Postgres(_) if ids.len() > MOST_LOCKS => self.later(&[(ALONE, &[among.into()])]).await,
             Link::Postgres(_) if !ids.is_empty() => {
                 let keys: Vec<String> =
                     ids.iter().map(|id| id.as_u64_pair().1.cast_signed().to_string()).collect();
-                self.later(&[(SQL, &[keys.join(" ").as_str().into()])]).await
+                self.later(&[(BESIDE, &[among.into()]), (EACH, &[keys.join(" ").as_str().into()])]).await
             }
             Link::Sqlite(_) | Link::Postgres(_) => Ok(()),
         }

@@ -158,7 +158,7 @@ async fn allocate_all(
 async fn exclude_others(tx: &Tx, placements: &[Arc<Placement>]) -> Result<(), db::Error> {
     let limited = placements.iter().filter(|placement| placement.max_pending.is_some());
     let customers: BTreeSet<Uuid> = limited.map(|placement| placement.order.user_id).collect();
-    tx.exclude_others(&customers.into_iter().collect::<Vec<_>>()).await
+    tx.exclude_others("customers", &customers.into_iter().collect::<Vec<_>>()).await
 }
 
 impl Placement {

@@ -72,7 +72,7 @@ impl Ledger {
     /// Reads all levels of these products. Until the transaction ends nobody else changes them.
     pub(crate) async fn open(tx: &Tx, products: &BTreeSet<Uuid>) -> Result<Self, db::Error> {
         let in_order: Vec<Uuid> = products.iter().copied().collect();
-        tx.exclude_others(&in_order).await?;
+        store::take_products(tx, &in_order).await?;
         let levels = store::list_levels(tx, products).await?;
         let stored = levels.iter().map(|level| Some(level.version)).collect();
         Ok(Self { levels, stored, movements: Vec::new() })
@@ -119,6 +119,7 @@ impl Ledger {
             allocated: level.allocated + delta.allocated,
             unavailable: level.unavailable + delta.unavailable,
             version: level.version + 1,
+            updated_at: author.now.max(level.updated_at),
             ..level.clone()
         };
         check(level, &after)?;
@@ -136,7 +137,8 @@ impl Ledger {
             unit_cost_minor: None,
             actor_id: author.actor_id,
             request_id: author.request_id.clone(),
-            created_at: author.now,
+            // A request that came earlier may have waited longer for its turn.
+            created_at: level.updated_at,
         });
         let last = self.movements.len() - 1;
         Ok(&mut self.movements[last])
@@ -146,8 +148,7 @@ impl Ledger {
     pub(crate) async fn store(self, tx: &Tx) -> Result<Vec<Movement>, db::Error> {
         let changed =
             self.levels.iter().zip(&self.stored).filter(|(level, stored)| **stored != Some(level.version));
-        let now = self.movements.last().map_or(Timestamp(0), |movement| movement.created_at);
-        store::store_levels(tx, changed, now).await?;
+        store::store_levels(tx, changed).await?;
         store::insert_movements(tx, &self.movements).await?;
         Ok(self.movements)
     }

@@ -85,6 +85,8 @@ pub struct Level {
     pub backorder_limit: i64,
     /// Rises with each movement.
     pub version: i64,
+    /// When the last one was; it never goes back.
+    pub updated_at: Timestamp,
 }
 
 impl Level {
@@ -98,6 +100,7 @@ impl Level {
             unavailable: 0,
             backorder_limit: 0,
             version: 0,
+            updated_at: Timestamp(0),
         }
     }
 

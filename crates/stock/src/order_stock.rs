@@ -6,7 +6,7 @@ use db::Tx;
 use uuid::Uuid;
 
 use crate::ledger::{Author, Ledger, Refused};
-use crate::model::{Cause, CauseKind, Delta, Kind, Shortage};
+use crate::model::{Cause, CauseKind, Delta, Kind, Level, Shortage};
 use crate::split::{allocation, taken};
 use crate::store::{self, Held};
 
@@ -59,17 +59,22 @@ pub async fn hold(tx: &Tx, order: &OrderStock) -> Result<Vec<Shortage>, Refused>
     let mut more = BTreeMap::new();
     for product in products {
         let wanted = order.quantities.get(&product).copied().unwrap_or_default();
-        let change = wanted
-            - held.iter().filter(|held| held.product_id == product).map(|held| held.allocated).sum::<i64>();
+        let change = wanted - held_of(&held, product);
         if change > 0 {
             more.insert(product, change);
         } else {
             release(&mut ledger, order, product, -change, &held)?;
         }
     }
-    let short = allocate(&mut ledger, order, &more)?;
+    let mut short = allocate(&mut ledger, order, &more)?;
     if short.is_empty() {
         ledger.store(tx).await?;
+    }
+    for shortage in &mut short {
+        // What it holds already is there for it to have.
+        let own = held_of(&held, shortage.product_id);
+        shortage.requested += own;
+        shortage.available += own;
     }
     Ok(short)
 }
@@ -133,6 +138,10 @@ pub async fn give_back(tx: &Tx, order: &OrderStock) -> Result<(), Refused> {
     Ok(())
 }
 
+fn held_of(held: &[Held], product: Uuid) -> i64 {
+    held.iter().filter(|held| held.product_id == product).map(|held| held.allocated).sum()
+}
+
 fn allocated_at(held: &[Held], product: Uuid, location: Uuid) -> i64 {
     held.iter().filter(|held| held.is_at(product, location)).map(|held| held.allocated).sum()
 }
@@ -160,7 +169,8 @@ fn allocate(
     Ok(short)
 }
 
-/// Releases so much of what an order holds, the last location first, so that what stays is where it is shipped from first.
+/// Releases so much of what an order holds: first what isn't there to be shipped, then the last location first, so that what stays is where
+/// it is shipped from first.
 fn release(
     ledger: &mut Ledger,
     order: &OrderStock,
@@ -168,14 +178,20 @@ fn release(
     quantity: i64,
     held: &[Held],
 ) -> Result<(), Refused> {
-    let mut left = quantity;
-    for place in ledger.of(product).rev() {
-        let part = allocated_at(held, product, ledger.level(place).location_id).clamp(0, left);
-        if part > 0 {
-            let delta = Delta { allocated: -part, ..Delta::default() };
-            ledger.record(place, Kind::Release, delta, order.cause(), &order.author)?;
-            left -= part;
-        }
+    let places = ledger.of(product);
+    let levels = ledger.levels(places.clone());
+    let holds = |level: &Level| allocated_at(held, product, level.location_id);
+    let missing = taken(levels, quantity, |level| holds(level).min(-level.free()));
+    let mut left = quantity - missing.iter().sum::<i64>();
+    let mut parts = missing;
+    for (level, part) in levels.iter().zip(&mut parts).rev() {
+        let more = (holds(level) - *part).clamp(0, left);
+        *part += more;
+        left -= more;
+    }
+    for (place, part) in places.zip(parts).filter(|(_, part)| *part > 0) {
+        let delta = Delta { allocated: -part, ..Delta::default() };
+        ledger.record(place, Kind::Release, delta, order.cause(), &order.author)?;
     }
     Ok(())
 }

@@ -66,7 +66,7 @@ pub(crate) async fn list_levels(tx: &Tx, products: &BTreeSet<Uuid>) -> Result<Ve
     for ids in ids.chunks(IDS_AT_ONCE) {
         let ids = filled_up(ids.to_vec());
         let sql = [
-            "SELECT product_id, location_id, on_hand, allocated, unavailable, backorder_limit, stock_levels.version, priority, code
+            "SELECT product_id, location_id, on_hand, allocated, unavailable, backorder_limit, stock_levels.version, stock_levels.updated_at, priority, code
              FROM stock_levels JOIN locations ON locations.id = location_id WHERE product_id IN (",
             &placeholders(ids.len()),
             ")",
@@ -87,7 +87,7 @@ fn filled_up(mut list: Vec<Value<'_>>) -> Vec<Value<'_>> {
 
 /// A level with its location's priority and code.
 fn placed_level(row: &Row<'_>) -> Result<(Level, i64, String), Error> {
-    Ok((level(row)?, row.get(7)?, row.get(8)?))
+    Ok((level(row)?, row.get(8)?, row.get(9)?))
 }
 
 fn level(row: &Row<'_>) -> Result<Level, Error> {
@@ -99,6 +99,7 @@ fn level(row: &Row<'_>) -> Result<Level, Error> {
         unavailable: row.get(4)?,
         backorder_limit: row.get(5)?,
         version: row.get(6)?,
+        updated_at: row.get(7)?,
     })
 }
 
@@ -106,7 +107,6 @@ fn level(row: &Row<'_>) -> Result<Level, Error> {
 pub(crate) async fn store_levels(
     tx: &Tx,
     levels: impl Iterator<Item = (&Level, &Option<i64>)>,
-    now: Timestamp,
 ) -> Result<(), Error> {
     const INSERT: &str = "INSERT INTO stock_levels (product_id, location_id, on_hand, allocated, unavailable, version, updated_at, backorder_limit)
                           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -115,7 +115,7 @@ pub(crate) async fn store_levels(
     let statements: Vec<(&str, [Value<'_>; 8])> = levels
         .map(|(level, stored)| {
             let (sql, last) = stored.map_or((INSERT, level.backorder_limit), |version| (UPDATE, version));
-            (sql, level_args(level, now, last))
+            (sql, level_args(level, last))
         })
         .collect();
     let statements: Vec<(&str, &[Value<'_>])> =
@@ -127,7 +127,7 @@ pub(crate) async fn store_levels(
     Err(Error::Internal("a level of stock was changed by somebody who had not taken its product".to_owned()))
 }
 
-fn level_args(level: &Level, now: Timestamp, last: i64) -> [Value<'static>; 8] {
+fn level_args(level: &Level, last: i64) -> [Value<'static>; 8] {
     [
         level.product_id.into(),
         level.location_id.into(),
@@ -135,7 +135,7 @@ fn level_args(level: &Level, now: Timestamp, last: i64) -> [Value<'static>; 8] {
         level.allocated.into(),
         level.unavailable.into(),
         level.version.into(),
-        now.0.into(),
+        level.updated_at.0.into(),
         last.into(),
     ]
 }
@@ -231,6 +231,16 @@ pub async fn held_by(tx: &Tx, order_id: Uuid) -> Result<Vec<Held>, Error> {
     .await
 }
 
+/// Makes all who change a product's stock go one by one.
+pub async fn take_product(tx: &Tx, product_id: Uuid) -> Result<(), Error> {
+    take_products(tx, &[product_id]).await
+}
+
+/// The same for several, in the order of their ids.
+pub(crate) async fn take_products(tx: &Tx, in_order: &[Uuid]) -> Result<(), Error> {
+    tx.exclude_others("products", in_order).await
+}
+
 /// Gives a new product its level at MAIN, so that it can be backordered before any of it came in.
 pub async fn open_level(
     tx: &Tx,
@@ -238,20 +248,20 @@ pub async fn open_level(
     backorder_limit: i64,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let level = Level { backorder_limit, ..Level::empty(product_id, crate::MAIN) };
-    store_levels(tx, std::iter::once((&level, &None)), now).await
+    let level = Level { backorder_limit, updated_at: now, ..Level::empty(product_id, crate::MAIN) };
+    store_levels(tx, std::iter::once((&level, &None))).await
 }
 
 /// Removes the levels of a product that nothing ever moved; a level that was moved stays, and so the product can't be removed.
 pub async fn close_levels(tx: &Tx, product_id: Uuid) -> Result<(), Error> {
-    tx.exclude_others(&[product_id]).await?;
+    take_product(tx, product_id).await?;
     let sql = "DELETE FROM stock_levels WHERE product_id = $1 AND version = 0";
     tx.execute(sql, &[product_id.into()]).await.map(drop)
 }
 
 /// Changes how much of a product may be allocated beyond what there is.
 pub async fn set_backorder_limit(tx: &Tx, product_id: Uuid, limit: i64) -> Result<(), Error> {
-    tx.exclude_others(&[product_id]).await?;
+    take_product(tx, product_id).await?;
     let sql = "UPDATE stock_levels SET backorder_limit = $3 WHERE product_id = $1 AND location_id = $2";
     tx.execute(sql, &[product_id.into(), crate::MAIN.into(), limit.into()]).await.map(drop)
 }

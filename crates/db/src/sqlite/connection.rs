@@ -26,6 +26,7 @@ const BUSY_STEPS: i32 = 32_000;
 pub const WRITER_SETTINGS: &str = "
     PRAGMA synchronous = NORMAL;
     PRAGMA foreign_keys = ON;
+    PRAGMA recursive_triggers = ON;
     PRAGMA temp_store = MEMORY;
     PRAGMA cache_size = -8192;
     PRAGMA wal_autocheckpoint = 16000;

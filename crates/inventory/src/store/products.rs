@@ -108,7 +108,7 @@ fn figures(row: &Row<'_>, first: usize) -> Result<Figures, Error> {
 /// A product with its figures, locked until the transaction ends, and its stock too: who changes stock takes that first, so nobody waits in a circle.
 /// The update that changes nothing takes the row's lock on an engine where writers run side by side.
 pub(crate) async fn lock_product(tx: &Tx, id: Uuid) -> Result<Option<Product>, Error> {
-    tx.exclude_others(&[id]).await?;
+    stock::store::take_product(tx, id).await?;
     let sql = format!("UPDATE products SET version = version WHERE id = $1 RETURNING {PRODUCT}");
     let Some(mut locked) = tx.optional(&sql, &[id.into()], product).await? else { return Ok(None) };
     add_figures(tx, std::slice::from_mut(&mut locked)).await?;

@@ -59,7 +59,7 @@ async fn a_statement_that_follows_sees_what_was_kept_before_it() {
             .write((), |tx, ()| {
                 Box::pin(async move {
                     let count = "SELECT COUNT(*) FROM items";
-                    tx.exclude_others(&[id(1)]).await?;
+                    tx.exclude_others("things", &[id(1)]).await?;
                     tx.later(&[(INSERT, &[id(1).into(), "one".into(), 1.into()])]).await?;
                     let first = tx.one(count, &[], |row| row.get(0)).await?;
                     tx.later(&[("DELETE FROM items WHERE id = $1", &[id(1).into()])]).await?;

@@ -198,14 +198,15 @@ impl Model {
         );
         for product in products {
             let wanted = wanted.get(&product).copied().unwrap_or_default();
-            let more = wanted - self.orders[order].held_of(product);
+            let own = self.orders[order].held_of(product);
+            let more = wanted - own;
             for _ in more..0 {
                 self.release_one(order, product);
             }
             let held = (0..more).filter(|_| self.hold_one(order, product)).count();
             let available = i64::try_from(held).unwrap();
             if available < more {
-                short.push((product, more, available));
+                short.push((product, wanted, own + available));
             }
         }
         if short.is_empty() { Outcome::Done } else { Outcome::Short(short) }
@@ -220,16 +221,14 @@ impl Model {
         true
     }
 
-    /// From the last place, so that what stays is where it is shipped from first.
+    /// First what isn't there to be shipped; then from the last place, so that what stays is where it is shipped from first.
     fn release_one(&mut self, order: usize, product: usize) {
-        for place in (0..PLACES).rev() {
-            let held = self.orders[order].held.entry((product, place)).or_default();
-            if *held > 0 {
-                *held -= 1;
-                self.products[product].shelves[place].allocated -= 1;
-                return;
-            }
-        }
+        let holds =
+            |place: &usize| self.orders[order].held.get(&(product, *place)).is_some_and(|held| *held > 0);
+        let owed = (0..PLACES).filter(holds).find(|place| self.free(product, *place) < 0);
+        let Some(place) = owed.or_else(|| (0..PLACES).rev().find(holds)) else { return };
+        *self.orders[order].held.entry((product, place)).or_default() -= 1;
+        self.products[product].shelves[place].allocated -= 1;
     }
 }
 

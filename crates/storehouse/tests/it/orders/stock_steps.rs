@@ -31,8 +31,8 @@ async fn lines_that_change_hold_other_stock_or_all_stays() {
         let changed = put(&[("A", 5), ("B", 1)]).await.expect(200).json();
         assert_eq!((held().await, &changed["total_price"]), ([5, 1], &json!(59.94)));
         let rows = ledger(&app.db).await.len();
-        short(put(&[("A", 6), ("B", 1)]).await, &[("A", 1, 0)]);
-        short(put(&[("B", 6)]).await, &[("B", 5, 4)]);
+        short(put(&[("A", 6), ("B", 1)]).await, &[("A", 6, 5)]);
+        short(put(&[("B", 6)]).await, &[("B", 6, 5)]);
         assert_eq!((held().await, ledger(&app.db).await.len()), ([5, 1], rows));
         assert_eq!(view(&ada, &order).await, changed);
         put(&[("B", 2)]).await.expect(200);
