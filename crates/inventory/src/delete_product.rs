@@ -40,7 +40,8 @@ impl Deleting {
     async fn run(&self, tx: &Tx) -> Result<(), Problem> {
         let product = lock_product(tx, self.product_id).await?.ok_or_else(Problem::not_found)?;
         self.condition.check_tag(&of_versions(product.version, product.stock.version))?;
-        if self.was_ordered || was_moved(tx, product.id).await? {
+        // Orders of what isn't tracked move nothing by which one of just now could be noticed.
+        if !product.track_stock || self.was_ordered || was_moved(tx, product.id).await? {
             return Ok(archive_product(tx, product.id, self.now.max(product.updated_at)).await?);
         }
         replace_words(tx, product.id, &words_of(&product), &Default::default()).await?;

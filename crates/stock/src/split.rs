@@ -2,8 +2,13 @@
 
 use crate::model::{Level, MAIN};
 
-/// How much is allocated at each of a product's levels, in their order; or else how much there is to have.
+/// How much is allocated at each of a product's levels, in their order; or else how much there is to have. Where one location owes more than it
+/// has, the others can't promise all of theirs, so what counts is what there is in all.
 pub(crate) fn allocation(levels: &[Level], quantity: i64) -> Result<Vec<i64>, i64> {
+    let available = levels.iter().map(|level| level.free() + level.backorder_limit).sum::<i64>().max(0);
+    if quantity > available {
+        return Err(available);
+    }
     let mut parts = taken(levels, quantity, |level| level.free());
     let mut missing = quantity - parts.iter().sum::<i64>();
     for (level, part) in levels.iter().zip(&mut parts) {
@@ -11,7 +16,7 @@ pub(crate) fn allocation(levels: &[Level], quantity: i64) -> Result<Vec<i64>, i6
         *part += backordered;
         missing -= backordered;
     }
-    if missing == 0 { Ok(parts) } else { Err(quantity - missing) }
+    Ok(parts)
 }
 
 /// So much of each level, in their order, as there is and as is still wanted.
@@ -70,8 +75,10 @@ mod tests {
         assert_eq!(allocation(&used, 2), Ok(vec![1, 1]));
         assert_eq!(allocation(&used, 3), Err(2));
         let oversold = levels(&[(0, 9, 0, 5), (4, 0, 0, 0)]);
-        assert_eq!(allocation(&oversold, 4), Ok(vec![0, 4]));
-        assert_eq!(allocation(&oversold, 5), Err(4));
+        assert_eq!(allocation(&oversold, 1), Err(0), "what the second has the first owes");
+        let owing = levels(&[(0, 7, 0, 5), (4, 0, 0, 0)]);
+        assert_eq!(allocation(&owing, 2), Ok(vec![0, 2]));
+        assert_eq!(allocation(&owing, 3), Err(2));
     }
 
     #[test]
@@ -82,13 +89,15 @@ mod tests {
                 .map(|index| (figure(9), figure(9), figure(3), if index == 0 { figure(5) } else { 0 }))
                 .collect();
             let (levels, quantity) = (levels(&figures), fastrand::i64(1..20));
-            let room: i64 = levels.iter().map(Level::room).sum();
+            let all: i64 = levels.iter().map(|level| level.free() + level.backorder_limit).sum();
             match allocation(&levels, quantity) {
                 Ok(parts) => {
                     assert_eq!(parts.iter().sum::<i64>(), quantity);
                     assert!(levels.iter().zip(&parts).all(|(level, part)| (0..=level.room()).contains(part)));
                 }
-                Err(available) => assert_eq!((available, available < quantity), (room, true), "{figures:?}"),
+                Err(available) => {
+                    assert_eq!((available, available < quantity), (all.max(0), true), "{figures:?}")
+                }
             }
         }
     }

@@ -213,7 +213,11 @@ impl Model {
     }
 
     fn hold_one(&mut self, order: usize, product: usize) -> bool {
-        let owes = self.free(product, 0) + self.products[product].backorder_limit > 0;
+        let limit = self.products[product].backorder_limit;
+        if (0..PLACES).map(|place| self.free(product, place)).sum::<i64>() + limit <= 0 {
+            return false;
+        }
+        let owes = self.free(product, 0) + limit > 0;
         let place = (0..PLACES).find(|place| self.free(product, *place) > 0).or(owes.then_some(0));
         let Some(place) = place else { return false };
         self.products[product].shelves[place].allocated += 1;
