@@ -237,9 +237,10 @@ async fn a_product_with_a_history_is_archived_and_another_removed() {
         let moved = product(&staff, "MOVED", json!({})).await;
         adjust(&staff, "MOVED", "MAIN", "receive", 1).await.expect(201);
         adjust(&staff, "MOVED", "MAIN", "count", 0).await.expect(201);
-        let ordered = product(&staff, "ORDERED", json!({"track_stock": false})).await;
+        let untracked = product(&staff, "UNTRACKED", json!({"track_stock": false})).await;
+        let ordered = product(&staff, "ORDERED", json!({})).await;
         order_line(app, ordered["id"].as_str().unwrap().parse().unwrap()).await;
-        for made in [&moved, &ordered] {
+        for made in [&moved, &ordered, &untracked] {
             staff.delete(&path("products", made, "")).await.expect(204);
             let kept = staff.get(&path("products", made, "")).await.expect(200).json();
             assert_eq!((&kept["active"], &kept["version"]), (&json!(false), &json!(2)));
