@@ -96,7 +96,7 @@ mod tests {
                     assert!(levels.iter().zip(&parts).all(|(level, part)| (0..=level.room()).contains(part)));
                 }
                 Err(available) => {
-                    assert_eq!((available, available < quantity), (all.max(0), true), "{figures:?}")
+                    assert_eq!((available, available < quantity), (all.max(0), true), "{figures:?}");
                 }
             }
         }
