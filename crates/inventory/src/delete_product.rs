@@ -1,4 +1,5 @@
-//! Deleting a product: one that anything ever happened to is taken off sale and kept, since orders and the ledger speak of it.
+//! Deleting a product: one that anything ever happened to, or that isn't tracked, is taken off sale and kept, since orders and the ledger
+//! may speak of it.
 
 use db::Tx;
 use futures_util::FutureExt;

@@ -69,7 +69,7 @@ impl Product {
 
     /// What makes its SKU unique.
     pub(crate) fn sku_key(&self) -> String {
-        self.sku.to_lowercase()
+        Sku::key_of(&self.sku)
     }
 
     /// How many can be ordered now.

@@ -29,7 +29,12 @@ impl Sku {
 
     /// What makes it unique.
     pub fn key(&self) -> String {
-        self.0.to_lowercase()
+        Self::key_of(&self.0)
+    }
+
+    /// What would make a text unique as a SKU, for whoever looks for one.
+    pub fn key_of(text: &str) -> String {
+        text.to_lowercase()
     }
 }
 

@@ -16,6 +16,7 @@ use kit::problem::Problem;
 use kit::query::{FromParams, NoQuery, Params, PathId, PathText, Query};
 use kit::search;
 use schemars::JsonSchema;
+use stock::Sku;
 use uuid::Uuid;
 
 use crate::Inventory;
@@ -134,7 +135,7 @@ async fn product_list(
     let filter = ProductFilter {
         category: query.category.map(|category| category.to_lowercase()),
         active: [query.active, (!is_staff).then_some(true)],
-        sku_key: query.sku.map(|sku| sku.to_lowercase()),
+        sku_key: query.sku.map(|sku| Sku::key_of(&sku)),
         low_stock: query.low_stock,
         words: search::words(query.q.as_deref().unwrap_or_default()),
     };
@@ -173,7 +174,7 @@ async fn product_by_sku(
     condition: IfNoneMatch,
     _: NoQuery,
 ) -> Result<Resource<ProductView>, Problem> {
-    view(&inventory, &caller, ProductKey::Sku(sku.to_lowercase()), &condition).await
+    view(&inventory, &caller, ProductKey::Sku(Sku::key_of(&sku)), &condition).await
 }
 
 async fn product_by_barcode(
