@@ -38,7 +38,7 @@ use crate::view::{HistoryView, OrderView};
 
 // What only the handler knows may go wrong; the rest comes from its types.
 const CHANGE: Problems = &[(403, "Only staff may take this step."), (409, "At odds with the order's state.")];
-const DELETE: Problems = &[(409, "It is shipped or completed.")];
+const DELETE: Problems = &[(409, "Something of it was shipped, or it is completed.")];
 
 pub(crate) fn endpoints() -> ApiRouter<Orders> {
     ApiRouter::new()

@@ -16,7 +16,7 @@ use crate::lifecycle::{Status, Step};
 use crate::move_stock::move_stock;
 use crate::place_order::{Actor, history};
 use crate::store;
-use crate::take_step::{advance, lock_visible};
+use crate::take_step::{advance, illegal_transition, lock_visible};
 
 /// An order to delete.
 pub(crate) struct Deleting {
@@ -37,6 +37,9 @@ impl Deleting {
         self.condition.check(order.version)?;
         if order.hidden {
             return Ok(());
+        }
+        if order.was_shipped() {
+            return Err(illegal_transition(Step::Cancel, &order, self.actor.is_staff));
         }
         let is_over = matches!(order.status, Status::Cancelled | Status::Expired);
         let mut after = order.clone();

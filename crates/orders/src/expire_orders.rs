@@ -44,8 +44,7 @@ async fn expire(db: &Db, counts: &Arc<OrderCounts>, id: Uuid, now: Timestamp) ->
 /// Looks again whether it is due, now that nobody else can change it.
 async fn expire_one(tx: &Tx, id: Uuid, now: Timestamp, counts: &Arc<OrderCounts>) -> Result<bool, Problem> {
     let Some(before) = store::lock_order(tx, id).await? else { return Ok(false) };
-    let is_due = before.expires_at.is_some_and(|moment| moment <= now);
-    if before.status != Status::Pending || !is_due {
+    if !before.is_due(now) {
         return Ok(false);
     }
     let mut after = before.clone();

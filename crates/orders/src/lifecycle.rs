@@ -19,7 +19,7 @@ pub(crate) enum Status {
     OnHold,
     /// All delivered or returned, and paid.
     Completed,
-    /// Called off before anything was shipped.
+    /// Called off: nothing more of it is shipped.
     Cancelled,
     /// Pending for too long.
     Expired,
@@ -138,11 +138,15 @@ impl Step {
     pub(crate) fn from(self) -> &'static [Status] {
         match self {
             Self::Confirm => &[Status::Pending],
-            Self::Hold | Self::Ship | Self::Deliver => &[Status::Confirmed],
+            Self::Hold | Self::Ship => &[Status::Confirmed],
+            // What was shipped of an order before it was called off may still arrive, come back and be paid.
+            Self::Deliver => &[Status::Confirmed, Status::Cancelled],
             Self::Release => &[Status::OnHold],
             Self::Cancel => &[Status::Pending, Status::Confirmed, Status::OnHold],
-            Self::Return => &[Status::Confirmed, Status::OnHold, Status::Completed],
-            Self::Pay => &[Status::Pending, Status::Confirmed, Status::OnHold, Status::Completed],
+            Self::Return => &[Status::Confirmed, Status::OnHold, Status::Completed, Status::Cancelled],
+            Self::Pay => {
+                &[Status::Pending, Status::Confirmed, Status::OnHold, Status::Completed, Status::Cancelled]
+            }
             Self::Refund => &Status::ALL,
         }
     }
@@ -161,11 +165,13 @@ impl Step {
     fn needs(self) -> &'static str {
         match self {
             Self::Confirm | Self::Hold | Self::Release => "",
-            Self::Cancel => "nothing was shipped",
+            Self::Cancel => "nothing was shipped, unless staff cancel it",
             Self::Ship => "something is not shipped yet",
             Self::Deliver => "something is on its way",
             Self::Return => "something was shipped and has not come back",
-            Self::Pay => "something is not paid yet",
+            Self::Pay => {
+                "something is not paid yet; of a cancelled order, something was shipped and has not come back"
+            }
             Self::Refund => "something was paid and not given back",
         }
     }
@@ -180,18 +186,22 @@ impl Step {
         self == Self::Cancel
     }
 
-    pub(crate) fn is_legal(self, order: &Order) -> bool {
-        self.from().contains(&order.status) && self.is_possible(order)
+    /// Whether staff may take it now, or the owner.
+    pub(crate) fn is_legal(self, order: &Order, is_staff: bool) -> bool {
+        self.from().contains(&order.status) && self.is_possible(order, is_staff)
     }
 
-    fn is_possible(self, order: &Order) -> bool {
+    fn is_possible(self, order: &Order, is_staff: bool) -> bool {
+        let is_kept = || order.lines.iter().any(|line| line.returned < line.shipped);
         match self {
             Self::Confirm | Self::Hold | Self::Release => true,
-            Self::Cancel => order.lines.iter().all(|line| line.shipped == 0),
+            Self::Cancel => is_staff || !order.was_shipped(),
             Self::Ship => order.lines.iter().any(|line| line.shipped < line.quantity),
             Self::Deliver => order.lines.iter().any(|line| line.delivered < line.shipped),
-            Self::Return => order.lines.iter().any(|line| line.returned < line.shipped),
-            Self::Pay => order.paid_minor < order.total.minor(),
+            Self::Return => is_kept(),
+            Self::Pay => {
+                order.paid_minor < order.total.minor() && (order.status != Status::Cancelled || is_kept())
+            }
             Self::Refund => order.refunded_minor < order.paid_minor,
         }
     }
@@ -199,7 +209,7 @@ impl Step {
 
 /// The names of the steps that may be taken now, by staff or by the owner.
 pub(crate) fn allowed_transitions(order: &Order, is_staff: bool) -> Vec<&'static str> {
-    let is_allowed = |step: &Step| (is_staff || step.is_for_owner()) && step.is_legal(order);
+    let is_allowed = |step: &Step| (is_staff || step.is_for_owner()) && step.is_legal(order, is_staff);
     Step::ALL.into_iter().filter(is_allowed).map(Step::as_str).collect()
 }
 
@@ -299,7 +309,7 @@ pub(crate) fn states() -> OrderStates {
             AutomaticStep {
                 from: Status::Pending,
                 to: Status::Expired,
-                when: "it holds stock and was not confirmed in time",
+                when: "it holds stock, was not confirmed in time, and no money was received that was not given back",
             },
         ],
         fulfilment_statuses: [

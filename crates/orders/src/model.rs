@@ -107,6 +107,18 @@ impl Order {
         sums
     }
 
+    /// Whether anything of it was shipped.
+    pub(crate) fn was_shipped(&self) -> bool {
+        self.lines.iter().any(|line| line.shipped > 0)
+    }
+
+    /// Whether it gives up what it holds now. One for which money was received waits for staff.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        self.status == Status::Pending
+            && self.paid_minor <= self.refunded_minor
+            && self.expires_at.is_some_and(|moment| moment <= now)
+    }
+
     /// Says when it expires. A moment that is set stays, so that changes don't prolong it.
     pub(crate) fn set_expiry(&mut self, at: Timestamp) {
         let expires = self.status == Status::Pending && !self.held().is_empty();

@@ -100,14 +100,15 @@ pub(crate) async fn lock_order(tx: &Tx, id: Uuid) -> Result<Option<Order>, Error
     Ok(Some(order))
 }
 
-/// The orders that are due to expire, the longest due first: when and which, behind the last that was seen.
+/// The orders that are due to expire, the longest due first: when and which, behind the last that was seen. Those for which money was received are
+/// not among them, nor in the index, whose condition this repeats.
 pub(crate) async fn list_due(
     tx: &Tx,
     now: Timestamp,
     last: Option<(Timestamp, Uuid)>,
     limit: i64,
 ) -> Result<Vec<(Timestamp, Uuid)>, Error> {
-    let sql = "SELECT expires_at, id FROM orders WHERE expires_at <= $1 AND (expires_at, id) > ($2, $3)
+    let sql = "SELECT expires_at, id FROM orders WHERE expires_at <= $1 AND paid_minor <= refunded_minor AND (expires_at, id) > ($2, $3)
                ORDER BY expires_at, id LIMIT $4";
     let (moment, id) = last.unwrap_or((Timestamp(i64::MIN), Uuid::nil()));
     let args = [now.0.into(), moment.0.into(), id.into(), limit.into()];

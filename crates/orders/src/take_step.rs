@@ -88,7 +88,7 @@ pub(crate) fn advance(
     details: &StepDetails,
     is_staff: bool,
 ) -> Result<(Order, Said), Problem> {
-    if !step.is_legal(&order) {
+    if !step.is_legal(&order, is_staff) {
         return Err(illegal_transition(step, &order, is_staff));
     }
     let said = match step {
@@ -186,6 +186,14 @@ fn named_counts(
 }
 
 fn pay(order: &mut Order, details: &StepDetails) -> Result<Said, Problem> {
+    if order.status == Status::Cancelled && details.amount.is_none() {
+        // What is owed for the part that was shipped is not known here: the total is that of all that was ordered.
+        return Err(Problem::invalid_field(
+            "amount",
+            "required",
+            "is required, since the order is cancelled",
+        ));
+    }
     let open = order.total.minor() - order.paid_minor;
     let amount = amount_of(order, details, open)?;
     let paid = Money::from_minor(order.paid_minor + amount.minor(), order.total.currency());

@@ -24,4 +24,5 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0005_append_only_ledger.sqlite.sql"),
         postgres: include_str!("../migrations/0005_append_only_ledger.postgres.sql"),
     },
+    Migration::portable(6, "lookups", include_str!("../migrations/0006_lookups.sql")),
 ];

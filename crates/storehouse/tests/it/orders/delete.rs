@@ -54,6 +54,7 @@ async fn a_shipped_or_completed_one_stays() {
         step(&staff, &order, "ship", line).await;
         let problem = ada.delete(&path(&order, "")).await.problem(409, "illegal_transition");
         assert_eq!(problem.json()["allowed_transitions"], json!([]));
+        staff.delete(&path(&order, "")).await.problem(409, "illegal_transition");
         for name in ["ship", "deliver", "pay"] {
             step(&staff, &order, name, json!({})).await;
         }
@@ -62,6 +63,13 @@ async fn a_shipped_or_completed_one_stays() {
         ada.delete(&path(&order, "")).await.problem(409, "illegal_transition");
         staff.delete(&path(&order, "")).await.problem(409, "illegal_transition");
         assert_eq!(view(&ada, &order).await, completed);
+        let order = place(&ada, laptop()).await;
+        for name in ["confirm", "ship", "cancel"] {
+            step(&staff, &order, name, json!({})).await;
+        }
+        for client in [&ada, &staff] {
+            client.delete(&path(&order, "")).await.problem(409, "illegal_transition");
+        }
     })
     .await;
 }

@@ -77,23 +77,23 @@ impl Model {
         self.lines.iter().map(count).sum()
     }
 
-    pub(super) fn is_legal(&self, step: &str) -> bool {
+    pub(super) fn is_legal(&self, step: &str, is_staff: bool) -> bool {
+        let is_kept = self.any(|line| line.returned < line.shipped);
         match (step, self.status) {
             ("confirm", "pending") | ("hold", "confirmed") | ("release", "on_hold") => true,
-            ("cancel", "pending" | "confirmed" | "on_hold") => self.sum(|line| line.shipped) == 0,
+            ("cancel", "pending" | "confirmed" | "on_hold") => is_staff || self.sum(|line| line.shipped) == 0,
             ("ship", "confirmed") => self.any(|line| line.shipped < line.quantity),
-            ("deliver", "confirmed") => self.any(|line| line.delivered < line.shipped),
-            ("return", "confirmed" | "on_hold" | "completed") => {
-                self.any(|line| line.returned < line.shipped)
-            }
+            ("deliver", "confirmed" | "cancelled") => self.any(|line| line.delivered < line.shipped),
+            ("return", "confirmed" | "on_hold" | "completed" | "cancelled") => is_kept,
             ("pay", "pending" | "confirmed" | "on_hold" | "completed") => self.paid < self.total,
+            ("pay", "cancelled") => self.paid < self.total && is_kept,
             ("refund", _) => self.refunded < self.paid,
             _ => false,
         }
     }
 
     pub(super) fn allowed(&self, is_staff: bool) -> Vec<&'static str> {
-        let is_allowed = |step: &&str| (is_staff || *step == "cancel") && self.is_legal(step);
+        let is_allowed = |step: &&str| (is_staff || *step == "cancel") && self.is_legal(step, is_staff);
         STEPS.into_iter().filter(is_allowed).collect()
     }
 
@@ -101,7 +101,7 @@ impl Model {
         if !is_staff && step != "cancel" {
             return Expected::Forbidden;
         }
-        if !self.is_legal(step) {
+        if !self.is_legal(step, is_staff) {
             return Expected::Illegal;
         }
         let before = self.status;
@@ -137,6 +137,7 @@ impl Model {
             "cancel" => self.status = "cancelled",
             "deliver" => self.lines.iter_mut().for_each(|line| line.delivered = line.shipped),
             "ship" | "return" => return self.move_goods(step, ask),
+            "pay" if self.status == "cancelled" && ask.amount.is_none() => return false,
             "pay" => self.paid += ask.amount.unwrap_or(self.total - self.paid),
             _ => {
                 let open = self.paid - self.refunded;

@@ -116,6 +116,60 @@ async fn an_owner_may_cancel_and_no_more() {
     .await;
 }
 
+/// What of it will never come is given up; what was shipped lives on.
+#[tokio::test]
+async fn staff_may_cancel_what_was_shipped_in_part() {
+    each_app(async |app| {
+        let (ada, staff) = (app.customer("ada").await, app.staff("staff").await);
+        let order = place(&ada, laptop()).await;
+        step(&staff, &order, "confirm", json!({})).await;
+        let two = json!({"lines": [{"id": order["lines"][0]["id"], "quantity": 2}]});
+        step(&staff, &order, "ship", two.clone()).await;
+        ada.post(&path(&order, "/cancel"), json!({})).await.problem(409, "illegal_transition");
+        ada.put(&path(&order, ""), json!({"status": "cancelled"})).await.problem(409, "illegal_transition");
+        assert_eq!(view(&ada, &order).await["allowed_transitions"], json!([]));
+        step(&staff, &order, "hold", json!({})).await;
+        let cancelled = step(&staff, &order, "cancel", json!({"reason": "sold out"})).await;
+        assert_eq!(
+            (&cancelled["status"], &cancelled["fulfilment_status"]),
+            (&json!("cancelled"), &json!("partial"))
+        );
+        assert_eq!(cancelled["allowed_transitions"], json!(["deliver", "return", "pay"]));
+        staff.post(&path(&order, "/ship"), json!({})).await.problem(409, "illegal_transition");
+        assert_eq!(refused(&staff, &order, "pay", json!({})).await, ["amount"], "the total is that of three");
+        assert_eq!(step(&staff, &order, "pay", json!({"amount": 19.98})).await["payment_status"], "partial");
+        let arrived = staff.put(&path(&order, ""), json!({"status": "delivered"})).await.expect(200).json();
+        assert_eq!(
+            (&arrived["status"], &arrived["fulfilment_status"]),
+            (&json!("cancelled"), &json!("partial"))
+        );
+        step(&staff, &order, "return", two).await;
+        step(&staff, &order, "refund", json!({})).await;
+        let over = view(&staff, &order).await;
+        assert_eq!((&over["status"], &over["allowed_transitions"]), (&json!("cancelled"), &json!([])));
+        assert_eq!(
+            (&over["fulfilment_status"], &over["payment_status"]),
+            (&json!("partially_returned"), &json!("refunded"))
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn staff_may_cancel_what_came_back_and_was_never_paid() {
+    each_app(async |app| {
+        let staff = app.staff("staff").await;
+        let order = confirmed(&staff).await;
+        step(&staff, &order, "ship", json!({})).await;
+        let back = step(&staff, &order, "return", json!({})).await;
+        assert_eq!((&back["status"], &back["fulfilment_status"]), (&json!("confirmed"), &json!("returned")));
+        let over = staff.put(&path(&order, ""), json!({"status": "cancelled"})).await.expect(200).json();
+        assert_eq!((&over["status"], &over["fulfilment_status"]), (&json!("cancelled"), &json!("returned")));
+        assert_eq!(over["allowed_transitions"], json!([]), "nothing is owed for what came back");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn it_completes_by_itself_whichever_comes_last() {
     each_app(async |app| {

@@ -222,6 +222,11 @@ impl Life<'_> {
         assert_eq!(outcome(&answer), expected, "{step} {counts:?}");
     }
 
+    /// Whether one of its orders is in this status.
+    fn knows(&self, status: &str) -> bool {
+        self.model.orders.iter().any(|order| order.status == status)
+    }
+
     /// Pending orders whose stock lines hold something expire, all others stay.
     async fn expire(&mut self) {
         self.stage.expire().await;
@@ -262,11 +267,11 @@ async fn stock_goes_as_the_model_says() {
         for _ in 0..250 {
             life.go_on(&mut random).await;
         }
-        check_stock(&app.db).await;
-        let statuses: Vec<&str> = life.model.orders.iter().map(|order| order.status).collect();
-        for status in ["pending", "confirmed", "cancelled", "expired"] {
-            assert!(statuses.contains(&status), "a dull life: {statuses:?}");
+        // A dull life goes on for a while.
+        while !["confirmed", "cancelled", "expired"].iter().all(|status| life.knows(status)) {
+            life.go_on(&mut random).await;
         }
+        check_stock(&app.db).await;
     })
     .await;
 }

@@ -116,11 +116,10 @@ impl Model {
 
     /// Takes a step that moves no goods.
     pub(super) fn step(&mut self, order: usize, step: &str) -> Outcome {
-        let shipped = self.orders[order].lines.iter().any(|line| line.shipped > 0);
         let status = match (step, self.orders[order].status) {
             ("confirm", "pending") | ("release", "on_hold") => "confirmed",
             ("hold", "confirmed") => "on_hold",
-            ("cancel", "pending" | "confirmed" | "on_hold") if !shipped => "cancelled",
+            ("cancel", "pending" | "confirmed" | "on_hold") => "cancelled",
             ("expire", "pending") => "expired",
             _ => return Outcome::Refused,
         };
@@ -166,7 +165,7 @@ impl Model {
 
     /// Takes so much of each line back.
     pub(super) fn give_back(&mut self, order: usize, counts: &[i64], restock: bool) -> Outcome {
-        let is_possible = ["confirmed", "on_hold"].contains(&self.orders[order].status);
+        let is_possible = ["confirmed", "on_hold", "cancelled"].contains(&self.orders[order].status);
         if !is_possible || counts.iter().sum::<i64>() == 0 {
             return Outcome::Refused;
         }

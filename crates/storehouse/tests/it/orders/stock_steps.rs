@@ -131,6 +131,33 @@ async fn what_is_shipped_leaves_and_what_comes_back_is_put_back() {
     .await;
 }
 
+/// Called off when a part was shipped: the rest is released, and what comes back of the part is put back.
+#[tokio::test]
+async fn a_part_that_was_shipped_may_come_back_to_what_was_called_off() {
+    each_app(async |app| {
+        let staff = app.staff("staff").await;
+        let a = Goods { backorder_limit: 5, ..Goods::new("A", 4) }.add_to(&app.db).await;
+        let order = place(&staff, of(&[("A", 6)])).await;
+        let some = |quantity: i64| json!({"lines": [{"id": order["lines"][0]["id"], "quantity": quantity}]});
+        step(&staff, &order, "confirm", json!({})).await;
+        step(&staff, &order, "ship", some(3)).await;
+        assert_eq!(level(&app.db, a, MAIN).await, [1, 3, 0]);
+        step(&staff, &order, "cancel", json!({})).await;
+        assert_eq!(level(&app.db, a, MAIN).await, [1, 0, 0]);
+        assert_eq!(last_kinds(app, 2).await, [(Kind::Ship, 3), (Kind::Release, 4)]);
+        check_stock(&app.db).await;
+        step(&staff, &order, "return", some(1)).await;
+        let mut broken = some(1);
+        broken["restock"] = false.into();
+        step(&staff, &order, "return", broken).await;
+        assert_eq!(level(&app.db, a, MAIN).await, [2, 0, 0]);
+        step(&staff, &order, "return", json!({})).await;
+        assert_eq!(level(&app.db, a, MAIN).await, [3, 0, 0], "one of three was not put back");
+        check_stock(&app.db).await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_is_not_there_is_not_shipped() {
     each_app(async |app| {
@@ -180,7 +207,8 @@ async fn a_pending_order_gives_up_its_stock_in_time() {
         let app = &App::with(database, expiring_soon).await;
         let (ada, staff) = (app.customer("ada").await, app.staff("staff").await);
         let a = Goods::new("A", 9).add_to(&app.db).await;
-        let [stock, edited, emptied, confirmed, paid] = [
+        let [stock, edited, emptied, confirmed, paid, refunded] = [
+            place(&ada, of(&[("A", 1)])).await,
             place(&ada, of(&[("A", 1)])).await,
             place(&ada, of(&[("A", 1)])).await,
             place(&ada, of(&[("A", 1)])).await,
@@ -194,14 +222,17 @@ async fn a_pending_order_gives_up_its_stock_in_time() {
         staff.put(&path(&emptied, ""), gift).await.expect(200);
         ada.put(&path(&filled, ""), of(&[("A", 1)])).await.expect(200);
         step(&staff, &confirmed, "confirm", json!({})).await;
-        step(&staff, &paid, "pay", json!({})).await;
-        assert_eq!((expire(app).await, level(&app.db, a, MAIN).await), (0, [9, 6, 0]));
+        step(&staff, &paid, "pay", json!({"amount": 1})).await;
+        step(&staff, &refunded, "pay", json!({})).await;
+        step(&staff, &refunded, "refund", json!({})).await;
+        assert_eq!((expire(app).await, level(&app.db, a, MAIN).await), (0, [9, 7, 0]));
         app.clock.advance(EXPIRY / 2);
         expire(app).await;
         for (order, expected) in [
             (&stock, "expired"),
             (&edited, "expired"),
-            (&paid, "expired"),
+            (&paid, "pending"),
+            (&refunded, "expired"),
             (&emptied, "pending"),
             (&filled, "pending"),
             (&free, "pending"),
@@ -209,7 +240,7 @@ async fn a_pending_order_gives_up_its_stock_in_time() {
         ] {
             assert_eq!(status(&ada, order).await, expected);
         }
-        assert_eq!(level(&app.db, a, MAIN).await, [9, 2, 0]);
+        assert_eq!(level(&app.db, a, MAIN).await, [9, 3, 0]);
         let history = ada.get(&path(&stock, "/history")).await.expect(200).json();
         let row = &history["items"][0];
         assert_eq!(
@@ -218,10 +249,13 @@ async fn a_pending_order_gives_up_its_stock_in_time() {
         );
         assert_eq!((&row["actor_id"], &row["request_id"]), (&Value::Null, &Value::Null));
         assert_eq!(view(&staff, &stock).await["allowed_transitions"], json!([]));
-        assert_eq!(view(&staff, &paid).await["allowed_transitions"], json!(["refund"]));
         app.clock.advance(EXPIRY / 2);
         expire(app).await;
         assert_eq!(status(&ada, &filled).await, "expired");
+        assert_eq!(status(&ada, &paid).await, "pending", "its money was received");
+        step(&staff, &paid, "refund", json!({})).await;
+        expire(app).await;
+        assert_eq!(status(&ada, &paid).await, "expired", "its money was given back");
         check_stock(&app.db).await;
     };
     each_engine(storehouse::migrations::MIGRATIONS, test).await;
@@ -265,8 +299,12 @@ async fn a_running_system_lets_orders_expire() {
         let order = place(&ada, of(&[("A", 1)])).await;
         app.clock.advance(EXPIRY);
         eventually("the order expires", async || status(&ada, &order).await == "expired").await;
-        let metrics = app.nobody().get("/metrics").await.expect(200).text();
-        assert!(metrics.contains("storehouse_order_status_total{status=\"expired\"} 1"), "{metrics}");
+        // It is counted behind the commit, which everybody sees at once.
+        eventually("it is counted", async || {
+            let metrics = app.nobody().get("/metrics").await.expect(200).text();
+            metrics.contains("storehouse_order_status_total{status=\"expired\"} 1")
+        })
+        .await;
         place(&ada, of(&[("A", 1)])).await;
     };
     each_engine(storehouse::migrations::MIGRATIONS, test).await;
