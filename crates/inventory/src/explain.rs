@@ -22,7 +22,7 @@ pub(crate) async fn availability(
     explains: bool,
 ) -> Result<Option<AvailabilityView>, Error> {
     let Some(product) = find_product(tx, &ProductKey::Id(product_id)).await? else { return Ok(None) };
-    let locations = list_places(tx, product_id).await?;
+    let locations = list_places(tx, &product).await?;
     let explanation = if explains { Some(explanation(tx, &product).await?) } else { None };
     Ok(Some(AvailabilityView {
         product_id,

@@ -72,9 +72,9 @@ impl Product {
         Sku::key_of(&self.sku)
     }
 
-    /// How many can be ordered now.
-    pub(crate) fn available(&self) -> i64 {
-        self.stock.free() + self.backorder_limit
+    /// How many can be ordered now; nothing where it isn't tracked.
+    pub(crate) fn available(&self) -> Option<i64> {
+        self.stock.available(self.backorder_limit, self.track_stock)
     }
 
     pub(crate) fn currency(&self) -> Currency {
@@ -96,6 +96,11 @@ impl Figures {
     /// What is there and nobody's.
     pub(crate) fn free(&self) -> i64 {
         self.on_hand - self.unavailable - self.allocated
+    }
+
+    /// How many can be ordered, with what may be backordered; nothing of a product that isn't tracked, of which there is no end.
+    pub(crate) fn available(&self, backorder_limit: i64, is_tracked: bool) -> Option<i64> {
+        is_tracked.then(|| self.free() + backorder_limit)
     }
 }
 

@@ -56,8 +56,9 @@ struct StockView {
     /// How much of it can't be sold.
     #[serde(skip_serializing_if = "Option::is_none")]
     unavailable: Option<i64>,
-    /// `on_hand - unavailable - allocated`, and what may be backordered; less than nothing where stock was counted away under orders.
-    available: i64,
+    /// `on_hand - unavailable - allocated`, and what may be backordered; null for a product that isn't tracked. For staff it is less than nothing
+    /// where stock was counted away under orders, for others never.
+    available: Option<i64>,
     /// How much is on its way.
     #[serde(skip_serializing_if = "Option::is_none")]
     incoming: Option<i64>,
@@ -100,7 +101,7 @@ impl StockView {
             on_hand: for_staff(product.stock.on_hand),
             allocated: for_staff(product.stock.allocated),
             unavailable: for_staff(product.stock.unavailable),
-            available: product.available(),
+            available: product.available().map(|figure| if is_staff { figure } else { figure.max(0) }),
             incoming: for_staff(0),
         }
     }
@@ -161,8 +162,8 @@ pub(crate) struct LevelView {
     pub(crate) allocated: i64,
     /// How much of it can't be sold.
     pub(crate) unavailable: i64,
-    /// `on_hand - unavailable - allocated`, and at MAIN what may be backordered.
-    pub(crate) available: i64,
+    /// `on_hand - unavailable - allocated`, and at MAIN what may be backordered; null for a product that isn't tracked.
+    pub(crate) available: Option<i64>,
     pub(crate) updated_at: Timestamp,
 }
 
@@ -256,7 +257,8 @@ pub(crate) struct AvailabilityView {
     pub(crate) on_hand: i64,
     pub(crate) allocated: i64,
     pub(crate) unavailable: i64,
-    pub(crate) available: i64,
+    /// Null for a product that isn't tracked.
+    pub(crate) available: Option<i64>,
     pub(crate) incoming: i64,
     pub(crate) backorder_limit: i64,
     pub(crate) locations: Vec<PlaceView>,
@@ -275,13 +277,13 @@ pub(crate) struct PlaceView {
     on_hand: i64,
     allocated: i64,
     unavailable: i64,
-    available: i64,
+    /// Null for a product that isn't tracked.
+    available: Option<i64>,
 }
 
 impl PlaceView {
-    pub(crate) fn new(location_id: Uuid, location: String, figures: Figures, backorder_limit: i64) -> Self {
+    pub(crate) fn new(location_id: Uuid, location: String, figures: Figures, available: Option<i64>) -> Self {
         let Figures { on_hand, allocated, unavailable, .. } = figures;
-        let available = figures.free() + backorder_limit;
         Self { location_id, location, on_hand, allocated, unavailable, available }
     }
 }

@@ -34,10 +34,9 @@ impl Change {
 
     fn delta(self, level: &Level) -> Result<Delta, Refused> {
         Ok(match self {
-            Self::Receive(quantity) | Self::Adjust(quantity) => {
-                Delta { on_hand: quantity, ..Delta::default() }
-            }
-            Self::Count(counted) => Delta { on_hand: counted - level.on_hand, ..Delta::default() },
+            Self::Receive(quantity) => Delta { on_hand: quantity, ..Delta::default() },
+            Self::Adjust(quantity) => put_right(level, level.on_hand + quantity),
+            Self::Count(counted) => put_right(level, counted),
             // Only what nobody holds can be set aside.
             Self::Quarantine(quantity) if quantity > level.free() => {
                 return Err(Refused::TooLittle(level.free().max(0)));
@@ -45,6 +44,12 @@ impl Change {
             Self::Quarantine(quantity) => Delta { unavailable: quantity, ..Delta::default() },
         })
     }
+}
+
+/// So much lies there after all. What can't be sold is a part of it, so no more of that can be left.
+fn put_right(level: &Level, on_hand: i64) -> Delta {
+    let unavailable = level.unavailable.min(on_hand) - level.unavailable;
+    Delta { on_hand: on_hand - level.on_hand, unavailable, ..Delta::default() }
 }
 
 /// A change of one level.

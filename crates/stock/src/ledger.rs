@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::time::Duration;
 
 use db::Tx;
 use kit::clock::{Timestamp, new_id};
@@ -119,7 +120,8 @@ impl Ledger {
             allocated: level.allocated + delta.allocated,
             unavailable: level.unavailable + delta.unavailable,
             version: level.version + 1,
-            updated_at: author.now.max(level.updated_at),
+            // A request that came earlier may have waited longer for its turn; the ledger's order is that in which a level changed.
+            updated_at: author.now.max(level.updated_at.plus(Duration::from_micros(1))),
             ..level.clone()
         };
         check(level, &after)?;
@@ -137,7 +139,6 @@ impl Ledger {
             unit_cost_minor: None,
             actor_id: author.actor_id,
             request_id: author.request_id.clone(),
-            // A request that came earlier may have waited longer for its turn.
             created_at: level.updated_at,
         });
         let last = self.movements.len() - 1;

@@ -90,7 +90,7 @@ pub struct Level {
     pub backorder_limit: i64,
     /// Rises with each movement.
     pub version: i64,
-    /// When the last one was; it never goes back.
+    /// When the last one was; each is later than the one before.
     pub updated_at: Timestamp,
 }
 

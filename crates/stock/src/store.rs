@@ -266,45 +266,43 @@ pub async fn set_backorder_limit(tx: &Tx, product_id: Uuid, limit: i64) -> Resul
     tx.execute(sql, &[product_id.into(), crate::MAIN.into(), limit.into()]).await.map(drop)
 }
 
-/// A level, and what the ledger says of it.
-pub(crate) struct Summed {
-    pub(crate) product_id: Uuid,
-    pub(crate) location_id: Uuid,
-    /// On hand, allocated, unavailable, and how many movements; none where there is no level.
-    pub(crate) level: Option<[i64; 4]>,
-    pub(crate) ledger: [i64; 4],
-}
-
 /// The next products behind one, by their ids.
 pub(crate) async fn next_products(tx: &Tx, after: Uuid, limit: i64) -> Result<Vec<Uuid>, Error> {
     let sql = "SELECT id FROM products WHERE id > $1 ORDER BY id LIMIT $2";
     tx.rows(sql, &[after.into(), limit.into()], |row| row.get(0)).await
 }
 
-/// The levels of the products behind one id and up to another, beside the sums of their movements.
-pub(crate) async fn sum_ledger(tx: &Tx, after: Uuid, last: Uuid) -> Result<Vec<Summed>, Error> {
-    let sql = "SELECT places.product_id, places.location_id, stock_levels.on_hand, stock_levels.allocated, stock_levels.unavailable,
-                      stock_levels.version, COALESCE(sums.on_hand, 0), COALESCE(sums.allocated, 0), COALESCE(sums.unavailable, 0),
-                      COALESCE(sums.count, 0)
-               FROM (SELECT product_id, location_id FROM stock_levels WHERE product_id > $1 AND product_id <= $2
-                     UNION SELECT product_id, location_id FROM stock_movements WHERE product_id > $1 AND product_id <= $2) AS places
-               LEFT JOIN stock_levels ON stock_levels.product_id = places.product_id AND stock_levels.location_id = places.location_id
-               LEFT JOIN (SELECT product_id, location_id, CAST(SUM(on_hand_delta) AS BIGINT) AS on_hand,
-                                 CAST(SUM(allocated_delta) AS BIGINT) AS allocated, CAST(SUM(unavailable_delta) AS BIGINT) AS unavailable,
-                                 COUNT(*) AS count
-                          FROM stock_movements WHERE product_id > $1 AND product_id <= $2 GROUP BY product_id, location_id) AS sums
-                 ON sums.product_id = places.product_id AND sums.location_id = places.location_id
-               ORDER BY places.product_id, places.location_id";
-    tx.rows(sql, &[after.into(), last.into()], |row| {
-        let on_hand: Option<i64> = row.get(2)?;
-        let level = match on_hand {
-            Some(on_hand) => Some([on_hand, row.get(3)?, row.get(4)?, row.get(5)?]),
-            None => None,
-        };
-        let ledger = [row.get(6)?, row.get(7)?, row.get(8)?, row.get(9)?];
-        Ok(Summed { product_id: row.get(0)?, location_id: row.get(1)?, level, ledger })
-    })
-    .await
+/// The levels of the products behind one id and up to another, each with its product's backorder limit.
+pub(crate) async fn levels_beside_products(
+    tx: &Tx,
+    after: Uuid,
+    last: Uuid,
+) -> Result<Vec<(Level, i64)>, Error> {
+    let sql = "SELECT product_id, location_id, on_hand, allocated, unavailable, stock_levels.backorder_limit, stock_levels.version,
+                      stock_levels.updated_at, products.backorder_limit
+               FROM stock_levels JOIN products ON products.id = product_id WHERE product_id > $1 AND product_id <= $2";
+    tx.rows(sql, &[after.into(), last.into()], |row| Ok((level(row)?, row.get(8)?))).await
+}
+
+/// Where a row stands in the ledger of all products.
+pub(crate) type LedgerPlace = (Uuid, Timestamp, Uuid);
+
+/// The next rows of the ledger, of products up to one, by product and in the order in which they were written.
+pub(crate) async fn next_movements(
+    tx: &Tx,
+    after: LedgerPlace,
+    last: Uuid,
+    limit: i64,
+) -> Result<Vec<Movement>, Error> {
+    let sql = [
+        "SELECT ",
+        MOVEMENT,
+        " FROM stock_movements WHERE (product_id, created_at, id) > ($1, $2, $3) AND product_id <= $4
+          ORDER BY product_id, created_at, id LIMIT $5",
+    ];
+    let (product_id, moment, id) = after;
+    let args = [product_id.into(), moment.0.into(), id.into(), last.into(), limit.into()];
+    tx.rows(&sql.concat(), &args, movement).await
 }
 
 /// A product's SKU, for people.

@@ -4,7 +4,7 @@ use db::{Error, Row, Tx};
 use kit::page::{Conditions, Key, PageRequest, Position};
 use uuid::Uuid;
 
-use crate::model::Figures;
+use crate::model::{Figures, Product};
 use crate::store::count;
 use crate::store::figures::LOW;
 use crate::view::{LevelView, PlaceView};
@@ -52,7 +52,7 @@ pub(crate) async fn list_levels(
     let (direction, limit) = (page.direction(), conditions.bind(page.fetch()));
     // Names are looked up for the page alone, whose order the key of levels has.
     let sql = format!(
-        "SELECT product_id, sku, products.name, location_id, code, on_hand, allocated, unavailable, page.backorder_limit, page.updated_at
+        "SELECT product_id, sku, products.name, location_id, code, on_hand, allocated, unavailable, page.backorder_limit, page.updated_at, track_stock
          FROM (SELECT * FROM stock_levels{} ORDER BY product_id {direction}, location_id {direction} LIMIT {limit}) AS page
          JOIN products ON products.id = product_id JOIN locations ON locations.id = location_id
          ORDER BY product_id {direction}, location_id {direction}",
@@ -74,7 +74,7 @@ fn level(row: &Row<'_>) -> Result<LevelView, Error> {
         on_hand: figures.on_hand,
         allocated: figures.allocated,
         unavailable: figures.unavailable,
-        available: figures.free() + backorder_limit,
+        available: figures.available(backorder_limit, row.get(10)?),
         updated_at: row.get(9)?,
     })
 }
@@ -85,14 +85,15 @@ pub(crate) fn level_position(level: &LevelView) -> Position {
 }
 
 /// A product's levels, in the order in which orders are filled.
-pub(crate) async fn list_places(tx: &Tx, product_id: Uuid) -> Result<Vec<PlaceView>, Error> {
+pub(crate) async fn list_places(tx: &Tx, product: &Product) -> Result<Vec<PlaceView>, Error> {
     let sql = "SELECT location_id, code, on_hand, allocated, unavailable, backorder_limit
                FROM stock_levels JOIN locations ON locations.id = location_id WHERE product_id = $1
                ORDER BY CASE WHEN location_id = $2 THEN 0 ELSE 1 END, priority, code";
-    tx.rows(sql, &[product_id.into(), stock::MAIN.into()], |row| {
+    tx.rows(sql, &[product.id.into(), stock::MAIN.into()], |row| {
         let figures =
             Figures { on_hand: row.get(2)?, allocated: row.get(3)?, unavailable: row.get(4)?, version: 0 };
-        Ok(PlaceView::new(row.get(0)?, row.get(1)?, figures, row.get(5)?))
+        let available = figures.available(row.get(5)?, product.track_stock);
+        Ok(PlaceView::new(row.get(0)?, row.get(1)?, figures, available))
     })
     .await
 }

@@ -105,12 +105,32 @@ async fn what_orders_hold_can_be_counted_away_but_not_moved() {
         assert_eq!(figures(&seen["stock"]), [1, 4, 0, -3]);
         assert_eq!(
             ada.get("/products").await.expect(200).json()["items"][0]["stock"],
-            json!({"available": -3})
+            json!({"available": 0}),
+            "what orders are owed is no customer's business"
         );
         assert_eq!(items(&staff, "/stock").await[0]["available"], -3);
         let deleted = staff.delete(&path("products", &lap, "")).await;
         deleted.expect(204);
         check_ledger(app).await;
+    })
+    .await;
+}
+
+/// Of what isn't tracked there is no end, so there is no figure.
+#[tokio::test]
+async fn nothing_is_said_of_how_much_there_is_of_what_is_not_tracked() {
+    each_app(async |app| {
+        let (staff, ada) = (app.staff("staff").await, app.customer("ada").await);
+        let made = product(&staff, "LICENCE", json!({"track_stock": false})).await;
+        assert_eq!(made["stock"]["available"], Value::Null);
+        let seen = ada.get(&path("products", &made, "")).await.expect(200).json();
+        assert_eq!(seen["stock"], json!({"available": null}));
+        let whole = staff.get(&path("products", &made, "/availability")).await.expect(200).json();
+        assert_eq!([&whole["available"], &whole["locations"][0]["available"]], [&Value::Null; 2]);
+        assert_eq!(items(&staff, "/stock").await[0]["available"], Value::Null);
+        staff.put(&path("products", &made, ""), json!({"track_stock": true})).await.expect(200);
+        let seen = ada.get("/products").await.expect(200).json();
+        assert_eq!(seen["items"][0]["stock"], json!({"available": 0}));
     })
     .await;
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use ::db::Error;
+use ::stock::verify_levels;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 
-use super::{adjust, each, items, location, path, product, transfer};
+use super::{adjust, check_ledger, each, items, location, path, product, transfer};
 use crate::contract::dump::dump;
 use crate::harness::{App, each_app};
 
@@ -76,6 +77,37 @@ async fn a_row_of_the_ledger_is_neither_changed_nor_removed() {
         assert_eq!(dump(&app.db).await, before);
         staff.delete(&path("products", &made, "")).await.expect(204);
         assert_eq!(items(&staff, "/stock/movements").await.len(), 1);
+    })
+    .await;
+}
+
+/// What was there after a row is told by it; `storehouse verify` holds that against the row before, at each place, over more rows than one statement reads.
+#[tokio::test]
+async fn each_row_tells_what_was_there_after_it() {
+    each_app(async |app| {
+        let staff = app.staff("staff").await;
+        product(&staff, "LAP-1", json!({"backorder_limit": 3})).await;
+        location(&staff, "B").await;
+        adjust(&staff, "LAP-1", "MAIN", "receive", 5).await.expect(201);
+        transfer(&staff, "LAP-1", "MAIN", "B", 2).await.expect(201);
+        // Many rows of one moment, written by the hand of a faultless machine.
+        let rows = "INSERT INTO stock_movements (id, product_id, location_id, kind, on_hand_delta, allocated_delta, unavailable_delta,
+                           on_hand_after, allocated_after, cause, cause_id, cause_step, created_at)
+                    WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 6000)
+                    SELECT cause_id, product_id, location_id, 'adjust', 1, 0, 0, on_hand_after + n, 0, 'adjustment', cause_id, n + 1, created_at + n
+                    FROM stock_movements CROSS JOIN numbers WHERE kind = 'transfer_out'";
+        run(app, rows).await.unwrap();
+        run(app, "UPDATE stock_levels SET on_hand = on_hand + 6000, version = version + 6000 WHERE backorder_limit = 3").await.unwrap();
+        check_ledger(app).await;
+        let wrong = "INSERT INTO stock_movements (id, product_id, location_id, kind, on_hand_delta, allocated_delta, unavailable_delta,
+                           on_hand_after, allocated_after, cause, cause_id, cause_step, created_at)
+                     SELECT location_id, product_id, location_id, 'adjust', 0, 0, 0, 1, 4, 'adjustment', product_id, 1, created_at + 1
+                     FROM stock_movements WHERE kind = 'transfer_in'";
+        run(app, wrong).await.unwrap();
+        run(app, "UPDATE stock_levels SET version = version + 1 WHERE backorder_limit = 0").await.unwrap();
+        let found = app.db.read((), |tx, ()| verify_levels(tx, |_| {}).boxed()).await.unwrap();
+        let told: Vec<String> = found.iter().map(|found| found.to_string().split(" says ").skip(1).collect()).collect();
+        assert_eq!(told, ["on_hand_after 1, the rows up to it say 2", "allocated_after 4, the rows up to it say 0"]);
     })
     .await;
 }

@@ -362,8 +362,10 @@ fn random_query(random: &mut Random) -> (String, &'static str, bool, Filter) {
 
 /// What may be backordered is not there, so it has to be bought.
 fn is_low(product: &Value) -> bool {
-    let free = product["stock"]["available"].as_i64().unwrap() - product["backorder_limit"].as_i64().unwrap();
-    product["track_stock"] == true && product["reorder_point"].as_i64().is_some_and(|point| free <= point)
+    // Nothing is said of what isn't tracked.
+    let Some(available) = product["stock"]["available"].as_i64() else { return false };
+    let free = available - product["backorder_limit"].as_i64().unwrap();
+    product["reorder_point"].as_i64().is_some_and(|point| free <= point)
 }
 
 fn sort_key(product: &Value, sort: &str) -> (i64, String, String) {

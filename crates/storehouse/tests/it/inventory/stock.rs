@@ -28,6 +28,10 @@ async fn each_kind_changes_a_level_in_its_way() {
             ("count", 9, [2, 0], [9, 0], [9, 0, 3, 6]),
             ("adjust", 1, [1, 0], [10, 0], [10, 0, 3, 7]),
             ("count", 10, [0, 0], [10, 0], [10, 0, 3, 7]),
+            ("adjust", -8, [-8, -1], [2, 0], [2, 0, 2, 0]),
+            ("count", 1, [-1, -1], [1, 0], [1, 0, 1, 0]),
+            ("count", 5, [4, 0], [5, 0], [5, 0, 1, 4]),
+            ("count", 0, [-5, -1], [0, 0], [0, 0, 0, 0]),
         ] {
             let row = adjust(&staff, "lap-1", "main", kind, quantity).await.expect(201).json();
             assert_eq!([&row["on_hand_delta"], &row["unavailable_delta"]], deltas, "{kind}");

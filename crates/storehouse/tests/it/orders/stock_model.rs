@@ -89,6 +89,9 @@ impl Model {
             Change::Quarantine(quantity) if quantity > free => return Outcome::Refused,
             Change::Quarantine(quantity) => shelf.unavailable += quantity,
         }
+        if matches!(change, Change::Adjust(_) | Change::Count(_)) {
+            shelf.unavailable = shelf.unavailable.min(shelf.on_hand);
+        }
         if shelf.on_hand < 0 || shelf.unavailable < 0 { Outcome::Refused } else { Outcome::Done }
     }
 
