@@ -5,6 +5,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 use crate::fields::{Faults, FromJson, Invalid, read_text};
 use crate::json::Json;
@@ -58,6 +59,26 @@ impl<const MAX: usize> JsonSchema for Text<MAX> {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": "string", "minLength": 1, "maxLength": MAX})
     }
+}
+
+/// Whether what names a thing may hold this character: a blank, or one that shows. Two names that look alike could be two without that.
+pub fn is_visible(character: char) -> bool {
+    if character.is_ascii() {
+        return !character.is_ascii_control();
+    }
+    // Controls of writing direction, blanks without width and the byte order mark are of the category Format.
+    let is_control =
+        matches!(character.general_category(), GeneralCategory::Control | GeneralCategory::Format);
+    !character.is_whitespace() && !is_control && !is_ignorable(character)
+}
+
+/// The rest of what Unicode lets be shown as nothing (the property `Default_Ignorable_Code_Point`): fillers, selectors of variants, tags.
+fn is_ignorable(character: char) -> bool {
+    matches!(
+        character,
+        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2065}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 /// A whole number of things: 1 to 1,000,000,000.
@@ -208,6 +229,14 @@ mod tests {
             "[]",
         ] {
             assert_eq!(quantity(refused), None, "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_show_is_not_visible() {
+        assert!("LAP-1 äß漢字 ا é 😀 ₿".chars().all(is_visible));
+        for hidden in "\0\t\n\u{7f}\u{85}\u{a0}\u{ad}\u{34f}\u{61c}\u{115f}\u{180e}\u{200b}\u{200d}\u{200e}\u{202e}\u{2028}\u{2060}\u{2066}\u{2069}\u{3000}\u{3164}\u{fe0f}\u{feff}\u{ffa0}\u{fff9}\u{e0001}".chars() {
+            assert!(!is_visible(hidden), "{hidden:?}");
         }
     }
 

@@ -6,6 +6,7 @@ use db::{Column, Value};
 use kit::clock::Timestamp;
 use kit::fields::{Faults, FromJson, Invalid, read_text};
 use kit::json::Json;
+use kit::text::is_visible;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use uuid::Uuid;
@@ -42,8 +43,6 @@ impl FromStr for Sku {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let is_visible =
-            |character: char| !character.is_control() && (character == ' ' || !character.is_whitespace());
         let is_spaced_well = text.trim() == text && !text.contains("  ");
         if !(1..=64).contains(&text.chars().count()) || !text.chars().all(is_visible) || !is_spaced_well {
             let message = "must have 1 to 64 visible characters, with single blanks at most between them";
@@ -188,6 +187,11 @@ impl Kind {
         }
     }
 
+    /// Whether every order that is placed or shipped writes such a row, so that most of the ledger is of it.
+    pub fn is_frequent(self) -> bool {
+        matches!(self, Self::Allocate | Self::Ship)
+    }
+
     /// The kind of this word.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
@@ -295,7 +299,19 @@ mod tests {
             assert_eq!(good.parse::<Sku>().unwrap().as_str(), good);
         }
         assert_eq!("Lap-1".parse::<Sku>().unwrap().key(), "lap-1");
-        for bad in ["", " ", " a", "a ", "a  b", "a\tb", "a\u{a0}b", "a\0", "x".repeat(65).as_str()] {
+        for bad in [
+            "",
+            " ",
+            " a",
+            "a ",
+            "a  b",
+            "a\tb",
+            "a\u{a0}b",
+            "a\u{200b}b",
+            "\u{feff}a",
+            "a\0",
+            "x".repeat(65).as_str(),
+        ] {
             assert!(bad.parse::<Sku>().is_err(), "{bad:?}");
         }
     }

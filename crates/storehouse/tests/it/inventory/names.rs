@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{adjust, each, items, product};
+use super::{adjust, each, items, path, product};
+use crate::contract::dump::dump;
 use crate::harness::each_app;
 
 #[tokio::test]
@@ -48,6 +49,40 @@ async fn a_reason_code_can_be_added_and_given() {
         let backwards = items(&staff, "/reason-codes?sort=-code&limit=4").await;
         assert_eq!(each(&backwards, "code")[0], "wet");
         adjust(&staff, "LAP-1", "MAIN", "adjust", -1).await.expect(201);
+    })
+    .await;
+}
+
+/// Two codes that look alike are not two.
+#[tokio::test]
+async fn what_does_not_show_is_in_no_code() {
+    each_app(async |app| {
+        let staff = app.staff("staff").await;
+        let made = product(&staff, "LAP-1", json!({})).await;
+        let before = dump(&app.db).await;
+        for hidden in
+            ['\u{200b}', '\u{feff}', '\u{202e}', '\u{2066}', '\u{ad}', '\u{85}', '\u{3164}', '\u{e0041}']
+        {
+            let code = format!("a{hidden}b");
+            for (path, body, field) in [
+                ("/products", json!({"sku": code, "name": "x", "unit_price": 1}), "sku"),
+                ("/products", json!({"sku": "x", "barcode": code, "name": "x", "unit_price": 1}), "barcode"),
+                ("/locations", json!({"code": code, "name": "x"}), "code"),
+                ("/categories", json!({"name": code}), "name"),
+                ("/reason-codes", json!({"code": code, "description": "x"}), "code"),
+                ("/stock/adjustments", json!({"sku": code, "kind": "count", "quantity": 0}), "sku"),
+                ("/orders", json!({"lines": [{"sku": code, "quantity": 1}]}), "lines[0].sku"),
+            ] {
+                let refused = staff.post(path, body).await.problem(422, "validation_failed");
+                assert_eq!(refused.faulty_fields(), [field], "{hidden:?} to {path}");
+            }
+            for field in ["sku", "barcode"] {
+                let refused = staff.put(&path("products", &made, ""), json!({field: code})).await;
+                assert_eq!(refused.problem(422, "validation_failed").faulty_fields(), [field], "{hidden:?}");
+            }
+        }
+        assert_eq!(dump(&app.db).await, before);
+        product(&staff, "Ä-漢字 é", json!({"barcode": "ß 1"})).await;
     })
     .await;
 }
