@@ -103,8 +103,8 @@ pub(crate) const INSERT_ORDER: &str = "INSERT INTO orders (id, number, user_id, 
                                        VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7, $8, $9, $10, $11, FALSE, $12, 1, $13, $13, $14)";
 
 pub(crate) const INSERT_LINE: &str = "INSERT INTO order_lines (order_id, position, id, sku, product_id, name, quantity, shipped, delivered, returned,
-                                                              unit_minor, total_minor, takes_stock)
-                                      VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, 0, $8, $9, $10)";
+                                                              unit_minor, total_minor, takes_stock, sku_key)
+                                      VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, 0, $8, $9, $10, lower($4))";
 
 pub(crate) const INSERT_HISTORY: &str = "INSERT INTO order_history (id, order_id, action, from_status, to_status, actor_id, reason, details, request_id, created_at)
                                          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";

@@ -174,6 +174,14 @@ impl Tx {
         }
     }
 
+    /// An id as this engine writes it in a statement. Where a partial index leaves out an id, only a query that names it in the same words can use it.
+    pub fn id_literal(&self, id: Uuid) -> String {
+        match &self.link {
+            Link::Sqlite(_) => format!("X'{:X}'", id.simple()),
+            Link::Postgres(_) => format!("'{id}'"),
+        }
+    }
+
     /// Wakes those who listen to the channel, after the commit. Nothing on SQLite, where they poll.
     pub async fn notify(&self, channel: &'static str) -> Result<(), Error> {
         match &self.link {

@@ -23,6 +23,7 @@ use kit::query::{FromParams, NoQuery, Params, PathId};
 use kit::request_id::RequestId;
 use kit::search;
 use schemars::JsonSchema;
+use stock::Sku;
 use uuid::Uuid;
 
 use crate::Orders;
@@ -98,7 +99,7 @@ struct OrderQuery {
     status: Option<Status>,
     /// Only of this user.
     user_id: Option<Uuid>,
-    /// Only with a line of this SKU.
+    /// Only with a line of this SKU, whatever its case.
     sku: Option<String>,
     /// Only placed after this moment (RFC 3339).
     created_after: Option<Timestamp>,
@@ -186,7 +187,7 @@ async fn list_orders(
     let filter = OrderFilter {
         status: query.status,
         user_id: query.user_id,
-        sku: query.sku,
+        sku_key: query.sku.map(|sku| Sku::key_of(&sku)),
         created_after: query.created_after,
         created_before: query.created_before,
         external_id: query.external_id,

@@ -94,6 +94,7 @@ fn listed_line(
                 in_range(item.price.times(quantity.get())).map_err(|invalid| ("quantity", invalid))?;
             Ok(Line {
                 sku: Some(item.sku.clone()),
+                sku_key: Some(item.sku_key.clone()),
                 product_id: Some(item.product_id),
                 takes_stock: item.track_stock,
                 ..new_line(&item.name, quantity.get(), Some(item.price.minor()), total.minor())
@@ -140,6 +141,7 @@ fn new_line(name: &str, quantity: i64, unit_minor: Option<i64>, total_minor: i64
     Line {
         id: new_id(),
         sku: None,
+        sku_key: None,
         product_id: None,
         takes_stock: false,
         name: name.to_owned(),

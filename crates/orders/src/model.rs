@@ -59,6 +59,8 @@ pub(crate) struct Order {
 pub(crate) struct Line {
     pub(crate) id: Uuid,
     pub(crate) sku: Option<String>,
+    /// What it is found by.
+    pub(crate) sku_key: Option<String>,
     pub(crate) product_id: Option<Uuid>,
     /// Whether it is taken from stock, decided when it was written.
     pub(crate) takes_stock: bool,

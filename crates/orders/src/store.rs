@@ -46,7 +46,7 @@ fn order(row: &Row<'_>) -> Result<Order, Error> {
     })
 }
 
-const LINE: &str = "order_lines.id, sku, product_id, name, quantity, shipped, delivered, returned, unit_minor, total_minor, takes_stock";
+const LINE: &str = "order_lines.id, sku, product_id, name, quantity, shipped, delivered, returned, unit_minor, total_minor, takes_stock, sku_key";
 
 /// The line that stands behind an order's own columns; none where the order has no lines.
 fn joined_line(row: &Row<'_>) -> Result<Option<Line>, Error> {
@@ -68,6 +68,7 @@ fn line(row: &Row<'_>, first: usize, id: Uuid) -> Result<Line, Error> {
         unit_minor: row.get(first + 8)?,
         total_minor: row.get(first + 9)?,
         takes_stock: row.get(first + 10)?,
+        sku_key: row.get(first + 11)?,
     })
 }
 
@@ -154,7 +155,8 @@ pub(crate) async fn find_owner(tx: &Tx, id: Uuid) -> Result<Option<(Uuid, bool)>
 pub(crate) struct OrderFilter {
     pub(crate) status: Option<Status>,
     pub(crate) user_id: Option<Uuid>,
-    pub(crate) sku: Option<String>,
+    /// What makes it unique.
+    pub(crate) sku_key: Option<String>,
     pub(crate) created_after: Option<Timestamp>,
     pub(crate) created_before: Option<Timestamp>,
     pub(crate) external_id: Option<String>,
@@ -185,8 +187,9 @@ impl OrderFilter {
         if let Some(external_id) = &self.external_id {
             conditions.and("external_id = {}", external_id);
         }
-        if let Some(sku) = &self.sku {
-            conditions.and("EXISTS (SELECT 1 FROM order_lines WHERE order_id = orders.id AND sku = {})", sku);
+        if let Some(sku_key) = &self.sku_key {
+            let has_line = "EXISTS (SELECT 1 FROM order_lines WHERE order_id = orders.id AND sku_key = {})";
+            conditions.and(has_line, sku_key);
         }
         for pattern in &self.patterns {
             conditions.and("search LIKE {}", pattern);
@@ -285,8 +288,8 @@ const ORDER_ROW: &[&str] =
     &["$", "$", "$", "$", "$", "$", "0", "0", "$", "$", "$", "$", "$", "FALSE", "$", "1", "$", "$", "$"];
 
 const INSERT_LINES: &str = "INSERT INTO order_lines (order_id, position, id, sku, product_id, name, quantity, shipped, delivered, returned,
-                                                    unit_minor, total_minor, takes_stock)";
-const LINE_ROW: &[&str] = &["$", "$", "$", "$", "$", "$", "$", "0", "0", "0", "$", "$", "$"];
+                                                    unit_minor, total_minor, takes_stock, sku_key)";
+const LINE_ROW: &[&str] = &["$", "$", "$", "$", "$", "$", "$", "0", "0", "0", "$", "$", "$", "$"];
 
 const INSERT_HISTORY: &str = "INSERT INTO order_history (id, order_id, action, from_status, to_status, actor_id, reason, details, request_id, created_at)";
 const HISTORY_ROW: &[&str] = &["$"; 10];
@@ -312,11 +315,11 @@ fn order_args<'a>(new: &'a NewOrder<'_>) -> [Value<'a>; 15] {
     ]
 }
 
-fn all_line_args(order: &Order) -> impl Iterator<Item = [Value<'_>; 10]> {
+fn all_line_args(order: &Order) -> impl Iterator<Item = [Value<'_>; 11]> {
     (0_i64..).zip(&order.lines).map(|(position, line)| line_args(order.id, position, line))
 }
 
-fn line_args(order_id: Uuid, position: i64, line: &Line) -> [Value<'_>; 10] {
+fn line_args(order_id: Uuid, position: i64, line: &Line) -> [Value<'_>; 11] {
     [
         order_id.into(),
         position.into(),
@@ -328,6 +331,7 @@ fn line_args(order_id: Uuid, position: i64, line: &Line) -> [Value<'_>; 10] {
         line.unit_minor.into(),
         line.total_minor.into(),
         line.takes_stock.into(),
+        line.sku_key.as_ref().into(),
     ]
 }
 

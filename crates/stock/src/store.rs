@@ -8,7 +8,7 @@ use kit::money::Money;
 use kit::statement::{insert_rows, placeholders};
 use uuid::Uuid;
 
-use crate::model::{Cause, Delta, Level, Movement};
+use crate::model::{Cause, Delta, Level, MAIN, Movement};
 use crate::split::fill_order;
 
 /// How many ids one statement asks for, at most.
@@ -197,6 +197,14 @@ pub fn movement_columns() -> &'static str {
     MOVEMENT
 }
 
+/// What a query says that looks for rows of a kind of which there are few: in these words, the index that has no others is used.
+pub const FEW: &str = "kind NOT IN ('allocate', 'ship')";
+
+/// What a query says that looks for rows of another location than MAIN: in these words, the index that has no others is used.
+pub fn elsewhere(tx: &Tx) -> String {
+    ["location_id <> ", &tx.id_literal(MAIN)].concat()
+}
+
 /// What an order holds of a product at a location, and what it has taken from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
@@ -248,7 +256,7 @@ pub async fn open_level(
     backorder_limit: i64,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let level = Level { backorder_limit, updated_at: now, ..Level::empty(product_id, crate::MAIN) };
+    let level = Level { backorder_limit, updated_at: now, ..Level::empty(product_id, MAIN) };
     store_levels(tx, std::iter::once((&level, &None))).await
 }
 
@@ -263,7 +271,7 @@ pub async fn close_levels(tx: &Tx, product_id: Uuid) -> Result<(), Error> {
 pub async fn set_backorder_limit(tx: &Tx, product_id: Uuid, limit: i64) -> Result<(), Error> {
     take_product(tx, product_id).await?;
     let sql = "UPDATE stock_levels SET backorder_limit = $3 WHERE product_id = $1 AND location_id = $2";
-    tx.execute(sql, &[product_id.into(), crate::MAIN.into(), limit.into()]).await.map(drop)
+    tx.execute(sql, &[product_id.into(), MAIN.into(), limit.into()]).await.map(drop)
 }
 
 /// The next products behind one, by their ids.

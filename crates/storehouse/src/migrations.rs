@@ -25,4 +25,10 @@ pub const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/0005_append_only_ledger.postgres.sql"),
     },
     Migration::portable(6, "lookups", include_str!("../migrations/0006_lookups.sql")),
+    Migration {
+        number: 7,
+        name: "movements_elsewhere",
+        sqlite: include_str!("../migrations/0007_movements_elsewhere.sqlite.sql"),
+        postgres: include_str!("../migrations/0007_movements_elsewhere.postgres.sql"),
+    },
 ];

@@ -4,8 +4,8 @@ use db::{Error, Row, Tx};
 use kit::clock::Timestamp;
 use kit::money::Currency;
 use kit::page::{Conditions, Key, PageRequest, Position};
-use stock::store::{movement, movement_columns};
-use stock::{Kind, Movement};
+use stock::store::{FEW, elsewhere, movement, movement_columns};
+use stock::{Kind, MAIN, Movement};
 use uuid::Uuid;
 
 use crate::store::paged;
@@ -24,7 +24,7 @@ pub(crate) struct MovementFilter {
 }
 
 impl MovementFilter {
-    fn conditions(&self) -> Conditions<'_> {
+    fn conditions(&self, tx: &Tx) -> Conditions<'_> {
         let mut conditions = Conditions::new();
         if let Some(product_id) = self.product_id {
             conditions.and("product_id = {}", product_id);
@@ -38,6 +38,15 @@ impl MovementFilter {
         if let Some(since) = self.since {
             conditions.and("created_at >= {}", since.0);
         }
+        // A product's rows have an index of their own, which is the better one.
+        if self.product_id.is_none() {
+            if self.kind.is_some_and(|kind| !kind.is_frequent()) {
+                conditions.only(FEW);
+            }
+            if self.location_id.is_some_and(|location| location != MAIN) {
+                conditions.only(&elsewhere(tx));
+            }
+        }
         conditions
     }
 }
@@ -48,7 +57,7 @@ pub(crate) async fn list_movements(
     filter: &MovementFilter,
     page: &PageRequest,
 ) -> Result<(Vec<(Movement, Currency)>, Option<i64>), Error> {
-    let mut conditions = filter.conditions();
+    let mut conditions = filter.conditions(tx);
     let currency = "(SELECT currency FROM products WHERE products.id = stock_movements.product_id)";
     let columns = format!("{}, {currency}", movement_columns());
     let paged = paged(tx, &columns, "stock_movements", &mut conditions, page).await?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::db::Error;
+use ::db::{Error, Tx};
 use ::stock::verify_levels;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
@@ -108,6 +108,52 @@ async fn each_row_tells_what_was_there_after_it() {
         let found = app.db.read((), |tx, ()| verify_levels(tx, |_| {}).boxed()).await.unwrap();
         let told: Vec<String> = found.iter().map(|found| found.to_string().split(" says ").skip(1).collect()).collect();
         assert_eq!(told, ["on_hand_after 1, the rows up to it say 2", "allocated_after 4, the rows up to it say 0"]);
+    })
+    .await;
+}
+
+/// How the engine finds what a condition leaves.
+async fn plan(app: &App, condition: fn(&Tx) -> String) -> String {
+    let explain = async |how: &'static str, column: usize| -> Result<Vec<String>, Error> {
+        let input = (how, column, condition);
+        let explained = app.db.write(input, |tx, (how, column, condition)| {
+            async move {
+                if *column == 0 {
+                    // Of a ledger of a few rows PostgreSQL reads them all, if it may.
+                    for way in ["seqscan", "bitmapscan", "sort"] {
+                        tx.execute(&format!("SET LOCAL enable_{way} = off"), &[]).await?;
+                    }
+                }
+                let condition = condition(tx);
+                let sql = format!("{how} SELECT id FROM stock_movements WHERE {condition} ORDER BY created_at DESC, id DESC LIMIT 51");
+                tx.rows(&sql, &[], |row| row.get(*column)).await
+            }
+            .boxed()
+        });
+        explained.await
+    };
+    let explained = match explain("EXPLAIN QUERY PLAN", 3).await {
+        Ok(plan) => plan,
+        Err(_) => explain("EXPLAIN", 0).await.unwrap(),
+    };
+    explained.join("\n")
+}
+
+#[tokio::test]
+async fn what_is_seldom_is_found_by_an_index() {
+    use ::stock::store::{FEW, elsewhere};
+    each_app(async |app| {
+        let kind = plan(app, |_| format!("kind = 'transfer_in' AND {FEW}")).await;
+        assert!(kind.contains("stock_movements_of_few_kinds"), "{kind}");
+        let place = plan(app, |tx| {
+            let here = tx.id_literal(uuid::Uuid::from_u128(7));
+            format!("location_id = {here} AND {}", elsewhere(tx))
+        });
+        let place = place.await;
+        assert!(place.contains("stock_movements_elsewhere"), "{place}");
+        for plan in [kind, place] {
+            assert!(!plan.contains("TEMP B-TREE") && !plan.contains("Sort"), "{plan}");
+        }
     })
     .await;
 }

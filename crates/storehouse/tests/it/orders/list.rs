@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{path, place, step};
+use super::{laptop, path, place, step};
+use crate::harness::goods::Goods;
 use crate::harness::{App, Client, Random, each_app};
 
 /// An order and whose it is; hidden ones are seen by staff alone.
@@ -150,6 +151,30 @@ async fn check_by_user(all: &[Listed], ada: &Client<'_>, staff: &Client<'_>) {
     ada.get("/orders/user/none").await.problem(404, "not_found");
     staff.get(&format!("{theirs}?user_id={}", staff.id)).await.problem(400, "invalid_parameter");
     assert!(numbers(staff, &format!("/orders/user/{}", kit::clock::new_id())).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_sku_is_found_whatever_its_case() {
+    each_app(async |app| {
+        let ada = app.customer("ada").await;
+        for sku in ["ÄRA-1", "ÄRA-10"] {
+            Goods::new(sku, 9).add_to(&app.db).await;
+        }
+        let lines = |skus: &[&str]| {
+            json!({"lines": skus.iter().map(|sku| json!({"sku": sku, "quantity": 1})).collect::<Vec<_>>()})
+        };
+        let first = place(&ada, lines(&["ära-1"])).await["number"].as_i64().unwrap();
+        let both = place(&ada, lines(&["ÄRA-10", "äRA-1"])).await["number"].as_i64().unwrap();
+        let free = place(&ada, laptop()).await;
+        for sku in ["ÄRA-1", "ära-1", "%C3%A4rA-1"] {
+            assert_eq!(numbers(&ada, &format!("/orders?limit=1&sku={sku}")).await, [both, first], "{sku}");
+        }
+        assert_eq!(numbers(&ada, "/orders?sku=ära-10").await, [both]);
+        assert!(numbers(&ada, "/orders?sku=ära").await.is_empty());
+        let put = ada.put(&path(&free, ""), lines(&["ära-10"])).await.expect(200).json();
+        assert_eq!(numbers(&ada, "/orders?sku=Ära-10").await, [put["number"].as_i64().unwrap(), both]);
+    })
+    .await;
 }
 
 #[tokio::test]
