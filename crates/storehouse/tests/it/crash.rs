@@ -32,12 +32,20 @@ fn rounds() -> (usize, bool) {
 fn report(what: &str, dice: &Dice, entries: &[Entry], unanswered: usize) {
     let (rounds, wanted) = rounds();
     if wanted {
-        let count = entries.len();
+        let orders = entries.iter().filter(|entry| entry.is_order()).count();
+        let others = entries.len() - orders;
         say(&format!(
-            "{what}: {rounds} rounds, seed {}: {count} orders, {unanswered} requests without an answer, nothing lost",
+            "{what}: {rounds} rounds, seed {}: {orders} orders, {others} receipts, counts and transfers, {unanswered} requests without an answer, nothing lost",
             dice.seed
         ));
     }
+}
+
+/// All stock adds up, says the program itself.
+fn verify(site: &Site) {
+    let found = site.run(&["verify"]);
+    let text = String::from_utf8_lossy(&found.stdout);
+    assert!(found.status.success() && text.ends_with("differences: 0.\n"), "{text}");
 }
 
 async fn admin(process: &Storehouse) -> String {
@@ -59,11 +67,12 @@ async fn a_killed_process_loses_nothing_that_it_acknowledged() {
             let mut new = write_until(writers, &round.to_string(), answers, || process.kill()).await;
             unanswered += new.iter().filter(|entry| entry.is_unanswered()).count();
             process = site.start().await;
-            check(&process, &token, entries.len(), &mut new).await;
+            check(&process, &token, &entries, &mut new).await;
             check_database(database.url()).await;
+            verify(&site);
             entries.append(&mut new);
         }
-        check(&process, &token, 0, &mut entries).await;
+        check(&process, &token, &[], &mut entries).await;
         report(&format!("kill -9 of the process, {}", database.engine), &dice, &entries, unanswered);
     })
     .await;
@@ -85,11 +94,12 @@ async fn a_killed_part_of_a_split_system_loses_nothing_that_it_acknowledged() {
             let mut new = write_until((gateway, &token), &round.to_string(), answers, end).await;
             unanswered += new.iter().filter(|entry| entry.is_unanswered()).count();
             site.start_again(&mut split, killed).await;
-            check(split.part("gateway"), &token, entries.len(), &mut new).await;
+            check(split.part("gateway"), &token, &entries, &mut new).await;
             check_database(database.url()).await;
+            verify(&site);
             entries.append(&mut new);
         }
-        check(split.part("gateway"), &token, 0, &mut entries).await;
+        check(split.part("gateway"), &token, &[], &mut entries).await;
         report(
             &format!("kill -9 of orders, then the gateway, {}", database.engine),
             &dice,
@@ -116,11 +126,12 @@ async fn a_killed_database_server_loses_nothing_that_was_acknowledged() {
         unanswered += new.iter().filter(|entry| entry.is_unanswered()).count();
         server.start_again();
         // The process is the same one: it comes back by itself.
-        check(&process, &token, entries.len(), &mut new).await;
+        check(&process, &token, &entries, &mut new).await;
         check_database(&url).await;
+        verify(&site);
         entries.append(&mut new);
     }
-    check(&process, &token, 0, &mut entries).await;
+    check(&process, &token, &[], &mut entries).await;
     report("kill -9 of the PostgreSQL server", &dice, &entries, unanswered);
 }
 

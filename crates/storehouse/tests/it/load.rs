@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::harness::goods::{Goods, check_stock};
+use crate::harness::goods::{Goods, add_location, check_stock};
 use crate::harness::{Answer, Storehouse, Wire, eventually, say};
 
 const WRITERS: usize = 16;
@@ -51,9 +51,10 @@ impl Drop for Dice {
     }
 }
 
-/// An order that a writer asked for, and the answers that it got.
+/// An order or a movement of stock that a writer asked for, and the answers that it got.
 pub(crate) struct Entry {
     key: String,
+    path: &'static str,
     body: Value,
     placed: Option<Value>,
     wants_confirmation: bool,
@@ -65,12 +66,20 @@ pub(crate) struct Entry {
 /// What is sold besides free lines: so much that there is always enough, and so little that most come too short.
 const PLENTY: &str = "PLENTY";
 const SCARCE: &str = "SCARCE";
+/// What is counted again and again, and so never sold: a count may be less than orders hold.
+const COUNTED: &str = "COUNTED";
+
+const ORDERS: &str = "/orders";
+const ADJUSTMENTS: &str = "/stock/adjustments";
+const TRANSFERS: &str = "/stock/transfers";
 
 /// Puts what the writers order into stock. Call it once, before they write.
 pub(crate) async fn stock_up(url: &str) {
     let db = Db::open(&url.parse().unwrap()).await.unwrap();
     Goods::new(PLENTY, 1_000_000_000).add_to(&db).await;
     Goods::new(SCARCE, 40).add_to(&db).await;
+    Goods::new(COUNTED, 0).add_to(&db).await;
+    add_location(&db, "other", 1).await;
     db.close().await;
 }
 
@@ -86,19 +95,49 @@ fn lines(number: usize) -> Vec<Value> {
     }
 }
 
+/// Where a writer's request of this number goes, and what it says. Each third one moves stock by hand.
+fn request(number: usize, key: &str) -> (&'static str, Value) {
+    match number % 12 {
+        3 => (ADJUSTMENTS, json!({"sku": PLENTY, "kind": "receive", "quantity": number, "unit_cost": "0.5"})),
+        5 => (ADJUSTMENTS, json!({"sku": COUNTED, "kind": "count", "quantity": number, "reason": "recount"})),
+        7 => (TRANSFERS, json!({"sku": PLENTY, "from": "MAIN", "to": "other", "quantity": 2})),
+        11 => (TRANSFERS, json!({"sku": PLENTY, "from": "other", "to": "MAIN", "quantity": 1})),
+        _ => (ORDERS, json!({"lines": lines(number), "note": key})),
+    }
+}
+
 impl Entry {
     fn new(writer: &str, number: usize) -> Self {
         let key = format!("{writer}-{number}");
-        let body = json!({"lines": lines(number), "note": key});
-        let wants_confirmation = number.is_multiple_of(2);
-        Self { key, body, placed: None, wants_confirmation, confirmed: None, is_short: false }
+        let (path, body) = request(number, &key);
+        let wants_confirmation = path == ORDERS && number.is_multiple_of(2);
+        Self { key, path, body, placed: None, wants_confirmation, confirmed: None, is_short: false }
+    }
+
+    pub(crate) fn is_order(&self) -> bool {
+        self.path == ORDERS
+    }
+
+    /// The kind of movement that it wrote, of a transfer the first of two.
+    fn kind(&self) -> Option<&str> {
+        match self.path {
+            ADJUSTMENTS => self.body["kind"].as_str(),
+            TRANSFERS => Some("transfer_out"),
+            _ => None,
+        }
+    }
+
+    /// The movements that it wrote, as they were answered.
+    fn movements(&self) -> Vec<&Value> {
+        let answer = self.placed.as_ref().unwrap();
+        answer["movements"].as_array().map_or_else(|| vec![answer], |movements| movements.iter().collect())
     }
 
     /// The request that has no answer yet: path, body, key.
     fn next(&self) -> Option<(String, Value, String)> {
         match &self.placed {
             None if self.is_short => None,
-            None => Some(("/orders".to_owned(), self.body.clone(), self.key.clone())),
+            None => Some((self.path.to_owned(), self.body.clone(), self.key.clone())),
             Some(order) if self.wants_confirmation && self.confirmed.is_none() => {
                 Some((format!("{}/confirm", path_of(order)), json!({}), format!("{}-confirm", self.key)))
             }
@@ -177,9 +216,9 @@ async fn write(
     entries
 }
 
-/// Fails unless all of it is there, once and whole, among the orders of earlier rounds. What had no answer is asked for
+/// Fails unless all of it is there, once and whole, among what was asked for in earlier rounds. What had no answer is asked for
 /// again, by its key; what was refused is left out from now on.
-pub(crate) async fn check(process: &Storehouse, token: &str, earlier: usize, entries: &mut Vec<Entry>) {
+pub(crate) async fn check(process: &Storehouse, token: &str, earlier: &[Entry], entries: &mut Vec<Entry>) {
     for entry in entries.iter_mut() {
         while let Some((path, body, key)) = entry.next() {
             entry.take(until_served(process, token, Method::POST, &path, Some((&body, &key))).await);
@@ -187,11 +226,22 @@ pub(crate) async fn check(process: &Storehouse, token: &str, earlier: usize, ent
     }
     entries.retain(|entry| !entry.is_short);
     let mut wire = process.connect().await.with_token(token);
+    check_orders(process, token, &mut wire, earlier, entries).await;
+    check_movements(process, token, &mut wire, earlier, entries).await;
+}
+
+async fn check_orders(
+    process: &Storehouse,
+    token: &str,
+    wire: &mut Wire,
+    earlier: &[Entry],
+    entries: &[Entry],
+) {
     let mut numbers = HashSet::new();
-    for entry in entries.iter() {
+    for entry in entries.iter().filter(|entry| entry.is_order()) {
         let path = path_of(entry.order());
-        assert_eq!(&read(process, token, &mut wire, &path).await, entry.order(), "{}", entry.key);
-        let history = read(process, token, &mut wire, &format!("{path}/history")).await;
+        assert_eq!(&read(process, token, wire, &path).await, entry.order(), "{}", entry.key);
+        let history = read(process, token, wire, &format!("{path}/history")).await;
         let steps = 1 + usize::from(entry.wants_confirmation);
         assert_eq!(history["items"].as_array().unwrap().len(), steps, "{}", entry.key);
         assert!(
@@ -200,12 +250,35 @@ pub(crate) async fn check(process: &Storehouse, token: &str, earlier: usize, ent
             entry.key
         );
     }
-    let all = read(process, token, &mut wire, "/orders?count=exact&limit=1").await;
-    assert_eq!(
-        all["total"],
-        earlier + entries.len(),
-        "no order is there twice, and none that nobody asked for"
-    );
+    let all = read(process, token, wire, "/orders?count=exact&limit=1").await;
+    let asked_for = earlier.iter().chain(entries).filter(|entry| entry.is_order()).count();
+    assert_eq!(all["total"], asked_for, "no order is there twice, and none that nobody asked for");
+}
+
+async fn check_movements(
+    process: &Storehouse,
+    token: &str,
+    wire: &mut Wire,
+    earlier: &[Entry],
+    entries: &[Entry],
+) {
+    for movement in entries.iter().filter(|entry| !entry.is_order()).flat_map(Entry::movements) {
+        let [since, product, place] =
+            ["created_at", "product_id", "location_id"].map(|name| movement[name].as_str().unwrap());
+        let path = format!(
+            "/stock/movements?sort=created_at&limit=200&since={since}&product_id={product}&location_id={place}"
+        );
+        let found = read(process, token, wire, &path).await;
+        assert!(found["items"].as_array().unwrap().contains(movement), "{movement} is lost");
+    }
+    // Two receipts were there before anybody wrote.
+    for (kind, before) in [("receive", 2), ("count", 0), ("transfer_out", 0), ("transfer_in", 0)] {
+        let path = format!("/stock/movements?count=exact&limit=1&kind={kind}");
+        let all = read(process, token, wire, &path).await;
+        let of_kind = if kind == "transfer_in" { "transfer_out" } else { kind };
+        let asked_for = earlier.iter().chain(entries).filter(|entry| entry.kind() == Some(of_kind)).count();
+        assert_eq!(all["total"], before + asked_for, "{kind}: none is there twice, or by halves");
+    }
 }
 
 async fn read(process: &Storehouse, token: &str, wire: &mut Wire, path: &str) -> Value {

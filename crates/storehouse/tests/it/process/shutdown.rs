@@ -79,7 +79,7 @@ async fn a_stop_under_load_loses_nothing_that_was_acknowledged() {
             let mut new = write_until(writers, &round.to_string(), answers, || process.signal(signal)).await;
             assert_eq!(process.exit_code().await, Some(0));
             process = site.start().await;
-            check(&process, token, entries.len(), &mut new).await;
+            check(&process, token, &entries, &mut new).await;
             check_database(database.url()).await;
             entries.append(&mut new);
         }

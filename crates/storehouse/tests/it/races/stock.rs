@@ -2,13 +2,12 @@
 //!
 //! An ordinary run does a few rounds of each; `STOREHOUSE_ROUNDS=200` is the full run.
 
-use ::stock::{Change, MAIN, Transfer};
-use futures_util::FutureExt;
+use ::stock::{Change, MAIN};
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 
 use super::{at_once, with_status};
-use crate::harness::goods::{Goods, add_location, adjust, check_stock, level, nobody};
+use crate::harness::goods::{Goods, add_location, adjust, check_stock, level};
 use crate::harness::{Answer, App, Client, Random, each_app};
 
 const BUYERS: usize = 100;
@@ -180,9 +179,8 @@ async fn opposite_orders_changes_and_transfers_do_not_wait_for_each_other() {
         let carry = async |number: usize| {
             let (from, to) = if number.is_multiple_of(2) { (MAIN, other) } else { (other, MAIN) };
             let product_id = if number % 4 < 2 { a } else { b };
-            let transfer = Transfer { product_id, from, to, quantity: 1, author: nobody() };
-            let moved = app.db.write(transfer, |tx, transfer| stock::transfer(tx, transfer).boxed()).await;
-            moved.unwrap();
+            let body = json!({"product_id": product_id, "from": from, "to": to, "quantity": 1});
+            staff.post("/stock/transfers", body).await.expect(201);
         };
         join(join_all((0..60).map(change)), join_all((0..60).map(carry))).await;
         for product in [a, b] {
