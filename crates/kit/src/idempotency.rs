@@ -10,8 +10,9 @@ use aide::OperationInput;
 use aide::generate::GenContext;
 use aide::openapi::Operation;
 use axum::extract::FromRequestParts;
-use db::{Db, Row, Tx};
+use db::{Db, Row, Tx, Value};
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use http::Method;
 use http::request::Parts;
 use uuid::Uuid;
@@ -94,20 +95,69 @@ pub async fn once<const STATUS: u16, T, W>(
 where
     W: Future<Output = Result<Answer<STATUS, T>, Problem>>,
 {
-    let Some(key) = &claim.key else { return work().await };
-    forget_expired(tx, claim, key).await?;
-    if !take(tx, claim, key).await? {
-        return stored_answer(tx, claim, key).await;
+    if claim.key.is_none() {
+        return work().await;
+    }
+    if let Some(earlier) = claim_all(tx, &[claim]).await?.pop().flatten() {
+        return earlier;
     }
     let answer = work().await?;
-    store_answer(tx, claim, key, &answer).await?;
+    claim.keep(tx, &answer).await?;
     Ok(answer)
+}
+
+/// Claims the keys of requests that share a transaction, and gives each the answer that it had before, or the refusal of another's key; who is given
+/// nothing goes on, and then keeps its answer or gives its key up. Two with the same key can't share a transaction: that is an error.
+pub async fn claim_all<const STATUS: u16, T>(
+    tx: &Tx,
+    claims: &[&Claim],
+) -> Result<Vec<Option<Result<Answer<STATUS, T>, Problem>>>, Problem> {
+    if !claims.iter().any(|claim| claim.is_made()) {
+        return Ok(claims.iter().map(|_| None).collect());
+    }
+    let taken = take_all(tx, claims).await?;
+    let earlier = claims.iter().zip(taken).map(async |(claim, is_taken)| match &claim.key {
+        Some(key) if !is_taken => Some(stored_answer(tx, claim, key).await),
+        _ => None,
+    });
+    Ok(join_all(earlier).await)
 }
 
 impl Claim {
     /// Whether a key was sent.
     pub fn is_made(&self) -> bool {
         self.key.is_some()
+    }
+
+    /// Stores the answer, to be repeated.
+    pub async fn keep<const STATUS: u16, T>(
+        &self,
+        tx: &Tx,
+        answer: &Answer<STATUS, T>,
+    ) -> Result<(), Problem> {
+        let Some(key) = &self.key else { return Ok(()) };
+        let sql = "UPDATE idempotency_keys SET location = $3, etag = $4, body = $5 WHERE account_id = $1 AND key = $2";
+        let (location, etag) = (answer.location.as_deref(), answer.etag.as_deref());
+        let args =
+            [self.account.into(), key.into(), location.into(), etag.into(), answer.body.as_ref().into()];
+        Ok(tx.later(&[(sql, &args)]).await?)
+    }
+
+    /// Leaves no key behind of a request that is refused, where others of its transaction are not.
+    pub async fn give_up(&self, tx: &Tx) -> Result<(), Problem> {
+        let Some(key) = &self.key else { return Ok(()) };
+        let sql = "DELETE FROM idempotency_keys WHERE account_id = $1 AND key = $2";
+        Ok(tx.later(&[(sql, &[self.account.into(), key.into()])]).await?)
+    }
+
+    /// The key, and the moment up to which another's claim to it is over.
+    fn forget_args<'a>(&'a self, key: &'a str) -> [Value<'a>; 3] {
+        [self.account.into(), key.into(), self.now.minus(LIFETIME).0.into()]
+    }
+
+    /// The key's new row, without an answer.
+    fn take_args<'a>(&'a self, key: &'a str) -> [Value<'a>; 4] {
+        [self.account.into(), key.into(), self.now.0.into(), self.fingerprint.as_slice().into()]
     }
 
     /// `result`, unless it is a fault that a key of another request outranks.
@@ -150,20 +200,32 @@ async fn fingerprint_of_first(tx: &Tx, claim: &Claim, key: &str) -> Result<Optio
     Ok(tx.optional(sql, &[claim.account.into(), key.into(), oldest.into()], |row| row.get(0)).await?)
 }
 
-async fn forget_expired(tx: &Tx, claim: &Claim, key: &str) -> Result<(), Problem> {
-    let sql = "DELETE FROM idempotency_keys WHERE account_id = $1 AND key = $2 AND created_at <= $3";
-    tx.execute(sql, &[claim.account.into(), key.into(), claim.now.minus(LIFETIME).0.into()]).await?;
-    Ok(())
-}
-
-/// Whether the key was free. A second request waits here until the first has committed or failed.
-async fn take(tx: &Tx, claim: &Claim, key: &str) -> Result<bool, Problem> {
-    let sql =
-        "INSERT INTO idempotency_keys (account_id, key, fingerprint, created_at) VALUES ($1, $2, $3, $4)
-               ON CONFLICT (account_id, key) DO NOTHING";
-    let fingerprint: &[u8] = &claim.fingerprint;
-    let args = [claim.account.into(), key.into(), fingerprint.into(), claim.now.0.into()];
-    Ok(tx.execute(sql, &args).await? == 1)
+/// Which of the keys were free, or are after their time. They are taken in their order, so that nobody waits in a circle; a second request waits here
+/// until the first has committed or failed.
+async fn take_all(tx: &Tx, claims: &[&Claim]) -> Result<Vec<bool>, Problem> {
+    const FORGET: &str =
+        "DELETE FROM idempotency_keys WHERE account_id = $1 AND key = $2 AND created_at <= $3";
+    const TAKE: &str =
+        "INSERT INTO idempotency_keys (account_id, key, created_at, fingerprint) VALUES ($1, $2, $3, $4)
+                        ON CONFLICT (account_id, key) DO NOTHING";
+    let mut taken = vec![false; claims.len()];
+    let mut made: Vec<(Uuid, &str, usize)> = claims
+        .iter()
+        .enumerate()
+        .filter_map(|(at, claim)| Some((claim.account, claim.key.as_deref()?, at)))
+        .collect();
+    made.sort_unstable();
+    if made.windows(2).any(|two| (two[0].0, two[0].1) == (two[1].0, two[1].1)) {
+        return Err(Problem::internal("two requests with the same key are in one transaction"));
+    }
+    let forget: Vec<_> = made.iter().map(|(_, key, at)| claims[*at].forget_args(key)).collect();
+    let take: Vec<_> = made.iter().map(|(_, key, at)| claims[*at].take_args(key)).collect();
+    tx.later(&forget.iter().map(|args| (FORGET, args.as_slice())).collect::<Vec<_>>()).await?;
+    let counts = tx.all(&take.iter().map(|args| (TAKE, args.as_slice())).collect::<Vec<_>>()).await?;
+    for ((.., at), count) in made.into_iter().zip(counts) {
+        taken[at] = count == 1;
+    }
+    Ok(taken)
 }
 
 async fn stored_answer<const STATUS: u16, T>(
@@ -182,19 +244,6 @@ async fn stored_answer<const STATUS: u16, T>(
     // It was there a moment ago: its time ran out just now, so another try finds the key free.
     let (fingerprint, answer) = stored.ok_or(db::Error::Busy)?;
     if fingerprint == claim.fingerprint { Ok(answer) } else { Err(reused()) }
-}
-
-async fn store_answer<const STATUS: u16, T>(
-    tx: &Tx,
-    claim: &Claim,
-    key: &str,
-    answer: &Answer<STATUS, T>,
-) -> Result<(), Problem> {
-    let sql =
-        "UPDATE idempotency_keys SET location = $3, etag = $4, body = $5 WHERE account_id = $1 AND key = $2";
-    let (location, etag) = (answer.location.as_deref(), answer.etag.as_deref());
-    let args = [claim.account.into(), key.into(), location.into(), etag.into(), answer.body.as_ref().into()];
-    Ok(tx.later(&[(sql, &args)]).await?)
 }
 
 /// Removes keys that are past their time, at most `limit` at once; says how many went.

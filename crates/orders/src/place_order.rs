@@ -39,13 +39,22 @@ pub(crate) struct Placement {
     history: HistoryRow,
     stock: OrderStock,
     actor: Actor,
+    claim: Claim,
     /// How many pending orders there may be before this one; no limit for staff.
     max_pending: Option<i64>,
     counts: Arc<OrderCounts>,
 }
 
-/// Placements, of which those that wait may share a transaction; each results in the order's number.
-pub(crate) type Placements = SharedWrite<Arc<Placement>, i64, Problem>;
+/// What came of a placement.
+pub(crate) enum Placed {
+    /// The order's number.
+    Number(i64),
+    /// The whole answer, which belongs into the transaction where it is stored for an idempotency key.
+    Answer(Created<OrderView>),
+}
+
+/// Placements, of which those that wait may share a transaction.
+pub(crate) type Placements = SharedWrite<Arc<Placement>, Placed, Problem>;
 
 pub(crate) fn placements() -> Placements {
     SharedWrite::new(|tx, placements| place_all(tx, placements).boxed())
@@ -70,16 +79,12 @@ pub(crate) async fn place_order(
         counts: Arc::clone(&orders.counts),
         order,
         actor,
+        claim,
     });
-    if claim.is_made() {
-        return db
-            .write((placement, claim), |tx, (placement, claim)| {
-                idempotency::once(tx, claim, || place_one(tx, placement)).boxed()
-            })
-            .await;
+    match db.write_shared(&orders.placements, Arc::clone(&placement)).await? {
+        Placed::Number(number) => placement.answer(number),
+        Placed::Answer(answer) => Ok(answer),
     }
-    let number = db.write_shared(&orders.placements, Arc::clone(&placement)).await?;
-    placement.answer(number)
 }
 
 /// The answer that this very request had before: what it names may have changed since. If it had none it is refused.
@@ -93,14 +98,28 @@ async fn repeat_or_refuse(db: &Db, claim: Claim, refusal: Problem) -> Result<Cre
     .await
 }
 
-/// Places an order whose answer belongs into its transaction.
-async fn place_one(tx: &Tx, placement: &Arc<Placement>) -> Result<Created<OrderView>, Problem> {
-    let placed = place_all(tx, std::slice::from_ref(placement)).await?.pop();
-    placement.answer(placed.unwrap_or_else(|| Err(Problem::internal("an order was not placed")))?)
+/// Places orders together, each once for its idempotency key. One that is refused leaves nothing and is in no other's way.
+async fn place_all(tx: &Tx, placements: &[Arc<Placement>]) -> Result<Vec<Result<Placed, Problem>>, Problem> {
+    let claims: Vec<&Claim> = placements.iter().map(|placement| &placement.claim).collect();
+    let earlier = idempotency::claim_all(tx, &claims).await?;
+    let is_new = |(placement, earlier): (_, &Option<_>)| earlier.is_none().then(|| Arc::clone(placement));
+    let new: Vec<Arc<Placement>> = placements.iter().zip(&earlier).filter_map(is_new).collect();
+    let mut numbers = number_all(tx, &new).await?.into_iter();
+    let mut placed = Vec::with_capacity(placements.len());
+    for (placement, earlier) in placements.iter().zip(earlier) {
+        placed.push(match earlier {
+            Some(answer) => answer.map(Placed::Answer),
+            None => {
+                let number = numbers.next().ok_or_else(|| Problem::internal("an order was not placed"))?;
+                placement.settle(tx, number).await?
+            }
+        });
+    }
+    Ok(placed)
 }
 
-/// Places orders together. One that is refused leaves nothing and is in no other's way.
-async fn place_all(tx: &Tx, placements: &[Arc<Placement>]) -> Result<Vec<Result<i64, Problem>>, Problem> {
+/// Stores new orders, and gives each its number.
+async fn number_all(tx: &Tx, placements: &[Arc<Placement>]) -> Result<Vec<Result<i64, Problem>>, Problem> {
     exclude_others(tx, placements).await?;
     let mut refusals = check_all(tx, placements).await?;
     allocate_all(tx, placements, &mut refusals).await?;
@@ -180,6 +199,28 @@ impl Placement {
             return Ok(Some(Problem::invalid_field("user_id", "unknown_user", "is no user's id")));
         }
         Ok(None)
+    }
+
+    /// What comes of it. With an idempotency key its answer is kept, or the key given up.
+    async fn settle(
+        &self,
+        tx: &Tx,
+        number: Result<i64, Problem>,
+    ) -> Result<Result<Placed, Problem>, Problem> {
+        if !self.claim.is_made() {
+            return Ok(number.map(Placed::Number));
+        }
+        match number {
+            Ok(number) => {
+                let answer = self.answer(number)?;
+                self.claim.keep(tx, &answer).await?;
+                Ok(Ok(Placed::Answer(answer)))
+            }
+            Err(refusal) => {
+                self.claim.give_up(tx).await?;
+                Ok(Err(refusal))
+            }
+        }
     }
 
     fn numbered(&self, number: i64) -> NewOrder<'_> {

@@ -71,8 +71,7 @@ fn outcome(answer: &Answer) -> Outcome {
         (409, "insufficient_stock") if answer.json()["shortages"].is_array() => {
             Outcome::Short(shortages(answer))
         }
-        (409, "insufficient_stock") => Outcome::Refused,
-        (409, "illegal_transition" | "order_not_pending") => Outcome::Refused,
+        (409, "insufficient_stock" | "illegal_transition" | "order_not_pending") => Outcome::Refused,
         _ => panic!("{}: {}", answer.what, answer.text()),
     }
 }

@@ -54,7 +54,7 @@ async fn the_last_unit_is_sold_once() {
                 // Another is the first each time, since a customer may have only so many pending.
                 let buyer = &buyers[(number + round) % BUYERS];
                 let request = buyer.request(http::Method::POST, "/orders").json(&of(&[(&sku, 1)]));
-                // Some come by the way of a key, which has a transaction of its own.
+                // Some have a key, and are answered in the transaction that they share with the others.
                 let request =
                     if number.is_multiple_of(3) { request.header("idempotency-key", &sku) } else { request };
                 request.send().await

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use ::stock::{Change, MAIN};
+use futures_util::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
 
 use super::order;
+use crate::harness::goods::{Goods, adjust, check_stock};
 use crate::harness::{Answer, Client, each_app};
 
 #[tokio::test]
@@ -157,11 +160,52 @@ async fn fifty_at_once_place_one_order() {
     each_app(async |app| {
         let ada = app.customer("ada").await;
         let body = order(1);
-        let answers =
-            futures_util::future::join_all((0..50).map(|_| keyed(&ada, "/orders", "key", &body))).await;
+        let answers = join_all((0..50).map(|_| keyed(&ada, "/orders", "key", &body))).await;
         let bodies: Vec<Vec<u8>> = answers.into_iter().map(|answer| answer.expect(201).body).collect();
         assert!(bodies.iter().all(|body| *body == bodies[0]));
         assert_eq!(ada.get("/orders?count=exact").await.expect(200).json()["total"], 1);
+    })
+    .await;
+}
+
+/// Many who place at once, most with a key, some twice with the same, and some of what there is too little of: each once, and whoever is refused may try
+/// again with its key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_orders_that_are_placed_together_are_each_their_own() {
+    each_app(async |app| {
+        let (ada, bob) = (app.customer("ada").await, app.customer("bob").await);
+        let scarce = Goods::new("SCARCE", 5).add_to(&app.db).await;
+        Goods::new("PLENTY", 1000).add_to(&app.db).await;
+        let client = |number: usize| if number.is_multiple_of(2) { &ada } else { &bob };
+        let place = async |number: usize| {
+            let sku = if number.is_multiple_of(5) { "SCARCE" } else { "PLENTY" };
+            let body = json!({"lines": [{"sku": sku, "quantity": 1}]});
+            match number % 3 {
+                1 => client(number).post("/orders", body).await,
+                _ => keyed(client(number), "/orders", &number.to_string(), &body).await,
+            }
+        };
+        let twice = (0..60).step_by(6);
+        let numbers: Vec<usize> = (0..60).chain(twice).collect();
+        let answers = join_all(numbers.iter().map(|number| place(*number))).await;
+        for (number, again) in numbers.iter().zip(&answers).skip(60) {
+            assert_eq!((again.status, &again.code()), (answers[*number].status, &answers[*number].code()));
+            assert!(again.status != 201 || again.body == answers[*number].body, "{number}");
+        }
+        let placed = answers.iter().take(60).filter(|answer| answer.status == 201).count();
+        let total = async |client: &Client<'_>| {
+            client.get("/orders?count=exact").await.expect(200).json()["total"].as_i64().unwrap()
+        };
+        assert_eq!((placed, total(&ada).await + total(&bob).await), (48 + 5, 48 + 5));
+        adjust(&app.db, scarce, MAIN, Change::Receive(7)).await.unwrap();
+        for (number, first) in answers.into_iter().take(60).enumerate().filter(|(number, _)| number % 3 != 1)
+        {
+            let again = place(number).await.expect(201);
+            let is_replayed = if first.status == 201 { "true" } else { "" };
+            assert_eq!(again.header("idempotent-replayed"), is_replayed, "a key is kept with an order alone");
+            assert!(first.status != 201 || again.body == first.body, "{number}");
+        }
+        check_stock(&app.db).await;
     })
     .await;
 }
