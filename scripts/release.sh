@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes dist/storehouse-VERSION-TARGET.tar.gz with what a machine needs to run it, and its SHA-256 beside it.
 #
-#   scripts/release.sh                    builds the release binary first
+#   scripts/release.sh                    makes the optimised binary first (scripts/optimise.sh)
 #   scripts/release.sh --binary FILE      takes a built one
 #
 # The same binary and commit give the same archive, byte for byte: names are sorted, owners left out, and all times are that
@@ -20,8 +20,8 @@ esac
 if [ -z "$binary" ]; then
     # Paths of this machine have no place in what others get.
     RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=. --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo" \
-        cargo build --release --locked
-    binary=${CARGO_TARGET_DIR:-target}/release/storehouse
+        scripts/optimise.sh
+    binary=${CARGO_TARGET_DIR:-target}/optimised/storehouse
 fi
 version=$("$binary" --version | cut -d ' ' -f 2)
 target=$(rustc -vV | sed -n 's/^host: //p')

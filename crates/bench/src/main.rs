@@ -45,6 +45,7 @@ async fn run(options: Options) -> Result<()> {
     }
     let setup = Setup::new(options)?;
     let mut report = Report::new(io::stdout());
+    report.note(&format!("measuring {}", setup.program.display()))?;
     if setup.measures(Line::Orders) {
         orders::measure(&setup, &mut report).await?;
     }

@@ -11,7 +11,10 @@ use tokio::time::sleep;
 /// Linux shows CPU time to programs in hundredths of a second, whatever it counts in itself.
 const TICK: Duration = Duration::from_millis(10);
 
-/// A running process; killed when dropped.
+/// How long a program that is let go of has to end by itself: one built to learn where its time goes writes that down at its end.
+const LAST_WORDS: Duration = Duration::from_secs(15);
+
+/// A running process; ended when dropped.
 pub(crate) struct Program {
     child: Child,
     log: PathBuf,
@@ -63,8 +66,7 @@ impl Program {
 
     /// SIGTERM, and its end; 35 seconds at most.
     pub(crate) async fn stop(&mut self) -> Result<()> {
-        let status = Command::new("kill").args(["-s", "TERM", &self.id().to_string()]).status()?;
-        ensure!(status.success(), "can't stop process {}", self.id());
+        self.terminate()?;
         let begun = Instant::now();
         while self.child.try_wait()?.is_none() {
             ensure!(begun.elapsed() < Duration::from_secs(35), "it didn't stop:\n{}", self.last_words());
@@ -74,8 +76,22 @@ impl Program {
     }
 }
 
+impl Program {
+    fn terminate(&self) -> Result<()> {
+        let status = Command::new("kill").args(["-s", "TERM", &self.id().to_string()]).status()?;
+        ensure!(status.success(), "can't stop process {}", self.id());
+        Ok(())
+    }
+}
+
 impl Drop for Program {
     fn drop(&mut self) {
+        let begun = Instant::now();
+        if self.terminate().is_ok() {
+            while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < LAST_WORDS {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -38,7 +38,8 @@ pub(crate) struct Options {
     #[arg(value_enum)]
     pub(crate) lines: Vec<Line>,
 
-    /// The release binary [default: target/release/storehouse, built first if it isn't there]
+    /// The release binary [default: what scripts/optimise.sh made, if it is newer than target/release/storehouse; else that, built first if it isn't
+    /// there]
     #[arg(long, value_name = "PATH")]
     pub(crate) program: Option<PathBuf>,
 
@@ -123,11 +124,16 @@ impl Setup {
     }
 }
 
-/// The release binary of this checkout.
+/// The program of this checkout: as it is released, or as cargo alone builds it.
 fn built_program() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let target = own.parent().and_then(Path::parent).context("a program has a folder")?;
     let program = target.join("release").join("storehouse");
+    let optimised = target.join("optimised").join("storehouse");
+    let made = |path: &Path| path.metadata().and_then(|found| found.modified()).ok();
+    if made(&optimised) > made(&program) {
+        return Ok(optimised);
+    }
     if !program.exists() {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let built = Command::new(cargo)
