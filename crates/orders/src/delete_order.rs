@@ -12,11 +12,11 @@ use uuid::Uuid;
 use crate::Orders;
 use crate::body::StepDetails;
 use crate::counts::OrderCounts;
-use crate::lifecycle::{Status, Step};
+use crate::lifecycle::{Status, Step, allowed_transitions};
 use crate::move_stock::move_stock;
 use crate::place_order::{Actor, history};
 use crate::store;
-use crate::take_step::{advance, illegal_transition, lock_visible};
+use crate::take_step::{advance, lock_visible};
 
 /// An order to delete.
 pub(crate) struct Deleting {
@@ -39,7 +39,10 @@ impl Deleting {
             return Ok(());
         }
         if order.was_shipped() {
-            return Err(illegal_transition(Step::Cancel, &order, self.actor.is_staff));
+            // Staff may still cancel it, so the step is not what is refused.
+            let detail = "An order of which something was shipped can't be deleted.";
+            return Err(Problem::conflict("illegal_transition", detail)
+                .with_member("allowed_transitions", allowed_transitions(&order, self.actor.is_staff)));
         }
         let is_over = matches!(order.status, Status::Cancelled | Status::Expired);
         let mut after = order.clone();

@@ -126,7 +126,7 @@ pub(crate) fn advance(
 }
 
 /// 409, with what the caller may do instead.
-pub(crate) fn illegal_transition(step: Step, order: &Order, is_staff: bool) -> Problem {
+fn illegal_transition(step: Step, order: &Order, is_staff: bool) -> Problem {
     let detail =
         format!("An order that is {} can't take the step `{}` now.", order.status.as_str(), step.as_str());
     Problem::conflict("illegal_transition", detail)
