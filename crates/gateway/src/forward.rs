@@ -29,24 +29,18 @@ use tokio::time::timeout;
 
 use crate::client_address::Client;
 
-/// Sizes and times on the way to a service.
+/// Times on the way to a service.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// How long a connection to a service may take to come about.
     pub connect_timeout: Duration,
     /// How long a client may take to send a body.
     pub body_timeout: Duration,
-    /// The largest body, in bytes.
-    pub max_body: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(3),
-            body_timeout: kit::body::BODY_DEADLINE,
-            max_body: kit::body::MAX_BODY,
-        }
+        Self { connect_timeout: Duration::from_secs(3), body_timeout: kit::body::BODY_DEADLINE }
     }
 }
 
@@ -107,11 +101,12 @@ impl Forward {
         &self,
         backends: &Backends,
         limit: Duration,
+        max_body: usize,
         request: Request,
     ) -> Result<Response, Problem> {
         let time = RouteTime::of(&request, limit);
         let (ended, body_ended) = EndOfBody::of(&request);
-        let answer = pin!(http::call(&self.limits, backends, &time, request, ended));
+        let answer = pin!(http::call(&self.limits, backends, &time, max_body, request, ended));
         self.await_answer(&time, body_ended, answer).await?
     }
 

@@ -136,7 +136,8 @@ async fn forward(
         Upstream::Http(backends) => {
             headers::tell_client(request.headers_mut(), client, &gateway.client_key);
             // In a box, or all that a call within the process needs would have its size.
-            let answer = Box::pin(gateway.forward.to_backend(backends, route.timeout, request));
+            let answer =
+                Box::pin(gateway.forward.to_backend(backends, route.timeout, route.max_body, request));
             let mut response = answer.await?;
             headers::clean_response(response.headers_mut());
             Ok(response)

@@ -46,6 +46,8 @@ pub(crate) struct RouteConfig {
 pub(crate) struct Terms {
     /// How long the service may take.
     timeout: Duration,
+    /// The largest body on the way to a service elsewhere, in bytes; one of this process has limits of its own.
+    pub(crate) max_body: usize,
     /// How often one client may ask; the gateway's own rate where there is none.
     rate_limit: Option<Rate>,
     /// Which of several backends is next.
@@ -61,8 +63,8 @@ impl Default for Terms {
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
         };
-        let timeout = Duration::from_secs(30);
-        Self { timeout, rate_limit: None, balance: Balance::LeastLoaded, health_check }
+        let (timeout, max_body) = (Duration::from_secs(30), kit::body::MAX_BODY);
+        Self { timeout, max_body, rate_limit: None, balance: Balance::LeastLoaded, health_check }
     }
 }
 
@@ -136,16 +138,27 @@ impl Ports {
 impl Routes {
     /// The routes that hold where no file is named: those of `routes.yaml`, on these ports.
     pub fn built_in(ports: Ports) -> Self {
+        let all = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
         let services = [("/auth", ports.auth), ("/users", ports.users), ("/orders", ports.orders)];
         let of_inventory = ["/products", "/stock", "/categories", "/reason-codes", "/locations"];
         let of_inventory = of_inventory.into_iter().map(|path| (path, ports.inventory));
-        Self(
-            services
-                .into_iter()
-                .chain(of_inventory)
-                .filter_map(|(path, port)| built_in_route(path, port))
-                .collect(),
-        )
+        let files = [
+            ("/orders.csv", ports.orders),
+            ("/products.csv", ports.inventory),
+            ("/stock.csv", ports.inventory),
+        ];
+        let imports = ["/products/import", "/stock/import"]
+            .map(|path| built_in_route(path, ports.inventory, &[Method::POST]));
+        let import_terms =
+            Terms { timeout: Duration::from_secs(120), max_body: kit::csv::MAX_UPLOAD, ..Terms::default() };
+        let imports =
+            imports.into_iter().flatten().map(|route| RouteConfig { terms: import_terms.clone(), ..route });
+        let plain = services
+            .into_iter()
+            .chain(of_inventory)
+            .filter_map(|(path, port)| built_in_route(path, port, &all));
+        let files = files.into_iter().filter_map(|(path, port)| built_in_route(path, port, &[Method::GET]));
+        Self(plain.chain(files).chain(imports).collect())
     }
 
     /// Reads a routes file; `name` is what its faults are told with.
@@ -154,11 +167,11 @@ impl Routes {
     }
 }
 
-fn built_in_route(path: &str, port: u16) -> Option<RouteConfig> {
+fn built_in_route(path: &str, port: u16, methods: &[Method]) -> Option<RouteConfig> {
     Some(RouteConfig {
         path: path.to_owned(),
         backends: vec![Backend(Authority::try_from(format!("localhost:{port}")).ok()?)],
-        methods: vec![Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE],
+        methods: methods.to_vec(),
         public: false,
         terms: Terms::default(),
     })
@@ -193,6 +206,7 @@ pub(crate) struct Route<U> {
     pub(crate) allow: HeaderValue,
     pub(crate) public: bool,
     pub(crate) timeout: Duration,
+    pub(crate) max_body: usize,
     /// How often one client may ask, where the route has a rate of its own and rates count.
     pub(crate) policy: Option<Policy>,
 }
@@ -212,6 +226,7 @@ impl<U> Route<U> {
             allow,
             public: config.public,
             timeout: config.terms.timeout,
+            max_body: config.terms.max_body,
             policy: rates.and_then(policy),
         }
     }
@@ -277,10 +292,12 @@ impl<U> Table<U> {
 mod tests {
     use super::*;
 
+    const ALL: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
     fn table(paths: &[&str]) -> Table<String> {
         let routes = paths
             .iter()
-            .map(|path| RouteConfig { path: (*path).to_owned(), ..built_in_route(path, 1).unwrap() });
+            .map(|path| RouteConfig { path: (*path).to_owned(), ..built_in_route(path, 1, &ALL).unwrap() });
         let mut table = Table::with(&Routes(routes.collect()), None, |_| String::new());
         for route in &mut table.0 {
             route.upstream.clone_from(&route.prefix);
@@ -313,7 +330,7 @@ mod tests {
 
     #[test]
     fn a_route_has_a_policy_where_it_has_a_rate_and_rates_count() {
-        let mut config = built_in_route("/orders", 1).unwrap();
+        let mut config = built_in_route("/orders", 1, &ALL).unwrap();
         let clock = Clock::stopped();
         let has_policy = |config: &RouteConfig, rates| Route::new(config, (), rates).policy.is_some();
         assert!(!has_policy(&config, Some(&clock)));

@@ -1,6 +1,7 @@
 //! The handlers, by what they are about.
 
 mod categories;
+mod csv;
 mod locations;
 mod products;
 mod stock;
@@ -16,6 +17,7 @@ pub(crate) fn endpoints() -> ApiRouter<Inventory> {
         .merge(categories::endpoints())
         .merge(locations::endpoints())
         .merge(stock::endpoints())
+        .merge(csv::endpoints())
 }
 
 /// 404 for customers, who may not know what there is behind the catalogue.

@@ -298,6 +298,22 @@ impl FromFields for AdjustStock {
     }
 }
 
+/// What was counted, in a file: what it names besides is looked up by the file's own texts.
+pub(crate) struct CountStock {
+    pub(crate) on_hand: Count,
+    pub(crate) reason: Option<Reference>,
+}
+
+impl FromFields for CountStock {
+    fn from_fields(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        let (sku, location) = (fields.required::<Sku>("sku"), fields.optional::<Reference>("location"));
+        let (on_hand, reason) = (fields.required("on_hand"), fields.optional("reason"));
+        sku?;
+        location?;
+        Some(Self { on_hand: on_hand?, reason: reason? })
+    }
+}
+
 /// Goods that change their place.
 pub(crate) struct TransferStock {
     pub(crate) product: ProductReference,

@@ -41,7 +41,7 @@ impl Changing {
     async fn run(&self, tx: &Tx) -> Result<Product, Problem> {
         let before = lock_product(tx, self.product_id).await?.ok_or_else(Problem::not_found)?;
         let mut after = before.clone();
-        self.change_prices(&mut after)?;
+        change_prices(&self.change, &mut after).map_err(Problem::invalid)?;
         if let Some(category) = &self.change.details.category {
             after.category = resolve_category(tx, category.as_ref()).await?;
         }
@@ -49,12 +49,12 @@ impl Changing {
         if self.change.is_empty {
             return Ok(before);
         }
-        // What was ordered at a price, or came in at a cost, has kept its figure in the currency of then.
-        if after.currency() != before.currency() && was_moved(tx, before.id).await? {
+        if !may_change_currency(tx, &before, &after).await? {
             let detail = "The currency of a product can't be changed once its stock has moved.";
             return Err(Problem::conflict("product_has_history", detail));
         }
-        self.change_rest(&mut after);
+        change_rest(&self.change, &mut after);
+        after.touch(self.now);
         if after.backorder_limit != before.backorder_limit {
             stock::store::set_backorder_limit(tx, after.id, after.backorder_limit).await?;
         }
@@ -62,43 +62,50 @@ impl Changing {
         replace_words(tx, after.id, &words_of(&before), &words_of(&after)).await?;
         Ok(after)
     }
+}
 
-    /// A currency that changes takes both prices along, since their digits would mean another amount.
-    fn change_prices(&self, product: &mut Product) -> Result<(), Problem> {
-        let change = &self.change;
-        let currency = change.currency.unwrap_or(product.currency());
-        let mut faults = Vec::new();
-        if currency != product.currency() {
-            let missing = [
-                ("unit_price", change.unit_price.is_none()),
-                ("unit_cost", change.unit_cost.is_none() && product.cost.is_some()),
-            ];
-            let is_missing = missing.into_iter().filter(|(_, is_missing)| *is_missing);
-            faults.extend(is_missing.map(|(field, _)| needs_amount(field)));
-        }
-        let mut keep = |field: &str, read: Result<Money, Invalid>| {
-            read.map_err(|invalid| faults.push(invalid.at(field))).ok()
-        };
-        if let Some(price) = &change.unit_price {
-            product.price = keep("unit_price", price.in_currency(currency)).unwrap_or(product.price);
-        }
-        if let Some(cost) = &change.unit_cost {
-            product.cost = cost.as_ref().and_then(|cost| keep("unit_cost", cost.in_currency(currency)));
-        }
-        if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
-    }
+/// What was ordered at a price, or came in at a cost, has kept its figure in the currency of then.
+pub(crate) async fn may_change_currency(
+    tx: &Tx,
+    before: &Product,
+    after: &Product,
+) -> Result<bool, db::Error> {
+    Ok(after.currency() == before.currency() || !was_moved(tx, before.id).await?)
+}
 
-    fn change_rest(&self, product: &mut Product) {
-        if let Some(sku) = &self.change.sku {
-            product.sku = sku.as_str().to_owned();
-        }
-        if let Some(name) = &self.change.name {
-            product.name = name.as_str().to_owned();
-        }
-        apply_details(product, &self.change.details);
-        product.version += 1;
-        product.updated_at = self.now.max(product.updated_at);
+/// A currency that changes takes both prices along, since their digits would mean another amount.
+pub(crate) fn change_prices(change: &ChangeProduct, product: &mut Product) -> Result<(), Vec<Fault>> {
+    let currency = change.currency.unwrap_or(product.currency());
+    let mut faults = Vec::new();
+    if currency != product.currency() {
+        let missing = [
+            ("unit_price", change.unit_price.is_none()),
+            ("unit_cost", change.unit_cost.is_none() && product.cost.is_some()),
+        ];
+        let is_missing = missing.into_iter().filter(|(_, is_missing)| *is_missing);
+        faults.extend(is_missing.map(|(field, _)| needs_amount(field)));
     }
+    let mut keep = |field: &str, read: Result<Money, Invalid>| {
+        read.map_err(|invalid| faults.push(invalid.at(field))).ok()
+    };
+    if let Some(price) = &change.unit_price {
+        product.price = keep("unit_price", price.in_currency(currency)).unwrap_or(product.price);
+    }
+    if let Some(cost) = &change.unit_cost {
+        product.cost = cost.as_ref().and_then(|cost| keep("unit_cost", cost.in_currency(currency)));
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// Changes all that is neither price nor category.
+pub(crate) fn change_rest(change: &ChangeProduct, product: &mut Product) {
+    if let Some(sku) = &change.sku {
+        product.sku = sku.as_str().to_owned();
+    }
+    if let Some(name) = &change.name {
+        product.name = name.as_str().to_owned();
+    }
+    apply_details(product, &change.details);
 }
 
 fn needs_amount(field: &str) -> Fault {

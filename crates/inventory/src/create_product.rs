@@ -6,6 +6,7 @@ use kit::answer::{Answer, Created};
 use kit::clock::{Timestamp, new_id};
 use kit::idempotency::{self, Claim};
 use kit::problem::Problem;
+use uuid::Uuid;
 
 use crate::Inventory;
 use crate::body::{CreateProduct, Details};
@@ -21,7 +22,7 @@ pub(crate) async fn create_product(
     new: CreateProduct,
     claim: Claim,
 ) -> Result<Created<ProductView>, Problem> {
-    let product = new_product(&new, inventory.shared.clock.now());
+    let product = new_product(&new, new_id(), inventory.shared.clock.now());
     let category = new.details.category.flatten();
     let input = (product, category, claim);
     inventory
@@ -48,9 +49,10 @@ async fn store_product(
     Ok(Answer::new(&ProductView::new(product, true))?.versions(versions.0, versions.1).location(location))
 }
 
-fn new_product(new: &CreateProduct, now: Timestamp) -> Product {
+/// A new product, without its category.
+pub(crate) fn new_product(new: &CreateProduct, id: Uuid, now: Timestamp) -> Product {
     let mut product = Product {
-        id: new_id(),
+        id,
         sku: new.sku.as_str().to_owned(),
         name: new.name.as_str().to_owned(),
         description: None,
@@ -114,7 +116,7 @@ pub(crate) async fn resolve_category(
 }
 
 /// 409 for a SKU or a barcode that another product has.
-pub(crate) fn refuse_taken(stored: Result<(), db::Error>) -> Result<(), Problem> {
+pub(crate) fn refuse_taken<T>(stored: Result<T, db::Error>) -> Result<T, Problem> {
     stored.map_err(|error| match error {
         error if error.violates("products_sku_key") => {
             Problem::conflict("sku_taken", "Another product has this SKU.")

@@ -7,7 +7,7 @@
 //!
 //! Files in reading order: `model` (types that can only be valid), `body` (what requests may say), `schema` (how the OpenAPI document shows that), `view`
 //! (what answers show), `store` (every statement), `search` (how products are found by words); then an operation each: `create_product`, `change_product`,
-//! `delete_product`, `adjust_stock`, `transfer_stock`, `explain`, `change_location`; `counts` (what is counted and measured); last `api` (handlers).
+//! `delete_product`, `adjust_stock`, `transfer_stock`, `explain`, `change_location`; `import` and `export` (CSV files); `counts` (what is counted and measured); last `api` (handlers).
 
 mod adjust_stock;
 mod api;
@@ -18,12 +18,18 @@ mod counts;
 mod create_product;
 mod delete_product;
 mod explain;
+mod export;
+mod import;
 mod model;
 mod schema;
 mod search;
 mod store;
 mod transfer_stock;
 mod view;
+
+pub use export::{LevelSheet, MovementSheet, ProductSheet};
+pub use import::{File, Progress, Stage, import_counts, import_products};
+pub use view::ImportView;
 
 use std::sync::Arc;
 
@@ -32,18 +38,25 @@ use axum::extract::FromRef;
 use counts::StockCounts;
 use kit::service::{Service, Surroundings};
 use kit::shared::Shared;
+use tokio::sync::Semaphore;
+
+/// So many files are imported at once: each takes a few times its size of memory.
+const IMPORTS_AT_ONCE: usize = 2;
 
 /// The service's state.
 #[derive(Clone)]
 pub struct Inventory {
     shared: Arc<Shared>,
     counts: Arc<StockCounts>,
+    /// Who imports a file holds one.
+    import_turns: Arc<Semaphore>,
 }
 
 impl Inventory {
     /// With what every service holds.
     pub fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, counts: Arc::default() }
+        let import_turns = Arc::new(Semaphore::new(IMPORTS_AT_ONCE));
+        Self { shared, counts: Arc::default(), import_turns }
     }
 
     /// Adds up anew what the metrics tell of all stock, since that takes too long while somebody waits for them.

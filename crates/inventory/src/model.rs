@@ -28,7 +28,7 @@ pub(crate) type Metadata = JsonObject<{ 16 * 1024 }>;
 pub(crate) type Reference = Text<64>;
 
 /// A product.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Product {
     pub(crate) id: Uuid,
     pub(crate) sku: String,
@@ -80,10 +80,16 @@ impl Product {
     pub(crate) fn currency(&self) -> Currency {
         self.price.currency()
     }
+
+    /// Makes it the next version. Its time never goes back, though a request that came earlier may wait longer for the row.
+    pub(crate) fn touch(&mut self, now: Timestamp) {
+        self.version += 1;
+        self.updated_at = now.max(self.updated_at);
+    }
 }
 
 /// What there is of a product at all locations, or at one.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
     pub(crate) on_hand: i64,
     pub(crate) allocated: i64,
@@ -105,7 +111,7 @@ impl Figures {
 }
 
 /// A category.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Category {
     pub(crate) id: Uuid,
     pub(crate) name: String,

@@ -9,9 +9,13 @@ pub(crate) mod products;
 pub(crate) mod reason_codes;
 pub(crate) mod words;
 
+use std::collections::{BTreeSet, HashMap};
+
 use db::{Error, Tx};
 use kit::page::{Conditions, PageRequest};
 use kit::problem::Problem;
+use kit::statement::{IDS_AT_ONCE, filled_up, placeholders};
+use uuid::Uuid;
 
 /// Orders and pages a query of rows that have `created_at` or another sort column and an `id`, and counts them all where that was asked for.
 pub(crate) struct Paged {
@@ -49,6 +53,17 @@ pub(crate) async fn count(
     }
     let sql = format!("SELECT COUNT(*) FROM {from}{}", conditions.sql());
     tx.one(&sql, conditions.args(), |row| row.get(0)).await.map(Some)
+}
+
+/// What things of these ids are called; `select` ends before the list of ids.
+async fn list_names(tx: &Tx, select: &str, ids: BTreeSet<Uuid>) -> Result<HashMap<Uuid, String>, Error> {
+    let (ids, mut found) = (ids.into_iter().collect::<Vec<_>>(), HashMap::new());
+    for ids in ids.chunks(IDS_AT_ONCE) {
+        let args = filled_up(ids.iter().map(|id| (*id).into()).collect());
+        let sql = format!("{select} ({})", placeholders(args.len()));
+        found.extend(tx.rows(&sql, &args, |row| Ok((row.get(0)?, row.get(1)?))).await?);
+    }
+    Ok(found)
 }
 
 /// A change that a constraint may refuse: 409 with this code.

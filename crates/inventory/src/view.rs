@@ -233,6 +233,24 @@ pub(crate) struct TransferView {
     pub(crate) movements: Vec<MovementView>,
 }
 
+/// What an import did, or would do.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Import")]
+pub struct ImportView {
+    /// How many rows the file has below its header.
+    pub rows: usize,
+    /// How many products or levels are new.
+    pub created: usize,
+    /// How many were changed.
+    pub changed: usize,
+    /// How many were so already.
+    pub unchanged: usize,
+    /// How many categories were made for them.
+    pub new_categories: usize,
+    /// Whether nothing was stored.
+    pub dry_run: bool,
+}
+
 /// A product that should be bought.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ReorderItem")]

@@ -6,13 +6,14 @@
 //! Files in reading order: `problem` (the one HTTP error), `identity` (who calls), `token`, `body`, `fields`
 //! and `json` (reading a body), `query`, `page`, `etag`, `idempotency`, `answer` (what a handler answers),
 //! `service` and `openapi` (what surrounds the endpoints), `metrics` (what a process counts), `server` (how a port is served), `shared` (what every service holds); then the small
-//! ones: `client`, `clock`, `docs`, `limit`, `money`, `request_id`, `search`, `secret`, `statement`, `stream`, `telemetry`,
+//! ones: `client`, `clock`, `csv` (tables as files), `docs`, `limit`, `money`, `request_id`, `search`, `secret`, `statement`, `stream`, `telemetry`,
 //! `text`.
 
 pub mod answer;
 pub mod body;
 pub mod client;
 pub mod clock;
+pub mod csv;
 pub mod docs;
 pub mod etag;
 pub mod fields;

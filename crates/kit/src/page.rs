@@ -153,6 +153,17 @@ impl PageRequest {
         Self { limit, sort, descending, after, count, link: link(params.pairs(), path), binding }
     }
 
+    /// The first rows of a list that is read to its end in the order of a column, for whoever shows nobody a cursor.
+    pub fn chunk(sort: &'static str, limit: i64, count: bool) -> Self {
+        let (after, link, binding) = (None, String::new(), [0; 32]);
+        Self { limit, sort, descending: false, after, count, link, binding }
+    }
+
+    /// The page behind this place; what was counted isn't counted again.
+    pub fn following(self, after: Position) -> Self {
+        Self { after: Some(after), count: false, ..self }
+    }
+
     /// One more than a page, which shows whether another follows.
     pub fn fetch(&self) -> i64 {
         self.limit + 1

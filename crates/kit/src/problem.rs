@@ -215,6 +215,16 @@ impl Problem {
         self.0.code
     }
 
+    /// What went wrong, for people.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// The faults of a body or a query, if it is about those.
+    pub fn errors(&self) -> &[Fault] {
+        &self.0.errors
+    }
+
     /// What the log must know, if anything.
     pub fn cause(&self) -> Option<&str> {
         self.0.cause.as_deref()

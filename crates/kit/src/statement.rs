@@ -12,6 +12,17 @@ pub fn placeholders(count: usize) -> String {
     text
 }
 
+/// How many ids one statement asks for, at most.
+pub const IDS_AT_ONCE: usize = 256;
+
+/// The last of a list repeated until there is a power of two: a list of each length would be a statement of its own, of which an engine keeps only so many
+/// prepared.
+pub fn filled_up(mut list: Vec<Value<'_>>) -> Vec<Value<'_>> {
+    let missing = list.len().next_power_of_two() - list.len();
+    list.extend(list.last().copied().into_iter().cycle().take(missing));
+    list
+}
+
 /// Inserts rows, several with a statement. `insert` ends before `VALUES`; a row's `$` become placeholders, the rest of it stands as it is.
 pub async fn insert_rows<const N: usize>(
     tx: &Tx,
@@ -20,15 +31,39 @@ pub async fn insert_rows<const N: usize>(
     mut rows: &[[Value<'_>; N]],
 ) -> Result<(), Error> {
     while !rows.is_empty() {
-        let (now, rest) = rows.split_at(match rows.len() {
-            few @ 0..8 => few,
-            8..32 => 8,
-            _ => 32,
-        });
+        let (now, rest) = rows.split_at(at_once(rows.len()));
         tx.later(&[(&numbered(insert, row, now.len()), now.as_flattened())]).await?;
         rows = rest;
     }
     Ok(())
+}
+
+/// Inserts rows as [`insert_rows`] does, and does what `on_conflict` says with those that are there; counts the rows that it has stored.
+pub async fn upsert_rows<const N: usize>(
+    tx: &Tx,
+    insert: &str,
+    row: &[&str],
+    on_conflict: &str,
+    mut rows: &[[Value<'_>; N]],
+) -> Result<u64, Error> {
+    let mut stored = 0;
+    while !rows.is_empty() {
+        let (now, rest) = rows.split_at(at_once(rows.len()));
+        let sql = [&numbered(insert, row, now.len()), " ", on_conflict].concat();
+        stored += tx.execute(&sql, now.as_flattened()).await?;
+        rows = rest;
+    }
+    Ok(stored)
+}
+
+/// How many of so many rows go with a statement.
+fn at_once(rows: usize) -> usize {
+    match rows {
+        few @ 0..8 => few,
+        8..32 => 8,
+        32..256 => 32,
+        _ => 256,
+    }
 }
 
 /// A statement with so many rows.

@@ -12,10 +12,11 @@ use http::request::Parts;
 use kit::answer::{Answer, Created, NoContent, Resource};
 use kit::body::Body;
 use kit::clock::Timestamp;
+use kit::csv::{Download, Export, Wanted};
 use kit::etag::{IfMatch, IfNoneMatch};
 use kit::fields::{FromFields, Invalid};
 use kit::idempotency::IdempotencyKey;
-use kit::identity::{Anyone, Caller};
+use kit::identity::{Anyone, Caller, Staff};
 use kit::openapi::{Problems, op};
 use kit::page::{Key, List, Listing, Page, Position, Sorts};
 use kit::problem::Problem;
@@ -30,6 +31,7 @@ use crate::Orders;
 use crate::body::{ChangeOrder, GoodsStep, PayStep, PlaceOrder, PlainStep, RefundStep, StepDetails};
 use crate::change_order::{Changing, change_order};
 use crate::delete_order::{Deleting, delete_order};
+use crate::export::OrderSheet;
 use crate::lifecycle::{self, OrderStates, Status, Step};
 use crate::model::is_visible;
 use crate::place_order::{Actor, place_order};
@@ -46,6 +48,10 @@ pub(crate) fn endpoints() -> ApiRouter<Orders> {
         .api_route(
             "/orders",
             get_with(order_list, op("order_list", "List orders: own ones, for staff all", &[])),
+        )
+        .api_route(
+            "/orders.csv",
+            get_with(order_export, op("order_export", "Take all orders along, as a CSV file", &[])),
         )
         .api_route("/orders", post_with(order_create, op("order_create", "Place an order", &[])))
         .api_route(
@@ -133,6 +139,22 @@ impl FromParams for OrderQuery {
     }
 }
 
+impl OrderQuery {
+    /// As the store takes it; others than staff see only what is visible to them.
+    fn filter(self, visible_to: Option<Uuid>) -> OrderFilter {
+        OrderFilter {
+            status: self.status,
+            user_id: self.user_id,
+            sku_key: self.sku.map(|sku| Sku::key_of(&sku)),
+            created_after: self.created_after,
+            created_before: self.created_before,
+            external_id: self.external_id,
+            patterns: search::patterns(self.q.as_deref().unwrap_or_default()),
+            visible_to,
+        }
+    }
+}
+
 impl Listing for OrderQuery {
     const SORTS: Sorts =
         &[("created_at", "created_at"), ("total_price", "total_price"), ("number", "number")];
@@ -184,22 +206,22 @@ async fn list_orders(
     list: List<OrderQuery>,
 ) -> Result<Page<OrderView>, Problem> {
     let (query, page, is_staff) = (list.filter, list.page.clone(), caller.is_staff());
-    let filter = OrderFilter {
-        status: query.status,
-        user_id: query.user_id,
-        sku_key: query.sku.map(|sku| Sku::key_of(&sku)),
-        created_after: query.created_after,
-        created_before: query.created_before,
-        external_id: query.external_id,
-        patterns: search::patterns(query.q.as_deref().unwrap_or_default()),
-        visible_to: (!is_staff).then(|| caller.account()),
-    };
+    let filter = query.filter((!is_staff).then(|| caller.account()));
     let input = (filter, list.page);
     let found =
         orders.shared.db.read(input, |tx, (filter, page)| store::list_orders(tx, filter, page).boxed());
     let (found, total) = found.await?;
     let position = |order: &crate::model::Order| store::order_position(order, page.sort);
     Ok(page.page(&orders.shared, found, total, position, |order| OrderView::new(order, is_staff)))
+}
+
+async fn order_export(
+    _: Caller<Staff>,
+    State(orders): State<Orders>,
+    wanted: Wanted<OrderQuery>,
+) -> Result<Download<OrderSheet>, Problem> {
+    let sheet = OrderSheet(wanted.filter.filter(None));
+    Download::begin(Export::new(orders.shared.db.clone(), sheet, false).with_mark(wanted.has_mark)).await
 }
 
 async fn order_create(

@@ -8,7 +8,7 @@
 //! Files in reading order: `lifecycle` (the states and steps, pure), `model` (an order and its lines), `body` (what
 //! requests may say), `schema` (how the OpenAPI document shows that), `view` (what answers show), `store` (every statement), `lines` (priced by the catalogue), `move_stock` (what
 //! a change does with stock), then an operation each: `place_order`, `change_order`, `take_step` (with `said`, what the history keeps), `delete_order`,
-//! `expire_orders`, `verify_orders`; `counts` (what they count); last `api` (handlers).
+//! `expire_orders`, `verify_orders`; `export` (as a CSV file); `counts` (what they count); last `api` (handlers).
 
 mod api;
 mod body;
@@ -16,6 +16,7 @@ mod change_order;
 mod counts;
 mod delete_order;
 mod expire_orders;
+mod export;
 mod lifecycle;
 mod lines;
 mod model;
@@ -39,6 +40,7 @@ use place_order::{Placements, placements};
 
 pub use counts::OrderCounts;
 pub use expire_orders::expire_orders;
+pub use export::OrderSheet;
 pub use verify_orders::{OrderDifference, verify_orders};
 
 /// The service's state.

@@ -47,7 +47,7 @@ impl Change {
 }
 
 /// So much lies there after all. What can't be sold is a part of it, so no more of that can be left.
-fn put_right(level: &Level, on_hand: i64) -> Delta {
+pub(crate) fn put_right(level: &Level, on_hand: i64) -> Delta {
     let unavailable = level.unavailable.min(on_hand) - level.unavailable;
     Delta { on_hand: on_hand - level.on_hand, unavailable, ..Delta::default() }
 }

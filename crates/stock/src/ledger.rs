@@ -74,6 +74,11 @@ impl Ledger {
     pub(crate) async fn open(tx: &Tx, products: &BTreeSet<Uuid>) -> Result<Self, db::Error> {
         let in_order: Vec<Uuid> = products.iter().copied().collect();
         store::take_products(tx, &in_order).await?;
+        Self::look(tx, products).await
+    }
+
+    /// Reads them for whoever changes nothing.
+    pub(crate) async fn look(tx: &Tx, products: &BTreeSet<Uuid>) -> Result<Self, db::Error> {
         let levels = store::list_levels(tx, products).await?;
         let stored = levels.iter().map(|level| Some(level.version)).collect();
         Ok(Self { levels, stored, movements: Vec::new() })
@@ -88,6 +93,11 @@ impl Ledger {
 
     pub(crate) fn levels(&self, places: Range<usize>) -> &[Level] {
         self.levels.get(places).unwrap_or_default()
+    }
+
+    /// Whether a level is stored, and not only just made.
+    pub(crate) fn is_stored(&self, place: usize) -> bool {
+        self.stored[place].is_some()
     }
 
     pub(crate) fn level(&self, place: usize) -> &Level {
@@ -150,6 +160,18 @@ impl Ledger {
         let changed =
             self.levels.iter().zip(&self.stored).filter(|(level, stored)| **stored != Some(level.version));
         store::store_levels(tx, changed).await?;
+        store::insert_movements(tx, &self.movements).await?;
+        Ok(self.movements)
+    }
+
+    /// Stores very many levels, each moved once at most.
+    pub(crate) async fn store_moved_once(self, tx: &Tx) -> Result<Vec<Movement>, db::Error> {
+        let levels = self.levels.iter().zip(&self.stored);
+        let changed: Vec<&Level> = levels
+            .filter(|(level, stored)| **stored != Some(level.version))
+            .map(|(level, _)| level)
+            .collect();
+        store::store_moved_once(tx, &changed).await?;
         store::insert_movements(tx, &self.movements).await?;
         Ok(self.movements)
     }

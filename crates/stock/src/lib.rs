@@ -11,9 +11,10 @@
 //! Tables: `locations`, `stock_levels`, `stock_movements`.
 //!
 //! Files in reading order: `model` (a level, a movement, what causes it), `split` (where a quantity is taken from, pure), `store` (every statement), `ledger` (levels
-//! being changed), then what is done with them: `order_stock` (place, hold, ship, give back), `adjust`, `transfer`; `verify` (does it all add up?).
+//! being changed), then what is done with them: `order_stock` (place, hold, ship, give back), `adjust`, `count` (many at once), `transfer`; `verify` (does it all add up?).
 
 mod adjust;
+mod count;
 mod ledger;
 mod model;
 mod order_stock;
@@ -23,6 +24,7 @@ mod transfer;
 mod verify;
 
 pub use adjust::{Adjustment, Change, adjust};
+pub use count::{CountTally, Counted, preview_counts, store_counts};
 pub use ledger::{Author, Refused};
 pub use model::{Cause, CauseKind, Delta, Kind, Level, MAIN, Movement, Shortage, Sku};
 pub use order_stock::{OrderStock, give_back, hold, place, ship};

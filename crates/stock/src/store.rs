@@ -5,14 +5,11 @@ use std::collections::BTreeSet;
 use db::{Error, Row, Tx, Value};
 use kit::clock::Timestamp;
 use kit::money::Money;
-use kit::statement::{insert_rows, placeholders};
+use kit::statement::{IDS_AT_ONCE, filled_up, insert_rows, placeholders, upsert_rows};
 use uuid::Uuid;
 
 use crate::model::{Cause, Delta, Level, MAIN, Movement};
 use crate::split::fill_order;
-
-/// How many ids one statement asks for, at most.
-const IDS_AT_ONCE: usize = 256;
 
 /// What an order must know of a product.
 #[derive(Clone, Debug)]
@@ -77,14 +74,6 @@ pub(crate) async fn list_levels(tx: &Tx, products: &BTreeSet<Uuid>) -> Result<Ve
     Ok(found.into_iter().map(|(level, ..)| level).collect())
 }
 
-/// The last of a list repeated until there is a power of two: a list of each length would be a statement of its own, of which an engine keeps only so many
-/// prepared.
-fn filled_up(mut list: Vec<Value<'_>>) -> Vec<Value<'_>> {
-    let missing = list.len().next_power_of_two() - list.len();
-    list.extend(list.last().copied().into_iter().cycle().take(missing));
-    list
-}
-
 /// A level with its location's priority and code.
 fn placed_level(row: &Row<'_>) -> Result<(Level, i64, String), Error> {
     Ok((level(row)?, row.get(8)?, row.get(9)?))
@@ -124,7 +113,22 @@ pub(crate) async fn store_levels(
     if counts.iter().all(|count| *count == 1) {
         return Ok(());
     }
-    Err(Error::Internal("a level of stock was changed by somebody who had not taken its product".to_owned()))
+    Err(not_taken())
+}
+
+/// Stores levels that one movement each has changed or made, several with a statement.
+pub(crate) async fn store_moved_once(tx: &Tx, levels: &[&Level]) -> Result<(), Error> {
+    const INSERT: &str = "INSERT INTO stock_levels (product_id, location_id, on_hand, allocated, unavailable, version, updated_at, backorder_limit)";
+    const OVER: &str = "ON CONFLICT (product_id, location_id) DO UPDATE SET on_hand = excluded.on_hand, allocated = excluded.allocated,
+                        unavailable = excluded.unavailable, version = excluded.version, updated_at = excluded.updated_at
+                        WHERE stock_levels.version = excluded.version - 1";
+    let rows: Vec<_> = levels.iter().map(|level| level_args(level, level.backorder_limit)).collect();
+    let stored = upsert_rows(tx, INSERT, &["$"; 8], OVER, &rows).await?;
+    if usize::try_from(stored) == Ok(levels.len()) { Ok(()) } else { Err(not_taken()) }
+}
+
+fn not_taken() -> Error {
+    Error::Internal("a level of stock was changed by somebody who had not taken its product".to_owned())
 }
 
 fn level_args(level: &Level, last: i64) -> [Value<'static>; 8] {
@@ -260,6 +264,16 @@ pub async fn open_level(
     store_levels(tx, std::iter::once((&level, &None))).await
 }
 
+/// Gives many new products their levels at MAIN, each with its backorder limit.
+pub async fn open_levels(tx: &Tx, products: &[(Uuid, i64)], now: Timestamp) -> Result<(), Error> {
+    let insert = "INSERT INTO stock_levels (product_id, location_id, on_hand, allocated, unavailable, version, updated_at, backorder_limit)";
+    let row = &["$", "$", "0", "0", "0", "0", "$", "$"];
+    let args = |(product_id, limit): &(Uuid, i64)| {
+        [(*product_id).into(), crate::MAIN.into(), now.0.into(), (*limit).into()]
+    };
+    insert_rows(tx, insert, row, &products.iter().map(args).collect::<Vec<_>>()).await
+}
+
 /// Removes the levels of a product that nothing ever moved; a level that was moved stays, and so the product can't be removed.
 pub async fn close_levels(tx: &Tx, product_id: Uuid) -> Result<(), Error> {
     take_product(tx, product_id).await?;
@@ -272,6 +286,16 @@ pub async fn set_backorder_limit(tx: &Tx, product_id: Uuid, limit: i64) -> Resul
     take_product(tx, product_id).await?;
     let sql = "UPDATE stock_levels SET backorder_limit = $3 WHERE product_id = $1 AND location_id = $2";
     tx.execute(sql, &[product_id.into(), MAIN.into(), limit.into()]).await.map(drop)
+}
+
+/// Changes many limits. The products aren't taken, so that who changes many makes no order wait: whether an order that runs beside it meets the old
+/// limit or the new one, it might have come before or after.
+pub async fn set_backorder_limits(tx: &Tx, limits: &[(Uuid, i64)]) -> Result<(), Error> {
+    let sql = "UPDATE stock_levels SET backorder_limit = $3 WHERE product_id = $1 AND location_id = $2";
+    let args: Vec<[Value<'_>; 3]> =
+        limits.iter().map(|(product, limit)| [(*product).into(), MAIN.into(), (*limit).into()]).collect();
+    let statements: Vec<(&str, &[Value<'_>])> = args.iter().map(|args| (sql, args.as_slice())).collect();
+    tx.later(&statements).await
 }
 
 /// The next products behind one, by their ids.

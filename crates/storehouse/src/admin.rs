@@ -6,7 +6,6 @@ use accounts::{
     Credentials, Email, FirstAdmin, NewAccount, Password, Passwords, Username, create_account, store,
 };
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use db::Db;
 use futures_util::FutureExt as _;
 use kit::clock::Clock;
 use kit::fields::Invalid;
@@ -14,7 +13,7 @@ use kit::identity::Role;
 use kit::secret::Secret;
 
 use crate::cli::NewAdmin;
-use crate::migrations::MIGRATIONS;
+use crate::migrate::open_migrated;
 use crate::settings::Settings;
 
 /// Longer than any password that is taken.
@@ -74,8 +73,7 @@ async fn insert_account(
         .await
         .map_err(|problem| anyhow!("can't hash the password: {}", problem.code()))?;
     let new = NewAccount { role: Role::Admin, ..NewAccount::customer(email, username, hash) };
-    let db = Db::open(&settings.database_url).await.context("can't open the database")?;
-    db.migrate(MIGRATIONS).await.context("can't bring the database to this version")?;
+    let db = open_migrated(settings).await?;
     let known = db.lookup(new.email.key(), |tx, key| store::find_credentials_by_email(tx, key).boxed()).await;
     if known.is_ok_and(|known: Option<Credentials>| known.is_some()) {
         bail!("another account has this email: make it an admin with PUT /users/{{id}}");

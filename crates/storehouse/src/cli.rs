@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::part::Part;
 
@@ -85,6 +85,34 @@ Examples:
     )]
     Verify,
 
+    /// Store products, or counts of stock, from a CSV file: all of it, or nothing and every error
+    #[command(
+        after_help = "It works on the database of the settings, without a server. Beside one that runs on SQLite, which waits meanwhile,
+use POST /products/import and /stock/import instead. docs/csv.md tells what a file may hold.
+
+Examples:
+  storehouse import products products.csv --dry-run
+  storehouse import products products.csv
+  storehouse import stock counted.csv --charset windows-1252"
+    )]
+    Import(ImportArgs),
+
+    /// Write products, stock, the ledger or orders to a CSV file
+    #[command(after_help = "It works on the database of the settings, and may run beside a running system.
+
+Examples:
+  storehouse export products products.csv
+  storehouse export orders - | gzip > orders.csv.gz
+  DATABASE_URL=postgres://localhost/store storehouse export movements movements.csv")]
+    Export {
+        /// What to write
+        #[arg(value_enum)]
+        what: Exported,
+
+        /// Where to; - is standard output
+        file: PathBuf,
+    },
+
     /// Print the OpenAPI 3.1 document of the whole system
     #[command(after_help = "Examples:
   storehouse openapi > openapi.json
@@ -111,6 +139,46 @@ Examples:
         #[arg(default_value = "gateway", value_name = "PART|URL")]
         whom: String,
     },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ImportArgs {
+    /// What the file holds
+    #[arg(value_enum)]
+    pub(crate) what: Imported,
+
+    /// The file
+    pub(crate) file: PathBuf,
+
+    /// Check the file and tell what it would do, and store nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// How the file is to be read where no byte order mark says it: utf-8, utf-16le, utf-16be or windows-1252
+    #[arg(long, default_value = "utf-8")]
+    pub(crate) charset: String,
+}
+
+/// What can be imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Imported {
+    /// Products, each found by its SKU
+    Products,
+    /// What was counted of each product at each location
+    Stock,
+}
+
+/// What can be exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Exported {
+    /// Products, as an import takes them
+    Products,
+    /// What lies where, as an import takes it
+    Stock,
+    /// The ledger of all changes of stock
+    Movements,
+    /// Orders, a row for each line
+    Orders,
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,12 +5,13 @@
 //! them: `migrations` lists every migration in order.
 //!
 //! Files in reading order: `cli`, `part`, `settings`, `migrations`, `system`, then a command each: `serve` (with `banner`),
-//! `check`, `migrate`, `verify`, `openapi`, `admin`, `health`.
+//! `check`, `migrate`, `verify`, `files` (import and export), `openapi`, `admin`, `health`.
 
 mod admin;
 mod banner;
 mod check;
 mod cli;
+mod files;
 mod health;
 mod migrate;
 pub mod migrations;
@@ -53,6 +54,8 @@ pub fn run() -> Result<()> {
             print(&found.text())?;
             found.check()
         }
+        Command::Import(args) => print(&files::import(&load()?, &args)?),
+        Command::Export { what, file } => files::export(&load()?, what, &file),
         Command::Openapi => print(&openapi::document()?),
         Command::Admin(AdminCommand::Create(new)) => print(&admin::create(&load()?, &new)?),
         Command::Health { whom } => {

@@ -1,10 +1,25 @@
 //! `storehouse migrate`: brings the database to this version's tables.
 
-use anyhow::{Context as _, Result};
-use db::Db;
+use anyhow::{Context as _, Result, ensure};
+use db::{DatabaseUrl, Db};
 
 use crate::migrations::MIGRATIONS;
 use crate::settings::Settings;
+
+/// The database, for whoever only reads it, and so makes none.
+pub(crate) async fn open_existing(settings: &Settings) -> Result<Db> {
+    if let DatabaseUrl::Sqlite(path) = &settings.database_url {
+        ensure!(path.exists(), "there is no database at {}: `storehouse migrate` makes one", path.display());
+    }
+    Db::open(&settings.database_url).await.context("can't open the database")
+}
+
+/// The database with this version's tables.
+pub(crate) async fn open_migrated(settings: &Settings) -> Result<Db> {
+    let db = Db::open(&settings.database_url).await.context("can't open the database")?;
+    db.migrate(MIGRATIONS).await.context("can't bring the database to this version")?;
+    Ok(db)
+}
 
 /// Says what was done.
 pub(crate) fn run(settings: &Settings) -> Result<String> {

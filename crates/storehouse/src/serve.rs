@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use crate::migrations::MIGRATIONS;
+use crate::migrate::open_migrated;
 use crate::part::Part;
 use crate::settings::{Environment, Settings};
 use crate::system::{Options, System};
@@ -51,7 +51,7 @@ async fn serve(settings: &Settings, parts: &[Part]) -> Result<()> {
     // The ports come first: a second start must fail before it touches the database.
     let listeners = bind(settings, parts).await?;
     let options = options(settings, parts, secret, ports(settings, &listeners)?)?;
-    let db = if needs_database(settings, parts) { Some(open(settings).await?) } else { None };
+    let db = if needs_database(settings, parts) { Some(open_migrated(settings).await?) } else { None };
     let system = System::new(db.clone(), Clock::default(), options)
         .context("can't start the threads that hash passwords")?;
     banner::print(settings, &listeners, db.as_ref()).await?;
@@ -67,12 +67,6 @@ async fn serve(settings: &Settings, parts: &[Part]) -> Result<()> {
 /// A gateway alone can leave sessions to the services; with a database of its own it checks them too.
 fn needs_database(settings: &Settings, parts: &[Part]) -> bool {
     settings.database_is_chosen || parts != [Part::Gateway]
-}
-
-async fn open(settings: &Settings) -> Result<Db> {
-    let db = Db::open(&settings.database_url).await.context("can't open the database")?;
-    db.migrate(MIGRATIONS).await.context("can't bring the database to this version")?;
-    Ok(db)
 }
 
 fn options(settings: &Settings, parts: &[Part], secret: Secret, ports: Ports) -> Result<Options> {

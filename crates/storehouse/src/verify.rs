@@ -3,11 +3,12 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, Result, ensure};
-use db::{DatabaseUrl, Db, Tx};
+use db::Tx;
 use futures_util::FutureExt as _;
 use orders::{OrderDifference, verify_orders};
 use stock::{Difference, verify_levels};
 
+use crate::migrate::open_existing;
 use crate::settings::Settings;
 
 /// What was looked at, and what doesn't add up.
@@ -22,14 +23,7 @@ pub(crate) struct Found {
 pub(crate) fn run(settings: &Settings) -> Result<Found> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        if let DatabaseUrl::Sqlite(path) = &settings.database_url {
-            ensure!(
-                path.exists(),
-                "there is no database at {}: `storehouse migrate` makes one",
-                path.display()
-            );
-        }
-        let db = Db::open(&settings.database_url).await.context("can't open the database")?;
+        let db = open_existing(settings).await?;
         let found = db.read((), |tx, ()| look(tx).boxed()).await;
         clear_progress();
         db.close().await;

@@ -37,14 +37,15 @@ pub(super) async fn call(
     limits: &Limits,
     backends: &Backends,
     time: &RouteTime,
+    max_body: usize,
     request: Request,
     ended: EndOfBody,
 ) -> Result<Response, Problem> {
     // What its head declares.
-    if request.body().size_hint().lower() > limits.max_body as u64 {
-        return Err(too_large(limits));
+    if request.body().size_hint().lower() > max_body as u64 {
+        return Err(too_large(max_body));
     }
-    let mut request = cleared(request).map(|body| UploadBody::new(body, limits, ended));
+    let mut request = cleared(request).map(|body| UploadBody::new(body, limits, max_body, ended));
     let progress = request.body().progress();
     let is_repeatable = request.method().is_idempotent() && request.body().is_end_stream();
     let mut again = is_repeatable.then(|| without_body(&request));

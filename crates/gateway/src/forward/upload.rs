@@ -21,6 +21,8 @@ pub(crate) struct UploadBody(Option<Box<Upload>>);
 struct Upload {
     body: Body,
     limits: Limits,
+    /// The largest body, in bytes.
+    most: usize,
     remaining: usize,
     /// When the client's time is over; made only where a part isn't there at once.
     ends_at: Option<Pin<Box<Sleep>>>,
@@ -44,11 +46,12 @@ impl Progress {
 }
 
 impl UploadBody {
-    pub(super) fn new(body: Body, limits: &Limits, ended: EndOfBody) -> Self {
+    pub(super) fn new(body: Body, limits: &Limits, most: usize, ended: EndOfBody) -> Self {
         let upload = |body| Upload {
             body,
             limits: *limits,
-            remaining: limits.max_body,
+            most,
+            remaining: most,
             ends_at: None,
             fault: Arc::default(),
             ended,
@@ -86,7 +89,7 @@ impl Upload {
                 self.fail(Problem::malformed("incomplete_body", "The body ended before it was complete."))
             }
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) if data.len() > self.remaining => self.fail(too_large(&self.limits)),
+                Ok(data) if data.len() > self.remaining => self.fail(too_large(self.most)),
                 Ok(data) => {
                     self.remaining -= data.len();
                     if self.body.is_end_stream() {
@@ -131,8 +134,8 @@ impl http_body::Body for UploadBody {
     }
 }
 
-pub(super) fn too_large(limits: &Limits) -> Problem {
-    let detail = format!("The body is larger than {} bytes.", limits.max_body);
+pub(super) fn too_large(most: usize) -> Problem {
+    let detail = format!("The body is larger than {most} bytes.");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
 

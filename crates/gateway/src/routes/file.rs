@@ -14,9 +14,19 @@ use super::yaml::{self, Node, Value};
 use super::{Backend, Balance, HealthCheck, RouteConfig, Routes, Terms};
 
 const FILE: &[&str] = &["defaults", "routes"];
-const DEFAULTS: &[&str] = &["timeout", "rate_limit", "balance", "health_check"];
-const ROUTE: &[&str] =
-    &["path", "backend", "backends", "methods", "public", "timeout", "rate_limit", "balance", "health_check"];
+const DEFAULTS: &[&str] = &["timeout", "max_body", "rate_limit", "balance", "health_check"];
+const ROUTE: &[&str] = &[
+    "path",
+    "backend",
+    "backends",
+    "methods",
+    "public",
+    "timeout",
+    "max_body",
+    "rate_limit",
+    "balance",
+    "health_check",
+];
 const RATE_LIMIT: &[&str] = &["requests", "per", "burst"];
 const HEALTH_CHECK: &[&str] = &["path", "interval", "timeout"];
 
@@ -25,6 +35,9 @@ const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::fro
 
 /// Up to a million in any time is more than one gateway can do.
 const REQUESTS: RangeInclusive<u64> = 1..=1_000_000;
+
+/// From a KiB to a GiB: what lies beyond is a slip of the pen.
+const SIZES: RangeInclusive<usize> = 1024..=1024 * 1024 * 1024;
 
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
@@ -84,6 +97,9 @@ fn read_terms(keys: &Keys<'_>, base: &Terms, faults: &mut Faults) -> Terms {
     let mut terms = base.clone();
     if let Some(timeout) = keys.get("timeout").and_then(|node| faults.note(read_time(node))) {
         terms.timeout = timeout;
+    }
+    if let Some(size) = keys.get("max_body").and_then(|node| faults.note(read_size(node))) {
+        terms.max_body = size;
     }
     if let Some(rate) = keys.get("rate_limit").and_then(|node| read_rate(node, faults)) {
         terms.rate_limit = Some(rate);
@@ -245,6 +261,24 @@ fn read_time(node: &Node) -> Result<Duration, Located> {
     });
     duration.filter(|duration| TIMES.contains(duration)).ok_or_else(|| {
         (node.referenced, format!("`{text}` must be a time like `30s`, `500ms` or `2m`, from 1ms to 24h"))
+    })
+}
+
+fn read_size(node: &Node) -> Result<usize, Located> {
+    let text = match &node.value {
+        Value::Text(text) | Value::Number(text) => text.clone(),
+        Value::Whole(number) => number.to_string(),
+        other => return Err((node.referenced, format!("a size is needed; this is {}", other.kind()))),
+    };
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let size = number.parse::<usize>().ok().and_then(|number| match unit {
+        "KiB" => number.checked_mul(1024),
+        "MiB" => number.checked_mul(1024 * 1024),
+        _ => None,
+    });
+    size.filter(|size| SIZES.contains(size)).ok_or_else(|| {
+        (node.referenced, format!("`{text}` must be a size like `1MiB` or `512KiB`, from 1KiB to 1024MiB"))
     })
 }
 

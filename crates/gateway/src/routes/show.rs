@@ -25,6 +25,9 @@ fn line(route: &RouteConfig) -> String {
     let access = if route.public { "public" } else { "token" };
     let mut line = format!("→ {}  {}  {access}", backends(route), methods.join(" "));
     line += &format!("  timeout {}", time(terms.timeout));
+    if terms.max_body != kit::body::MAX_BODY {
+        line += &format!("  body {}", size(terms.max_body));
+    }
     if let Some(rate) = &terms.rate_limit {
         line += &format!("  {}", limit(rate));
     }
@@ -42,6 +45,16 @@ fn backends(route: &RouteConfig) -> String {
 
 fn limit(rate: &Rate) -> String {
     format!("{} requests per {}, burst {}", rate.requests, time(rate.per), rate.burst)
+}
+
+/// A size in the file's own form.
+fn size(bytes: usize) -> String {
+    let kibibytes = bytes / 1024;
+    if kibibytes.is_multiple_of(1024) {
+        format!("{}MiB", kibibytes / 1024)
+    } else {
+        format!("{kibibytes}KiB")
+    }
 }
 
 /// A time in the file's own form.

@@ -191,14 +191,15 @@ async fn a_body_over_the_limit_is_413() {
         seen.send(whole).unwrap();
     })))
     .await;
-    let router = gateway_with(&route_to(service.address, ""), &[], |config| config.limits.max_body = 10);
+    let router = gateway_with(&route_to(service.address, ", max_body: 1KiB"), &[], |_| {});
     let port = start(router).await;
-    let declared = exchange(port.address, post("/x", "Content-Length: 11\r\n") + "hello world").await;
+    let declared = post("/x", "Content-Length: 1025\r\n") + &"x".repeat(1025);
+    let declared = exchange(port.address, declared).await;
     assert_eq!((status(&declared), problem_code(&declared).as_str()), (413, "body_too_large"));
     let mut stream = connect(port.address).await;
-    let start_of_body = post("/x", "Transfer-Encoding: chunked\r\n") + "5\r\nhello\r\n";
+    let start_of_body = post("/x", "Transfer-Encoding: chunked\r\n") + "3ff\r\n" + &"x".repeat(1023) + "\r\n";
     stream.write_all(start_of_body.as_bytes()).await.unwrap();
-    stream.write_all(b"6\r\n world\r\n0\r\n\r\n").await.unwrap();
+    stream.write_all(b"2\r\nxx\r\n0\r\n\r\n").await.unwrap();
     let chunked = read_to_end(&mut stream).await;
     assert_eq!((status(&chunked), problem_code(&chunked).as_str()), (413, "body_too_large"));
     if let Ok(whole) = bodies.try_recv() {

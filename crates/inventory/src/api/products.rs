@@ -83,7 +83,7 @@ pub(crate) fn endpoints() -> ApiRouter<Inventory> {
 
 /// What the list of products can be filtered by.
 #[derive(JsonSchema)]
-struct ProductQuery {
+pub(crate) struct ProductQuery {
     /// Words of the name, SKU, barcode or external id.
     q: Option<String>,
     /// Only of this category, by its name or its id.
@@ -104,6 +104,19 @@ impl FromParams for ProductQuery {
             active: params.flag("active"),
             sku: params.text("sku"),
             low_stock: params.flag("low_stock"),
+        }
+    }
+}
+
+impl ProductQuery {
+    /// As the store takes it; others than staff see only what is on sale.
+    pub(crate) fn filter(self, is_staff: bool) -> ProductFilter {
+        ProductFilter {
+            category: self.category.map(|category| category.to_lowercase()),
+            active: [self.active, (!is_staff).then_some(true)],
+            sku_key: self.sku.map(|sku| Sku::key_of(&sku)),
+            low_stock: self.low_stock,
+            words: search::words(self.q.as_deref().unwrap_or_default()),
         }
     }
 }
@@ -132,13 +145,7 @@ async fn product_list(
     list: List<ProductQuery>,
 ) -> Result<Page<ProductView>, Problem> {
     let (query, page, is_staff) = (list.filter, list.page.clone(), caller.is_staff());
-    let filter = ProductFilter {
-        category: query.category.map(|category| category.to_lowercase()),
-        active: [query.active, (!is_staff).then_some(true)],
-        sku_key: query.sku.map(|sku| Sku::key_of(&sku)),
-        low_stock: query.low_stock,
-        words: search::words(query.q.as_deref().unwrap_or_default()),
-    };
+    let filter = query.filter(is_staff);
     let input = (filter, list.page);
     let found = inventory.shared.db.read(input, |tx, (filter, page)| find_products(tx, filter, page).boxed());
     let (found, total) = found.await?;

@@ -51,7 +51,7 @@ pub(crate) fn endpoints() -> ApiRouter<Inventory> {
 
 /// What the list of levels can be filtered by.
 #[derive(JsonSchema)]
-struct LevelQuery {
+pub(crate) struct LevelQuery {
     /// Only of this product.
     product_id: Option<Uuid>,
     /// Only at this location.
@@ -67,6 +67,13 @@ impl FromParams for LevelQuery {
             location_id: params.id("location_id"),
             low: params.flag("low"),
         }
+    }
+}
+
+impl LevelQuery {
+    /// As the store takes it.
+    pub(crate) fn filter(self) -> LevelFilter {
+        LevelFilter { product_id: self.product_id, location_id: self.location_id, low: self.low }
     }
 }
 
@@ -91,7 +98,7 @@ impl Listing for ReorderQuery {
 
 /// What the ledger can be filtered by.
 #[derive(JsonSchema)]
-struct MovementQuery {
+pub(crate) struct MovementQuery {
     /// Only of this product.
     product_id: Option<Uuid>,
     /// Only at this location.
@@ -119,6 +126,14 @@ impl FromParams for MovementQuery {
     }
 }
 
+impl MovementQuery {
+    /// As the store takes it.
+    pub(crate) fn filter(self) -> MovementFilter {
+        let Self { product_id, location_id, kind, since } = self;
+        MovementFilter { product_id, location_id, kind, since }
+    }
+}
+
 impl Listing for MovementQuery {
     const SORTS: Sorts = &[("created_at", "created_at")];
 }
@@ -129,7 +144,7 @@ async fn level_list(
     list: List<LevelQuery>,
 ) -> Result<Page<LevelView>, Problem> {
     let (query, page) = (list.filter, list.page.clone());
-    let filter = LevelFilter { product_id: query.product_id, location_id: query.location_id, low: query.low };
+    let filter = query.filter();
     let input = (filter, list.page);
     let found = inventory.shared.db.read(input, |tx, (filter, page)| list_levels(tx, filter, page).boxed());
     let (found, total) = found.await?;
@@ -154,12 +169,7 @@ async fn movement_list(
     list: List<MovementQuery>,
 ) -> Result<Page<MovementView>, Problem> {
     let (query, page) = (list.filter, list.page.clone());
-    let filter = MovementFilter {
-        product_id: query.product_id,
-        location_id: query.location_id,
-        kind: query.kind,
-        since: query.since,
-    };
+    let filter = query.filter();
     let input = (filter, list.page);
     let found =
         inventory.shared.db.read(input, |tx, (filter, page)| list_movements(tx, filter, page).boxed());
@@ -194,7 +204,7 @@ async fn stock_transfer(
     transfer_stock(&inventory, transfer, author, claim).await
 }
 
-fn author(inventory: &Inventory, caller: &Caller<Staff>, request_id: &RequestId) -> Author {
+pub(crate) fn author(inventory: &Inventory, caller: &Caller<Staff>, request_id: &RequestId) -> Author {
     let (actor_id, request_id) = (Some(caller.account()), Some(request_id.to_string()));
     Author { actor_id, request_id, now: inventory.shared.clock.now() }
 }

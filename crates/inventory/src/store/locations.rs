@@ -1,11 +1,13 @@
 //! Statements on locations.
 
+use std::collections::{BTreeSet, HashMap};
+
 use db::{Error, Row, Tx, Value};
 use kit::page::{Conditions, Key, PageRequest, Position};
 use uuid::Uuid;
 
 use crate::model::Location;
-use crate::store::paged;
+use crate::store::{list_names, paged};
 
 const LOCATION: &str = "id, code, name, priority, version, created_at, updated_at";
 
@@ -34,6 +36,17 @@ pub(crate) async fn find_location_named(tx: &Tx, named: &str) -> Result<Option<U
         Err(_) => ("code_key", (&key).into()),
     };
     tx.optional(&format!("SELECT id FROM locations WHERE {column} = $1"), &[value], |row| row.get(0)).await
+}
+
+/// The codes of these locations.
+pub(crate) async fn list_codes(tx: &Tx, ids: BTreeSet<Uuid>) -> Result<HashMap<Uuid, String>, Error> {
+    list_names(tx, "SELECT id, code FROM locations WHERE id IN", ids).await
+}
+
+/// The location of this code; an id isn't one.
+pub(crate) async fn find_location_of_code(tx: &Tx, code: &str) -> Result<Option<Uuid>, Error> {
+    let key = code.to_lowercase();
+    tx.optional("SELECT id FROM locations WHERE code_key = $1", &[(&key).into()], |row| row.get(0)).await
 }
 
 /// A location, locked until the transaction ends: the update that changes nothing takes the row's lock on an engine where writers run side by side.

@@ -1,18 +1,18 @@
 //! Statements on products.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use db::{Error, Row, Tx, Value};
 use kit::clock::Timestamp;
 use kit::money::Money;
 use kit::page::{Conditions, Key, PageRequest, Position};
-use kit::statement::placeholders;
+use kit::statement::{IDS_AT_ONCE, filled_up, placeholders, upsert_rows};
 use uuid::Uuid;
 
 use crate::model::{Category, Figures, Product};
 use crate::search::Among;
 use crate::store::figures::LOW;
-use crate::store::paged;
+use crate::store::{list_names, paged};
 
 const PRODUCT: &str = "id, sku, name, description, barcode, category_id,
                        (SELECT categories.name FROM categories WHERE categories.id = category_id) AS category, price_minor, cost_minor, currency, attributes,
@@ -290,6 +290,9 @@ const STORED: [&str; 20] = [
     "updated_at",
 ];
 
+/// So many, and the text to find it by, and when it was made.
+const UPSERTED: usize = STORED.len() + 2;
+
 fn product_args<'a>(product: &'a Product, sku_key: &'a str) -> Vec<Value<'a>> {
     vec![
         product.id.into(),
@@ -326,6 +329,66 @@ pub(crate) async fn insert_product(tx: &Tx, product: &Product) -> Result<(), Err
     let mut args = product_args(product, &sku_key);
     args.extend([Value::from(&search), product.created_at.0.into()]);
     tx.execute(&sql, &args).await.map(drop)
+}
+
+/// Stores many new products and changed ones, without levels and words. Each that was there must have the version before; false if one hasn't any more.
+pub(crate) async fn store_products(tx: &Tx, products: &[&Product]) -> Result<bool, Error> {
+    let insert = format!("INSERT INTO products ({}, search, created_at)", STORED.join(", "));
+    let columns = STORED.iter().skip(1).chain(&["search"]);
+    let columns: Vec<String> = columns.map(|column| format!("{column} = excluded.{column}")).collect();
+    let over = format!(
+        "ON CONFLICT (id) DO UPDATE SET {} WHERE products.version = excluded.version - 1",
+        columns.join(", ")
+    );
+    let texts: Vec<[String; 2]> =
+        products.iter().map(|product| [product.sku_key(), product.search_text()]).collect();
+    let rows: Vec<_> =
+        products.iter().zip(&texts).map(|(product, texts)| upsert_args(product, texts)).collect();
+    let stored = upsert_rows(tx, &insert, &["$"; UPSERTED], &over, &rows).await?;
+    Ok(usize::try_from(stored) == Ok(products.len()))
+}
+
+fn upsert_args<'a>(product: &'a Product, [sku_key, search]: &'a [String; 2]) -> [Value<'a>; UPSERTED] {
+    let mut row = [Value::Null; UPSERTED];
+    row[..STORED.len()].copy_from_slice(&product_args(product, sku_key));
+    row[STORED.len()..].copy_from_slice(&[search.into(), product.created_at.0.into()]);
+    row
+}
+
+/// The products with these SKUs, given as what makes them unique, without their figures.
+pub(crate) async fn find_products_by_sku(tx: &Tx, sku_keys: &[String]) -> Result<Vec<Product>, Error> {
+    find_among(tx, PRODUCT, "sku_key", sku_keys, product).await
+}
+
+/// The ids of the products with these SKUs, given as what makes them unique.
+pub(crate) async fn find_ids_by_sku(tx: &Tx, sku_keys: &[String]) -> Result<Vec<(String, Uuid)>, Error> {
+    find_among(tx, "sku_key, id", "sku_key", sku_keys, |row| Ok((row.get(0)?, row.get(1)?))).await
+}
+
+/// The SKUs of these products.
+pub(crate) async fn list_skus(tx: &Tx, ids: BTreeSet<Uuid>) -> Result<HashMap<Uuid, String>, Error> {
+    list_names(tx, "SELECT id, sku FROM products WHERE id IN", ids).await
+}
+
+/// Whose these barcodes are.
+pub(crate) async fn find_ids_by_barcode(tx: &Tx, barcodes: &[String]) -> Result<Vec<(String, Uuid)>, Error> {
+    find_among(tx, "barcode, id", "barcode", barcodes, |row| Ok((row.get(0)?, row.get(1)?))).await
+}
+
+async fn find_among<T>(
+    tx: &Tx,
+    columns: &str,
+    key: &str,
+    among: &[String],
+    read: impl Fn(&Row<'_>) -> Result<T, Error> + Send + Sync,
+) -> Result<Vec<T>, Error> {
+    let mut found = Vec::new();
+    for among in among.chunks(IDS_AT_ONCE) {
+        let args = filled_up(among.iter().map(Value::from).collect());
+        let sql = format!("SELECT {columns} FROM products WHERE {key} IN ({})", placeholders(args.len()));
+        found.extend(tx.rows(&sql, &args, &read).await?);
+    }
+    Ok(found)
 }
 
 /// Stores a changed product, without its words.

@@ -78,3 +78,9 @@ pub(crate) async fn replace_words(
         after.difference(before).map(|word| [word.into(), product_id.into()]).collect();
     insert_rows(tx, "INSERT INTO product_words (word, product_id)", &["$"; 2], &new).await
 }
+
+/// Adds the words of many products, sorted, so that those that stand together are stored together.
+pub(crate) async fn insert_words(tx: &Tx, words: &[(String, Uuid)]) -> Result<(), Error> {
+    let rows: Vec<[Value<'_>; 2]> = words.iter().map(|(word, id)| [word.into(), (*id).into()]).collect();
+    insert_rows(tx, "INSERT INTO product_words (word, product_id)", &["$"; 2], &rows).await
+}

@@ -5,7 +5,7 @@ use http::Method;
 use uuid::Uuid;
 
 use crate::contract::document::{Document, Operation};
-use crate::contract::examples::examples;
+use crate::contract::examples::{examples, file};
 use crate::contract::stage::{Findings, Stage, Who};
 use crate::harness::{Answer, Call, each_app};
 
@@ -48,6 +48,7 @@ const MATRIX: &[(&str, [Outcome; 5])] = &[
     ("PATCH /users/{id}", [Unknown, May, Hidden, MayNot, May]),
     ("DELETE /users/{id}", [Unknown, May, Hidden, MayNot, May]),
     ("GET /orders", [Unknown, May, May, May, May]),
+    ("GET /orders.csv", [Unknown, MayNot, MayNot, May, May]),
     ("POST /orders", [Unknown, May, May, May, May]),
     ("GET /orders/states", [Unknown, May, May, May, May]),
     ("GET /orders/user/{user_id}", [Unknown, May, Hidden, May, May]),
@@ -67,6 +68,8 @@ const MATRIX: &[(&str, [Outcome; 5])] = &[
     ("POST /orders/{id}/refund", [Unknown, MayNot, Hidden, May, May]),
     ("GET /products", [Unknown, May, May, May, May]),
     ("POST /products", [Unknown, MayNot, MayNot, May, May]),
+    ("GET /products.csv", [Unknown, MayNot, MayNot, May, May]),
+    ("POST /products/import", [Unknown, MayNot, MayNot, May, May]),
     ("GET /products/{id}", [Unknown, May, May, May, May]),
     ("PUT /products/{id}", [Unknown, MayNot, MayNot, May, May]),
     ("PATCH /products/{id}", [Unknown, MayNot, MayNot, May, May]),
@@ -84,6 +87,9 @@ const MATRIX: &[(&str, [Outcome; 5])] = &[
     ("PUT /locations/{id}", [Unknown, Hidden, Hidden, May, May]),
     ("DELETE /locations/{id}", [Unknown, Hidden, Hidden, May, May]),
     ("GET /stock", [Unknown, MayNot, MayNot, May, May]),
+    ("GET /stock.csv", [Unknown, MayNot, MayNot, May, May]),
+    ("POST /stock/import", [Unknown, MayNot, MayNot, May, May]),
+    ("GET /stock/movements.csv", [Unknown, MayNot, MayNot, May, May]),
     ("GET /stock/reorder", [Unknown, MayNot, MayNot, May, May]),
     ("GET /stock/movements", [Unknown, MayNot, MayNot, May, May]),
     ("POST /stock/adjustments", [Unknown, MayNot, MayNot, May, May]),
@@ -170,6 +176,9 @@ fn call<'a>(stage: &Stage<'a>, operation: &Operation, who: Who, address: &str) -
     let key = operation.key();
     let request = stage.client(who).request(operation.method.clone(), address);
     let common = BODIES.iter().find(|(known, _)| *known == key).map(|(_, body)| *body);
+    if let Some(file) = file(operation) {
+        return request.raw("text/csv", stage.text(file));
+    }
     match common.or_else(|| examples(operation).first().map(|(_, body)| *body)) {
         Some(body) => request.json(&stage.body(body)),
         None => request,

@@ -4,6 +4,8 @@
 mod check;
 /// What each command does, and how it refuses.
 mod commands;
+/// `storehouse import` and `export`.
+mod files;
 /// Signals, with requests under way.
 mod shutdown;
 /// Parts as processes of their own.

@@ -47,12 +47,19 @@ fn more_keys_are_read() {
         "defaults: {timeout: 2m, balance: round_robin, health_check: {path: /up?deep=1, interval: 5s}}\n\
          routes:\n  \
          - {path: /a/, backend: 'http://a', methods: [get], public: true}\n  \
-         - {path: /b, backends: ['http://[::1]:1/', 'http://b'], methods: [GET], timeout: 500ms, balance: least_loaded, health_check: {timeout: 2s}}\n",
+         - {path: /b, backends: ['http://[::1]:1/', 'http://b'], methods: [GET], timeout: 500ms, max_body: 64MiB, balance: least_loaded, health_check: {timeout: 2s}}\n",
     );
     assert_eq!((routes[0].path.as_str(), routes[0].public), ("/a", true));
     assert_eq!(routes[0].terms.timeout, Duration::from_secs(120));
     assert_eq!(routes[0].terms.balance, Balance::RoundRobin);
     assert_eq!(routes[1].terms.timeout, Duration::from_millis(500));
+    assert_eq!((routes[0].terms.max_body, routes[1].terms.max_body), (1024 * 1024, 64 * 1024 * 1024));
+    for size in ["64", "64MB", "0KiB", "1025MiB", "-1MiB", "1.5MiB", "99999999999999999999MiB", "[]"] {
+        assert!(
+            fault_of(&format!("    backend: http://a\n    max_body: {size}\n")).contains("size"),
+            "{size}"
+        );
+    }
     assert_eq!(routes[1].terms.balance, Balance::LeastLoaded);
     let addresses: Vec<&str> = routes[1].backends.iter().map(|backend| backend.0.as_str()).collect();
     assert_eq!(addresses, ["[::1]:1", "b"]);

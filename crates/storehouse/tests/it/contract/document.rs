@@ -124,6 +124,11 @@ impl Operation {
         self.json.pointer("/requestBody/content/application~1json/schema")
     }
 
+    /// Whether its body is a CSV file.
+    pub(crate) fn takes_file(&self) -> bool {
+        self.json.pointer("/requestBody/content/text~1csv").is_some()
+    }
+
     /// Whether it tells how the process is: for probes, who may add what they like.
     pub(crate) fn is_health(&self) -> bool {
         self.path.starts_with("/health")

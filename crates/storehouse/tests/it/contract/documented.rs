@@ -33,7 +33,7 @@ fn expected(operation: &Operation) -> Vec<u16> {
         (operation.least.is_some(), &[401]),
         (operation.least > Some(Role::Customer), &[403]),
         (operation.has_id(), &[404]),
-        (operation.body_schema().is_some(), &[400, 408, 413, 415, 422]),
+        (operation.body_schema().is_some() || operation.takes_file(), &[400, 408, 413, 415, 422]),
         (operation.takes("header", "If-Match"), &[400, 412]),
         (operation.takes("header", "If-None-Match"), &[304, 400]),
         (operation.takes("header", "Idempotency-Key"), &[400, 409, 422]),

@@ -82,6 +82,20 @@ const EXAMPLES: &[(&str, Who, &str)] = &[
     ),
 ];
 
+/// The same of those that take a CSV file.
+const FILES: &[(&str, &str)] = &[
+    ("POST /products/import", "sku,name,unit_price\nNEW-2,Lamp,9.99\n$sku,Laptop 15,899\n"),
+    ("POST /stock/import", "sku,location,on_hand\n$sku,MAIN,7\n"),
+];
+
+/// The file of an operation that takes one.
+pub(crate) fn file(operation: &Operation) -> Option<&'static str> {
+    let key = operation.key();
+    let found = FILES.iter().find(|(known, _)| *known == key).map(|(_, file)| *file);
+    assert_eq!(operation.takes_file(), found.is_some(), "{key}: add a valid file to FILES, or take it out");
+    found
+}
+
 /// The examples of an operation; one that takes a body and has none is a failure.
 pub(crate) fn examples(operation: &Operation) -> Vec<(Who, &'static str)> {
     let key = operation.key();

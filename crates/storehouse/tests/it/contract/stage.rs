@@ -83,11 +83,15 @@ impl<'a> Stage<'a> {
 
     /// An example's body with the ids of the owner's things.
     pub(crate) fn body(&self, example: &str) -> Value {
+        serde_json::from_str(&self.text(example)).unwrap()
+    }
+
+    /// The same of any text.
+    pub(crate) fn text(&self, example: &str) -> String {
         let shelf = &self.shelf;
         let text = example.replace("$line", &self.line).replace("$order", &self.order);
         let text = text.replace("$product", &shelf.product).replace("$sku", &shelf.sku);
-        let text = text.replace("$location", &shelf.location);
-        serde_json::from_str(&text).unwrap()
+        text.replace("$location", &shelf.location)
     }
 
     /// Somebody who may call an operation without a body on the owner's things.

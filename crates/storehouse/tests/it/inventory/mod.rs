@@ -1,4 +1,5 @@
 mod availability;
+mod csv;
 mod locations;
 mod movements;
 mod names;

@@ -1,5 +1,6 @@
 mod change;
 mod create;
+mod csv;
 mod delete;
 mod history;
 mod lifecycle;

@@ -1,0 +1,340 @@
+//! Products from a file: a row whose SKU is known changes that product as `PATCH` does, any other makes one as `POST` does, by the same types.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use db::{Error, Tx};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use kit::clock::new_id;
+use kit::csv::{Column, Kind, RowFaults, Table};
+use kit::fields::{Faults, FromFields, Invalid, read_object};
+use kit::json::Json;
+use kit::problem::{Fault, Problem};
+use stock::Sku;
+use uuid::Uuid;
+
+use super::{Import, Importable, Tally};
+use crate::body::{ChangeProduct, CreateProduct};
+use crate::change_product::{change_prices, change_rest, may_change_currency};
+use crate::create_product::{new_product, refuse_taken};
+use crate::model::{Category, Label, Product, Reference};
+use crate::search::words_of;
+use crate::store::categories::{find_category, insert_category};
+use crate::store::or_conflict;
+use crate::store::products::{find_ids_by_barcode, find_products_by_sku, store_products};
+use crate::store::words::{insert_words, replace_words};
+use crate::view::CategoryView;
+
+/// A column whose empty cells say nothing.
+const fn set(name: &'static str, kind: Kind) -> Column {
+    Column { name, kind, clears: false }
+}
+
+/// A column whose empty cells clear the field.
+const fn clearable(name: &'static str, kind: Kind) -> Column {
+    Column { name, kind, clears: true }
+}
+
+/// In the order in which they are exported.
+pub(crate) const COLUMNS: &[Column] = &[
+    set("sku", Kind::Text),
+    set("name", Kind::Text),
+    clearable("description", Kind::Text),
+    clearable("barcode", Kind::Text),
+    clearable("category", Kind::Text),
+    set("unit_price", Kind::Amount),
+    clearable("unit_cost", Kind::Amount),
+    set("currency", Kind::Text),
+    clearable("attributes", Kind::Object),
+    set("track_stock", Kind::Flag),
+    set("backorder_limit", Kind::Number),
+    clearable("reorder_point", Kind::Number),
+    clearable("reorder_quantity", Kind::Number),
+    set("active", Kind::Flag),
+    clearable("external_id", Kind::Text),
+    clearable("metadata", Kind::Object),
+];
+
+/// Products.
+pub(crate) struct Products;
+
+impl Importable for Products {
+    const COLUMNS: &'static [Column] = COLUMNS;
+
+    fn keys(table: &Table, row: usize) -> Vec<(&'static str, String)> {
+        let sku = table.text(row, "sku").map(|sku| ("sku", Sku::key_of(sku)));
+        let barcode = table.text(row, "barcode").map(|barcode| ("barcode", barcode.to_owned()));
+        sku.into_iter().chain(barcode).collect()
+    }
+
+    fn check<'a>(
+        import: &'a Import<Self>,
+        tx: &'a Tx,
+        rows: &'a [usize],
+        faults: &'a mut RowFaults,
+    ) -> BoxFuture<'a, Result<Tally, Problem>> {
+        async move { Ok(Plan::make(import, tx, rows, faults).await?.tally()) }.boxed()
+    }
+
+    fn store<'a>(
+        import: &'a Import<Self>,
+        tx: &'a Tx,
+        rows: &'a [usize],
+        faults: &'a mut RowFaults,
+    ) -> BoxFuture<'a, Result<Tally, Problem>> {
+        async move {
+            let plan = Plan::make(import, tx, rows, faults).await?;
+            if faults.is_empty() {
+                plan.store(import, tx).await?;
+            }
+            Ok(plan.tally())
+        }
+        .boxed()
+    }
+}
+
+/// What rows come to.
+#[derive(Default)]
+struct Plan {
+    created: Vec<Product>,
+    /// Before and after.
+    changed: Vec<(Product, Product)>,
+    unchanged: usize,
+    new_categories: Vec<CategoryView>,
+}
+
+/// A row's product, as it will be.
+struct Planned {
+    row: usize,
+    before: Option<Product>,
+    after: Product,
+}
+
+impl Plan {
+    async fn make(
+        import: &Import<Products>,
+        tx: &Tx,
+        rows: &[usize],
+        faults: &mut RowFaults,
+    ) -> Result<Self, Error> {
+        let table = &import.table;
+        let mut known = find_known(table, tx, rows).await?;
+        let mut categories = Categories::find(table, tx, rows).await?;
+        let mut planned = Vec::with_capacity(rows.len());
+        for row in rows.iter().copied() {
+            let before = table.text(row, "sku").and_then(|sku| known.remove(&Sku::key_of(sku)));
+            let mut found = Vec::new();
+            let after = plan_row(import, row, before.as_ref(), &mut categories, &mut found);
+            faults.add_row(table.number(row), found);
+            planned.extend(after.map(|after| Planned { row, before, after }));
+        }
+        note_taken_barcodes(table, tx, &planned, faults).await?;
+        note_fixed_currencies(table, tx, &planned, faults).await?;
+        let mut plan = Self { new_categories: categories.new, ..Self::default() };
+        for Planned { before, mut after, .. } in planned {
+            match before {
+                None => plan.created.push(after),
+                Some(before) if before == after => plan.unchanged += 1,
+                Some(before) => {
+                    after.touch(import.author.now);
+                    plan.changed.push((before, after));
+                }
+            }
+        }
+        plan.new_categories.iter_mut().for_each(|category| category.created_at = import.author.now);
+        Ok(plan)
+    }
+
+    fn tally(&self) -> Tally {
+        Tally {
+            created: self.created.len(),
+            changed: self.changed.len(),
+            unchanged: self.unchanged,
+            categories: self.new_categories.iter().map(|category| category.name.to_lowercase()).collect(),
+        }
+    }
+
+    async fn store(&self, import: &Import<Products>, tx: &Tx) -> Result<(), Problem> {
+        for category in &self.new_categories {
+            let stored = insert_category(tx, category).await;
+            or_conflict(
+                stored,
+                "categories_name_key",
+                "category_taken",
+                "A category was made meanwhile; try again.",
+            )?;
+        }
+        let products: Vec<&Product> =
+            self.created.iter().chain(self.changed.iter().map(|(_, after)| after)).collect();
+        if !refuse_taken(store_products(tx, &products).await)? {
+            return Err(Problem::conflict(
+                "changed_meanwhile",
+                "A product was changed meanwhile; try again.",
+            ));
+        }
+        let levels: Vec<(Uuid, i64)> =
+            self.created.iter().map(|product| (product.id, product.backorder_limit)).collect();
+        stock::store::open_levels(tx, &levels, import.author.now).await?;
+        let limits =
+            self.changed.iter().filter(|(before, after)| before.backorder_limit != after.backorder_limit);
+        let limits: Vec<(Uuid, i64)> = limits.map(|(_, after)| (after.id, after.backorder_limit)).collect();
+        stock::store::set_backorder_limits(tx, &limits).await?;
+        Ok(self.store_words(tx).await?)
+    }
+
+    async fn store_words(&self, tx: &Tx) -> Result<(), Error> {
+        let words = |product: &Product| {
+            let id = product.id;
+            words_of(product).into_iter().map(move |word| (word, id))
+        };
+        let mut new: Vec<(String, Uuid)> = self.created.iter().flat_map(words).collect();
+        new.sort_unstable();
+        insert_words(tx, &new).await?;
+        for (before, after) in &self.changed {
+            let (gone, found) = (words_of(before), words_of(after));
+            if gone != found {
+                replace_words(tx, after.id, &gone, &found).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The products that are there, by what makes their SKUs unique.
+async fn find_known(table: &Table, tx: &Tx, rows: &[usize]) -> Result<HashMap<String, Product>, Error> {
+    let keys: Vec<String> = rows
+        .iter()
+        .filter_map(|row| table.text(*row, "sku"))
+        .filter_map(searchable)
+        .map(Sku::key_of)
+        .collect();
+    let found = find_products_by_sku(tx, &keys).await?;
+    Ok(found.into_iter().map(|product| (product.sku_key(), product)).collect())
+}
+
+/// No text that is longer than any that is stored is looked for.
+fn searchable(text: &str) -> Option<&str> {
+    Some(text).filter(|text| text.chars().count() <= 64)
+}
+
+fn plan_row(
+    import: &Import<Products>,
+    row: usize,
+    before: Option<&Product>,
+    categories: &mut Categories,
+    found: &mut Vec<Fault>,
+) -> Option<Product> {
+    let (json, mut faults) = import.table.object(row);
+    found.append(&mut faults);
+    let Some(before) = before else {
+        let new: CreateProduct = read(import, &json, found)?;
+        let category = categories.resolve(new.details.category.as_ref(), found)?;
+        let product = new_product(&new, import.ids[row], import.author.now);
+        return Some(Product { category: category.flatten(), ..product });
+    };
+    let change: ChangeProduct = read(import, &json, found)?;
+    let mut after = before.clone();
+    let priced = change_prices(&change, &mut after).map_err(|mut faults| found.append(&mut faults));
+    let category = categories.resolve(change.details.category.as_ref(), found)?;
+    priced.ok()?;
+    after.category = category.unwrap_or(after.category);
+    change_rest(&change, &mut after);
+    Some(after)
+}
+
+fn read<T: FromFields>(import: &Import<Products>, json: &Json<'_>, found: &mut Vec<Fault>) -> Option<T> {
+    let mut faults = Faults::new(import.context);
+    let value = read_object(json, &mut faults);
+    let mut faults = faults.into_list();
+    let is_whole = faults.is_empty() && found.is_empty();
+    found.append(&mut faults);
+    value.filter(|_| is_whole)
+}
+
+/// The categories that rows name: those that are there, and those that they make.
+struct Categories {
+    known: BTreeMap<String, Category>,
+    new: Vec<CategoryView>,
+}
+
+impl Categories {
+    async fn find(table: &Table, tx: &Tx, rows: &[usize]) -> Result<Self, Error> {
+        let named: BTreeSet<String> = rows
+            .iter()
+            .filter_map(|row| table.text(*row, "category"))
+            .filter_map(searchable)
+            .map(str::to_lowercase)
+            .collect();
+        let mut known = BTreeMap::new();
+        for key in named {
+            if let Some(category) = find_category(tx, &key).await? {
+                known.insert(key, category);
+            }
+        }
+        Ok(Self { known, new: Vec::new() })
+    }
+
+    /// What a row says of its category: outer nothing if it says a wrong thing, which is noted; then nothing if it leaves it, then nothing if it clears it.
+    fn resolve(
+        &mut self,
+        named: Option<&Option<Reference>>,
+        found: &mut Vec<Fault>,
+    ) -> Option<Option<Option<Category>>> {
+        let Some(named) = named else { return Some(None) };
+        let Some(named) = named else { return Some(Some(None)) };
+        let key = named.as_str().to_lowercase();
+        if let Some(category) = self.known.get(&key) {
+            return Some(Some(Some(category.clone())));
+        }
+        let label: Label =
+            named.as_str().parse().map_err(|invalid: Invalid| found.push(invalid.at("category"))).ok()?;
+        let category = Category { id: new_id(), name: label.0 };
+        self.known.insert(key, category.clone());
+        let (id, name) = (category.id, category.name.clone());
+        self.new.push(CategoryView { id, name, created_at: kit::clock::Timestamp(0) });
+        Some(Some(Some(category)))
+    }
+}
+
+/// A barcode that another product has isn't free, even where its row gives it up: which of the two comes first the file doesn't say.
+async fn note_taken_barcodes(
+    table: &Table,
+    tx: &Tx,
+    planned: &[Planned],
+    faults: &mut RowFaults,
+) -> Result<(), Error> {
+    let wanted: Vec<(&Planned, &String)> = planned
+        .iter()
+        .filter(|planned| {
+            planned.before.as_ref().is_none_or(|before| before.barcode != planned.after.barcode)
+        })
+        .filter_map(|planned| Some((planned, planned.after.barcode.as_ref()?)))
+        .collect();
+    let barcodes: Vec<String> = wanted.iter().map(|(_, barcode)| (*barcode).clone()).collect();
+    let owners: HashMap<String, Uuid> = find_ids_by_barcode(tx, &barcodes).await?.into_iter().collect();
+    for (planned, barcode) in wanted {
+        if owners.contains_key(barcode) {
+            let invalid = Invalid { code: "barcode_taken", message: "is another product's".into() };
+            faults.add(table.number(planned.row), "barcode", invalid);
+        }
+    }
+    Ok(())
+}
+
+async fn note_fixed_currencies(
+    table: &Table,
+    tx: &Tx,
+    planned: &[Planned],
+    faults: &mut RowFaults,
+) -> Result<(), Error> {
+    for Planned { row, before, after } in planned {
+        if let Some(before) = before
+            && !may_change_currency(tx, before, after).await?
+        {
+            let message = "can't be changed once the product's stock has moved";
+            let invalid = Invalid { code: "product_has_history", message: message.into() };
+            faults.add(table.number(*row), "currency", invalid);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! A file as an answer, sent while it is read.
+
+use std::marker::PhantomData;
+
+use aide::generate::GenContext;
+use aide::openapi::{MediaType, Operation, Response as ApiResponse, SchemaObject};
+use aide::{OperationInput, OperationOutput};
+use axum::body::Body;
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
+use http::request::Parts;
+use schemars::{JsonSchema, json_schema};
+
+use super::export::{Export, Sheet};
+use crate::problem::Problem;
+use crate::query::{FromParams, Params};
+
+/// The query of a file: what it is to hold, and how it is to begin.
+#[derive(Debug)]
+pub struct Wanted<F> {
+    /// What to leave out.
+    pub filter: F,
+    /// Whether it begins with a byte order mark.
+    pub has_mark: bool,
+}
+
+/// The parameter that every file takes, for the OpenAPI document.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "describes what `Wanted` reads")]
+struct FileParameters {
+    /// `true` begins the file with a byte order mark, by which Excel knows UTF-8 when it opens one.
+    bom: Option<bool>,
+}
+
+impl<S: Sync, F: FromParams> FromRequestParts<S> for Wanted<F> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut params = Params::new(parts.uri.query());
+        let filter = F::from_params(&mut params);
+        let has_mark = params.flag("bom").unwrap_or(false);
+        params.finish(Self { filter, has_mark })
+    }
+}
+
+impl<F: FromParams + JsonSchema> OperationInput for Wanted<F> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        crate::query::describe::<F>(ctx, operation);
+        crate::query::describe::<FileParameters>(ctx, operation);
+    }
+}
+
+/// A file that is sent while it is read.
+pub struct Download<S> {
+    body: Body,
+    sheet: PhantomData<fn() -> S>,
+}
+
+impl<S: Sheet> Download<S> {
+    /// Reads the first part, so that a database that fails at once is told by the status; one that fails later breaks the answer off, and no part is
+    /// taken for the whole.
+    pub async fn begin(mut export: Export<S>) -> Result<Self, Problem> {
+        let first = export.next().await?.map(|part| Ok(Bytes::from(part.bytes)));
+        let rest = stream::try_unfold(export, |mut export| async move {
+            match export.next().await {
+                Ok(part) => Ok(part.map(|part| (Bytes::from(part.bytes), export))),
+                Err(error) => {
+                    tracing::warn!(file = S::FILE_NAME, cause = %error, "a download broke off");
+                    Err(error)
+                }
+            }
+        });
+        let body = Body::from_stream(stream::iter(first).chain(rest));
+        Ok(Self { body, sheet: PhantomData })
+    }
+}
+
+impl<S: Sheet> IntoResponse for Download<S> {
+    fn into_response(self) -> Response {
+        let mut response = self.body.into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
+        let disposition = format!("attachment; filename=\"{}\"", S::FILE_NAME);
+        if let Ok(disposition) = HeaderValue::try_from(disposition) {
+            headers.insert(CONTENT_DISPOSITION, disposition);
+        }
+        response
+    }
+}
+
+impl<S: Sheet> OperationOutput for Download<S> {
+    type Inner = Self;
+
+    fn operation_response(_: &mut GenContext, _: &mut Operation) -> Option<ApiResponse> {
+        Some(ApiResponse {
+            description: "The file, with a header row; see docs/csv.md.".to_owned(),
+            content: [(super::MEDIA_TYPE.to_owned(), csv_media())].into_iter().collect(),
+            ..ApiResponse::default()
+        })
+    }
+
+    fn inferred_responses(
+        ctx: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, ApiResponse)> {
+        Self::operation_response(ctx, operation).map(|response| (Some(200), response)).into_iter().collect()
+    }
+}
+
+/// A file's text, as the document shows it.
+pub(super) fn csv_media() -> MediaType {
+    let schema =
+        SchemaObject { json_schema: json_schema!({"type": "string"}), example: None, external_docs: None };
+    MediaType { schema: Some(schema), ..MediaType::default() }
+}

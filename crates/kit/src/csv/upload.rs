@@ -1,0 +1,113 @@
+//! A file as a request's body.
+
+use aide::OperationInput;
+use aide::generate::GenContext;
+use aide::openapi::{Operation, RequestBody};
+use axum::extract::{FromRequest, Request};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+
+use super::decode::{Charset, charset};
+use super::download::csv_media;
+use crate::body::receive;
+use crate::openapi;
+use crate::problem::Problem;
+
+/// The largest file, in bytes.
+pub const MAX_UPLOAD: usize = 64 * 1024 * 1024;
+
+/// A file that has yet to be received, since it takes room that others may have to leave first.
+pub struct Upload(Request);
+
+/// A file that was received but not read yet.
+pub struct Received {
+    bytes: Bytes,
+    content_type: Option<HeaderValue>,
+}
+
+impl<S: Sync> FromRequest<S> for Upload {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        Ok(Self(request))
+    }
+}
+
+impl Upload {
+    /// Receives all of it: 413 if it is too large, 408 if it takes too long, 400 if it breaks off.
+    pub async fn receive(self) -> Result<Received, Problem> {
+        let content_type = self.0.headers().get(CONTENT_TYPE).cloned();
+        Ok(Received { bytes: receive(self.0, MAX_UPLOAD).await?, content_type })
+    }
+}
+
+impl Received {
+    /// The bytes as they were sent.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The charset that was declared, if one was: 415 unless it is one of those that are taken, and the body CSV.
+    pub fn charset(&self) -> Result<Option<Charset>, Problem> {
+        self.content_type.as_ref().and_then(declared).ok_or_else(|| {
+            Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Send the file as `Content-Type: text/csv`, in UTF-8, UTF-16 with a byte order mark, or with `charset=windows-1252`.",
+            )
+        })
+    }
+}
+
+/// The charset of a CSV file's type; nothing if it is another type, or a charset that isn't taken.
+fn declared(content_type: &HeaderValue) -> Option<Option<Charset>> {
+    let text = content_type.to_str().ok()?.to_ascii_lowercase();
+    let mut parts = text.split(';').map(str::trim);
+    if parts.next() != Some(super::MEDIA_TYPE) {
+        return None;
+    }
+    match parts.find_map(|parameter| parameter.strip_prefix("charset=")) {
+        // Which of the two its mark says.
+        Some("utf-16" | "\"utf-16\"") | None => Some(None),
+        Some(label) => charset(label.trim_matches('"')).map(Some),
+    }
+}
+
+impl OperationInput for Upload {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        let body = RequestBody {
+            description: Some("A CSV file with a header row; see docs/csv.md.".to_owned()),
+            content: [(super::MEDIA_TYPE.to_owned(), csv_media())].into_iter().collect(),
+            required: true,
+            ..RequestBody::default()
+        };
+        aide::operation::set_body(ctx, operation, body);
+        openapi::add_problem(ctx, operation, 400, "The file is no CSV, or a parameter is unknown.");
+        openapi::add_problem(ctx, operation, 408, "The file took too long to arrive.");
+        openapi::add_problem(ctx, operation, 413, "The file is larger than 64 MiB.");
+        openapi::add_problem(ctx, operation, 415, "The file is not declared as CSV, or in another charset.");
+        let text = "The file has faults: `errors` lists the first 1,000 by row and column, `error_count` tells how many there are.";
+        openapi::add_problem(ctx, operation, 422, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_type_says_the_charset() {
+        let read = |text: &'static str| {
+            declared(&HeaderValue::from_static(text)).map(|set| set.map(|set| set.name()))
+        };
+        for plain in ["text/csv", "Text/CSV", "text/csv; header=present", "text/csv;charset=utf-16"] {
+            assert_eq!(read(plain), Some(None), "{plain}");
+        }
+        assert_eq!(read("text/csv; charset=\"UTF-8\""), Some(Some("UTF-8")));
+        assert_eq!(read("text/csv; header=present; charset=latin1"), Some(Some("windows-1252")));
+        for other in ["text/plain", "application/json", "text/csvs", "", "text/csv; charset=koi8-r"] {
+            assert_eq!(read(other), None, "{other}");
+        }
+    }
+}

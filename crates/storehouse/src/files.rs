@@ -1,0 +1,218 @@
+//! `storehouse import` and `storehouse export`: CSV files straight into the database of the settings, and out of it.
+
+use std::fs::{self, File};
+use std::io::{self, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use bytes::Bytes;
+use db::Db;
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use inventory::{ImportView, LevelSheet, MovementSheet, ProductSheet, Stage, import_counts, import_products};
+use kit::clock::Clock;
+use kit::csv::{Export, Sheet, charset};
+use kit::problem::Problem;
+use orders::OrderSheet;
+use stock::Author;
+
+use crate::cli::{Exported, ImportArgs, Imported};
+use crate::migrate::{open_existing, open_migrated};
+use crate::settings::Settings;
+
+/// A file is in memory as a whole.
+const MAX_FILE: u64 = 1024 * 1024 * 1024;
+
+/// Imports a file, and says what it did. All that is wrong with it stands on standard error.
+pub(crate) fn import(settings: &Settings, args: &ImportArgs) -> Result<String> {
+    let file = read(settings, args)?;
+    let imported = runtime()?.block_on(async {
+        let db = open_migrated(settings).await?;
+        let imported = match args.what {
+            Imported::Products => import_products(&db, file, args.dry_run).await,
+            Imported::Stock => import_counts(&db, file, args.dry_run).await,
+        };
+        db.close().await;
+        anyhow::Ok(imported)
+    });
+    imported?.map(|view| summary(args.what, &view)).map_err(|problem| refused(&problem))
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+fn read(settings: &Settings, args: &ImportArgs) -> Result<inventory::File> {
+    let shown = args.file.display();
+    let length = fs::metadata(&args.file).with_context(|| format!("can't read {shown}"))?.len();
+    ensure!(length <= MAX_FILE, "{shown} is larger than 1 GiB: part it");
+    let bytes = Bytes::from(fs::read(&args.file).with_context(|| format!("can't read {shown}"))?);
+    let unknown = || anyhow!("--charset must be utf-8, utf-16le, utf-16be or windows-1252");
+    let author = Author { actor_id: None, request_id: None, now: Clock::default().now() };
+    let meter = Meter::default();
+    Ok(inventory::File {
+        bytes,
+        charset: Some(charset(&args.charset).ok_or_else(unknown)?),
+        currency: settings.orders.currency,
+        author,
+        max_rows: usize::MAX,
+        max_faults: usize::MAX,
+        progress: Arc::new(move |stage, done, of| meter.show(word(stage), done, of)),
+    })
+}
+
+fn word(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Checking => "checked",
+        Stage::Storing => "stored",
+    }
+}
+
+fn summary(what: Imported, view: &ImportView) -> String {
+    let what = if what == Imported::Products { "Products" } else { "Levels" };
+    let ImportView { rows, created, changed, unchanged, new_categories, dry_run } = view;
+    let mut text =
+        format!("{what}: {created} new, {changed} changed, {unchanged} as they were; rows: {rows}.");
+    if *new_categories > 0 {
+        text += &format!(" New categories: {new_categories}.");
+    }
+    text += if *dry_run { " It was a dry run: nothing was stored.\n" } else { "\n" };
+    text
+}
+
+/// Each fault on a line of its own, as a row of the file has it.
+fn refused(problem: &Problem) -> anyhow::Error {
+    let mut out = io::stderr();
+    for fault in problem.errors() {
+        // With standard error gone the exit code alone must tell.
+        drop(writeln!(out, "{}: {} ({})", fault.field, fault.message, fault.code));
+    }
+    match problem.errors().len() {
+        0 => anyhow!("nothing was imported: {}{}", problem.detail(), cause(problem)),
+        1 => anyhow!("nothing was imported: the file has an error"),
+        count => anyhow!("nothing was imported: the file has {count} errors"),
+    }
+}
+
+fn cause(problem: &Problem) -> String {
+    problem.cause().map_or_else(String::new, |cause| format!(" ({cause})"))
+}
+
+/// Writes a file; one that is there is replaced once the new one is whole.
+pub(crate) fn export(settings: &Settings, what: Exported, file: &Path) -> Result<()> {
+    runtime()?.block_on(async {
+        let db = open_existing(settings).await?;
+        let written = match what {
+            Exported::Products => write(&db, ProductSheet::default(), file).await,
+            Exported::Stock => write(&db, LevelSheet::default(), file).await,
+            Exported::Movements => write(&db, MovementSheet::default(), file).await,
+            Exported::Orders => write(&db, OrderSheet::default(), file).await,
+        };
+        db.close().await;
+        written
+    })
+}
+
+async fn write<S: Sheet>(db: &Db, sheet: S, file: &Path) -> Result<()> {
+    let mut export = Export::new(db.clone(), sheet, true);
+    if file == Path::new("-") {
+        return match write_to(&mut export, &mut io::stdout().lock()).await {
+            // A reader that has seen enough (`| head`) is no failure.
+            Err(error) if is_broken_pipe(&error) => Ok(()),
+            written => written,
+        };
+    }
+    let partial = beside(file);
+    let written = async {
+        let mut out = File::create(&partial)?;
+        write_to(&mut export, &mut out).await?;
+        out.sync_all()?;
+        fs::rename(&partial, file)?;
+        anyhow::Ok(())
+    };
+    let written = written.await;
+    if written.is_err() {
+        // What is left of it is worth nothing.
+        drop(fs::remove_file(&partial));
+    }
+    written.with_context(|| format!("can't write {}", file.display()))
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// A file that becomes the other one once it is whole.
+fn beside(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
+}
+
+async fn write_to<S: Sheet>(export: &mut Export<S>, out: &mut impl Write) -> Result<()> {
+    let (meter, mut done, mut total) = (Meter::default(), 0, 0);
+    loop {
+        let part = export
+            .next()
+            .await
+            .context("can't read the database; one of an older version wants `storehouse migrate` first");
+        let Some(part) = part? else { break };
+        out.write_all(&part.bytes)?;
+        done += part.rows;
+        total = part.total.and_then(|total| usize::try_from(total).ok()).unwrap_or(total);
+        meter.show("written", done, total.max(done));
+    }
+    out.flush()?;
+    meter.finish();
+    Ok(())
+}
+
+/// Shows how it goes on: as a bar on a terminal, elsewhere as a line for each tenth.
+#[derive(Default)]
+struct Meter(Mutex<Option<(&'static str, ProgressBar, usize)>>);
+
+impl Meter {
+    fn show(&self, what: &'static str, done: usize, of: usize) {
+        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown.as_ref().is_none_or(|(shown, ..)| *shown != what) {
+            finish(&mut shown);
+            *shown = Some((what, bar(what, of), 0));
+        }
+        let Some((_, bar, tenths)) = shown.as_mut() else { return };
+        bar.set_length(of as u64);
+        bar.set_position(done as u64);
+        let reached = if of == 0 { 10 } else { done * 10 / of };
+        if reached > *tenths && !io::stderr().is_terminal() {
+            *tenths = reached;
+            let (done, of) = (HumanCount(done as u64), HumanCount(of as u64));
+            // If it can't be written nobody misses it.
+            drop(writeln!(io::stderr(), "{what} {done} of {of} rows"));
+        }
+    }
+
+    fn finish(&self) {
+        finish(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+fn finish(shown: &mut Option<(&'static str, ProgressBar, usize)>) {
+    if let Some((_, bar, _)) = shown.take() {
+        bar.finish_and_clear();
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+fn bar(what: &'static str, of: usize) -> ProgressBar {
+    let bar = ProgressBar::new(of as u64);
+    if let Ok(style) =
+        ProgressStyle::with_template("{msg} {bar:40} {human_pos} of {human_len} rows, {per_sec}, {eta} left")
+    {
+        bar.set_style(style);
+    }
+    bar.with_message(what)
+}

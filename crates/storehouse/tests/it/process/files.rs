@@ -1,0 +1,52 @@
+//! `storehouse import` and `storehouse export`.
+
+use std::fs;
+
+use super::commands::said;
+use crate::harness::{Site, each_engine};
+
+#[tokio::test]
+async fn files_go_in_and_out_without_a_server() {
+    each_engine(&[], async |database| {
+        let site = Site::new(Some(database.url()));
+        let refusal = site.refusal(&["export", "products", "x.csv"]);
+        assert!(refusal.contains("storehouse migrate"), "{refusal}");
+        let path = |name: &str| site.path(name).to_str().unwrap().to_owned();
+        let (file, out) = (path("products.csv"), path("out.csv"));
+        fs::write(&file, "sku,name,unit_price,category\nL-1,=Lamp,1,Lamps\nL-2,Lamp,2,lamps\n").unwrap();
+        let dry = said(&site.run(&["import", "products", &file, "--dry-run"]));
+        assert_eq!(dry, "Products: 2 new, 0 changed, 0 as they were; rows: 2. New categories: 1. It was a dry run: nothing was stored.\n");
+        let made = site.run(&["import", "products", &file]);
+        assert_eq!(said(&made), "Products: 2 new, 0 changed, 0 as they were; rows: 2. New categories: 1.\n");
+        let lines = String::from_utf8(made.stderr).unwrap();
+        assert_eq!(lines, "checked 2 of 2 rows\nstored 2 of 2 rows\n");
+        said(&site.run(&["export", "products", &out]));
+        let first = fs::read_to_string(&out).unwrap();
+        assert!(first.starts_with("sku,name,") && first.contains("L-1,'=Lamp,"), "{first}");
+        assert!(!site.path("out.csv.partial").exists());
+        assert_eq!(said(&site.run(&["import", "products", &out])), "Products: 0 new, 0 changed, 2 as they were; rows: 2.\n");
+        assert_eq!(said(&site.run(&["export", "products", "-"])), first);
+        fs::write(&file, "sku,on_hand\nL-1,5\nL-3,1\nL-2,x\n").unwrap();
+        let refused = site.run(&["import", "stock", &file]);
+        assert_eq!(refused.status.code(), Some(1));
+        let lines = String::from_utf8(refused.stderr).unwrap();
+        for line in [
+            "row 3, column sku: is no product's (unknown_product)\n",
+            "row 4, column on_hand: must be a whole number from 0 to 1000000000 (invalid_quantity)\n",
+            "storehouse: nothing was imported: the file has 2 errors\n",
+        ] {
+            assert!(lines.contains(line), "{line} is not in {lines}");
+        }
+        fs::write(&file, "sku,on_hand\nL-1,5\n").unwrap();
+        assert_eq!(said(&site.run(&["import", "stock", &file])), "Levels: 0 new, 1 changed, 0 as they were; rows: 1.\n");
+        for (what, expected) in [("stock", "L-1,MAIN,5"), ("movements", ",L-1,MAIN,count,5,0,0,5,0,"), ("orders", "number,id,")] {
+            assert!(said(&site.run(&["export", what, "-"])).contains(expected), "{what}");
+        }
+        let nowhere = site.refusal(&["export", "stock", &path("no/such/folder.csv")]);
+        assert!(nowhere.contains("can't write"), "{nowhere}");
+        assert!(site.refusal(&["import", "stock", &path("no-such.csv")]).contains("can't read"));
+        assert!(site.refusal(&["import", "stock", &file, "--charset", "koi8-r"]).contains("--charset must be"));
+        assert_eq!(said(&site.run(&["verify"])), "Products: 2, orders: 0, differences: 0.\n");
+    })
+    .await;
+}
