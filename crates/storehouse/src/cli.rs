@@ -85,6 +85,43 @@ Examples:
     )]
     Verify,
 
+    /// Write the whole database into a file, also while it is written to
+    #[command(
+        after_help = "The file is checked before it gets its name, and readable by nobody else: it holds people's data and password hashes.
+PostgreSQL is read by pg_dump, which must be installed.
+
+Examples:
+  storehouse backup storehouse.backup
+  storehouse backup /mnt/backups/$(date +%F).backup
+  DATABASE_URL=postgres://localhost/store storehouse backup --force latest.backup"
+    )]
+    Backup {
+        /// The file to be made
+        file: PathBuf,
+
+        /// Replace a file that is there
+        #[arg(long)]
+        force: bool,
+    },
+
+    /// Make a database of a backup, in an empty place: no file, or a PostgreSQL database without tables
+    #[command(
+        after_help = "The backup and the new database are checked, as by `verify`; until then nobody can use it.
+
+Examples:
+  storehouse restore storehouse.backup
+  DATA_DIR=/tmp/drill storehouse restore storehouse.backup
+  DATABASE_URL=postgres://localhost/new_store storehouse restore latest.backup"
+    )]
+    Restore {
+        /// The backup
+        file: PathBuf,
+
+        /// Take a backup whose stock doesn't add up
+        #[arg(long)]
+        accept_differences: bool,
+    },
+
     /// Print the OpenAPI 3.1 document of the whole system
     #[command(after_help = "Examples:
   storehouse openapi > openapi.json

@@ -5,9 +5,11 @@
 //! them: `migrations` lists every migration in order.
 //!
 //! Files in reading order: `cli`, `part`, `settings`, `migrations`, `system`, then a command each: `serve` (with `banner`),
-//! `check`, `migrate`, `verify`, `openapi`, `admin`, `health`.
+//! `check`, `migrate`, `verify`, `backup` (with `backup_file`), `restore`, `openapi`, `admin`, `health`; `progress` shows how far one is.
 
 mod admin;
+mod backup;
+mod backup_file;
 mod banner;
 mod check;
 mod cli;
@@ -16,6 +18,8 @@ mod migrate;
 pub mod migrations;
 mod openapi;
 pub mod part;
+mod progress;
+mod restore;
 mod serve;
 mod settings;
 pub mod system;
@@ -28,6 +32,7 @@ use clap::{Parser as _, ValueEnum as _};
 
 use cli::{AdminCommand, Cli, Command};
 use part::Part;
+use restore::Differences;
 use settings::Settings;
 
 /// Does what the command line asks for.
@@ -52,6 +57,13 @@ pub fn run() -> Result<()> {
             let found = verify::run(&load()?)?;
             print(&found.text())?;
             found.check()
+        }
+        Command::Backup { file, force } => print(&backup::run(&load()?, &file, force)?),
+        Command::Restore { file, accept_differences } => {
+            let differences = if accept_differences { Differences::Accepted } else { Differences::Refused };
+            let restored = restore::run(&load()?, &file, differences)?;
+            print(&restored.text)?;
+            if accept_differences { Ok(()) } else { restored.found.check() }
         }
         Command::Openapi => print(&openapi::document()?),
         Command::Admin(AdminCommand::Create(new)) => print(&admin::create(&load()?, &new)?),

@@ -3,7 +3,7 @@
 /// `storehouse check`.
 mod check;
 /// What each command does, and how it refuses.
-mod commands;
+pub(crate) mod commands;
 /// Signals, with requests under way.
 mod shutdown;
 /// Parts as processes of their own.
