@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::postgres::Postgres;
 use crate::sqlite::{Durability, Sqlite};
-use crate::{Db, Engine, Error, Progress, postgres, sqlite};
+use crate::{DatabaseUrl, Db, Engine, Error, Progress, postgres, sqlite};
 
 /// A new database that is being filled.
 pub struct Draft {
@@ -17,15 +17,15 @@ pub struct Draft {
 
 enum Place {
     Sqlite(sqlite::Draft),
-    Postgres(postgres::Draft),
+    Postgres(Box<postgres::Draft>),
 }
 
 impl Draft {
     /// Begins at a place where nothing is but what an earlier draft left, which is removed; any other place is refused, with what is there.
-    pub async fn begin(target: &crate::DatabaseUrl) -> Result<Self, Error> {
+    pub async fn begin(target: &DatabaseUrl) -> Result<Self, Error> {
         let place = match target {
-            crate::DatabaseUrl::Sqlite(path) => Place::Sqlite(sqlite::Draft::begin(path).await?),
-            crate::DatabaseUrl::Postgres(config) => Place::Postgres(postgres::Draft::begin(config).await?),
+            DatabaseUrl::Sqlite(path) => Place::Sqlite(sqlite::Draft::begin(path).await?),
+            DatabaseUrl::Postgres(config) => Place::Postgres(Box::new(postgres::Draft::begin(config).await?)),
         };
         Ok(Self { place })
     }

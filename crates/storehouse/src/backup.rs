@@ -15,7 +15,7 @@ use crate::progress::Progress;
 use crate::settings::Settings;
 
 /// What follows a backup's name until it is whole.
-const UNFINISHED: &str = ".unfinished";
+pub(crate) const UNFINISHED: &str = ".unfinished";
 
 /// A backup that was made.
 #[derive(Clone, Copy, Debug)]

@@ -122,6 +122,38 @@ Examples:
         accept_differences: bool,
     },
 
+    /// Copy the SQLite database to an empty PostgreSQL database, and check that all of it arrived
+    #[command(
+        name = "migrate-to",
+        after_help = "Storehouse must be stopped meanwhile, and is refused the file; the file itself stays as it is. One that was broken off is begun anew.
+
+Examples:
+  storehouse migrate-to postgres://storehouse@localhost/storehouse
+  storehouse migrate-to - < address.txt        the address isn't shown to others on this machine"
+    )]
+    MigrateTo {
+        /// The address of the PostgreSQL database, or - for the first line of standard input
+        #[arg(value_name = "URL")]
+        url: String,
+    },
+
+    /// Fill a new system with a made-up business: products, customers, and a year of orders and movements
+    #[command(after_help = "The same seed makes the same business, on the same day.
+
+Examples:
+  storehouse demo
+  DATA_DIR=/tmp/demo storehouse demo --seed 7
+  DATABASE_URL=postgres://localhost/demo storehouse demo --days 30")]
+    Demo {
+        /// Which business
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+
+        /// How many days of it, until today
+        #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
+    },
+
     /// Print the OpenAPI 3.1 document of the whole system
     #[command(after_help = "Examples:
   storehouse openapi > openapi.json

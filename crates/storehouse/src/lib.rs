@@ -4,8 +4,8 @@
 //! It is not a place for behaviour: what a request does stands in the gateway and the services. Its tables are all of
 //! them: `migrations` lists every migration in order.
 //!
-//! Files in reading order: `cli`, `part`, `settings`, `migrations`, `system`, then a command each: `serve` (with `banner`),
-//! `check`, `migrate`, `verify`, `backup` (with `backup_file`), `restore`, `openapi`, `admin`, `health`; `progress` shows how far one is.
+//! Files in reading order: `cli`, `part`, `settings`, `migrations`, `system` (with `nightly`), then a command each: `serve` (with `banner`),
+//! `check`, `migrate`, `verify`, `backup` (with `backup_file`), `restore`, `migrate_to`, `demo`, `openapi`, `admin`, `health`; `progress` shows how far one is.
 
 mod admin;
 mod backup;
@@ -13,9 +13,12 @@ mod backup_file;
 mod banner;
 mod check;
 mod cli;
+mod demo;
 mod health;
 mod migrate;
+mod migrate_to;
 pub mod migrations;
+pub mod nightly;
 mod openapi;
 pub mod part;
 mod progress;
@@ -65,6 +68,8 @@ pub fn run() -> Result<()> {
             print(&restored.text)?;
             if accept_differences { Ok(()) } else { restored.found.check() }
         }
+        Command::MigrateTo { url } => print(&migrate_to::run(&load()?, &url)?),
+        Command::Demo { seed, days } => print(&demo::run(&load()?, seed, days)?),
         Command::Openapi => print(&openapi::document()?),
         Command::Admin(AdminCommand::Create(new)) => print(&admin::create(&load()?, &new)?),
         Command::Health { whom } => {

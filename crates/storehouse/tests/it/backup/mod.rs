@@ -5,6 +5,20 @@
 
 /// What the commands do, and how they refuse.
 mod commands;
+/// Bytes that change in backups, databases and logs.
+mod corruption;
+/// The made-up business.
+mod demo;
+/// Commands that are killed.
+mod kills;
+/// Backups while sixteen write.
+mod load;
+/// From SQLite to PostgreSQL.
+mod moving;
+/// Those that are made by themselves.
+mod nightly;
+/// Many connections on one log.
+mod stress;
 
 use std::path::{Path, PathBuf};
 
