@@ -54,7 +54,7 @@ use self::postgres::Postgres;
 pub use self::shared_write::SharedWrite;
 pub use self::sqlite::WRITER_SETTINGS as SQLITE_WRITER_SETTINGS;
 use self::sqlite::{Durability, Sqlite};
-pub use self::transfer::{Moved, transfer};
+pub use self::transfer::{Movable, Moved, transfer};
 pub use self::tx::Tx;
 pub use self::url::DatabaseUrl;
 pub use self::value::{Column, Row, Value};

@@ -5,6 +5,7 @@
 //! must have a default; a series of numbers, which SQLite keeps in a guard row, goes on where it was.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -30,22 +31,33 @@ pub struct Moved {
     pub rows: u64,
 }
 
-/// Moves all of it into a draft on PostgreSQL. An error if the source isn't at exactly these migrations, or anybody has it open.
-pub async fn transfer(
-    from: &DatabaseUrl,
-    draft: &Draft,
+/// A SQLite database that is going to be moved. Nobody else can use it while this lives, and nothing is written to it.
+pub struct Movable {
+    source: Source,
     migrations: &'static [Migration],
-    progress: &Progress,
-) -> Result<Vec<Moved>, Error> {
-    let (DatabaseUrl::Sqlite(path), Some(target)) = (from, draft.postgres()) else {
-        return Err(Error::Refused("only a SQLite database is moved, and only to PostgreSQL".to_owned()));
-    };
-    let path = path.clone();
-    let source = blocking(move || open_source(&path, migrations)).await?;
-    postgres::fill(target, source, migrations, progress).await
 }
 
-fn open_source(path: &std::path::Path, migrations: &[Migration]) -> Result<Source, Error> {
+impl Movable {
+    /// Opens it. An error if it isn't at exactly these migrations, or anybody has it open.
+    pub async fn open(from: &DatabaseUrl, migrations: &'static [Migration]) -> Result<Self, Error> {
+        let DatabaseUrl::Sqlite(path) = from else {
+            return Err(Error::Refused("only a SQLite database is moved".to_owned()));
+        };
+        let path = path.clone();
+        let source = blocking(move || open_source(&path, migrations)).await?;
+        Ok(Self { source, migrations })
+    }
+}
+
+/// Moves all of it into a draft on PostgreSQL.
+pub async fn transfer(from: Movable, draft: &Draft, progress: &Progress) -> Result<Vec<Moved>, Error> {
+    let target = draft
+        .postgres()
+        .ok_or_else(|| Error::Refused("a database is moved to PostgreSQL alone".to_owned()))?;
+    postgres::fill(target, from.source, from.migrations, progress).await
+}
+
+fn open_source(path: &Path, migrations: &[Migration]) -> Result<Source, Error> {
     let source = Source::open(path)?;
     let missing = migration::missing(&source.applied()?, migrations)?;
     if missing.is_empty() {

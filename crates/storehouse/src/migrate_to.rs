@@ -3,7 +3,7 @@
 use std::io::{self, BufRead as _, Read as _};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use db::{DatabaseUrl, Draft, Moved};
+use db::{DatabaseUrl, Draft, Movable, Moved};
 use tokio::time::Instant;
 
 use crate::migrations::MIGRATIONS;
@@ -60,8 +60,10 @@ async fn move_all(
     target: &DatabaseUrl,
     progress: &Progress,
 ) -> Result<(Vec<Moved>, Found)> {
+    // First, so that a refusal leaves nothing at the target.
+    let source = Movable::open(from, MIGRATIONS).await?;
     let draft = Draft::begin(target).await?;
-    let moved = db::transfer(from, &draft, MIGRATIONS, &progress.of_database()).await?;
+    let moved = db::transfer(source, &draft, &progress.of_database()).await?;
     let db = draft.open().await?;
     let found = verify::look_at(&db, progress).await;
     db.close().await;
