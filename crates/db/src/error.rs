@@ -18,6 +18,9 @@ pub enum Error {
     /// COMMIT was sent and its answer never came: the work may have been kept (503).
     #[error("the outcome of a commit is unknown")]
     OutcomeUnknown,
+    /// What a command asked for can't be done with this database or file. The text is for its operator.
+    #[error("{0}")]
+    Refused(String),
     /// A statement of this transaction failed before, so this one was not run.
     #[error("an earlier statement of this transaction failed")]
     Spent,

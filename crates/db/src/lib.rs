@@ -21,16 +21,21 @@
 //! A closure has no effect outside its transaction, may be run more than once, and awaits nothing but the database. A lookup has no snapshot:
 //! each of its statements sees the last commit. Connections to PostgreSQL are not encrypted yet.
 //!
-//! In reading order: `url`, `error`, `value`, `tx`, `closure`, `shared_write`, `migration`, `listener`; then an engine: `sqlite` (`connection`, `statement`,
-//! `failure`, `measures`, `batch`, `writer`, `syncer`, `checkpointer`, `readers`, `migrate`), `postgres` (`connection`, `failure`, `session`, `transaction`, `together`, `migrate`).
+//! In reading order: `url`, `error`, `value`, `tx`, `closure`, `shared_write`, `migration`, `listener`; what is done with a database as a whole: `dump` (into a file),
+//! `draft` (a new one that is refused until it is whole), `transfer` (from SQLite to PostgreSQL); then an engine: `sqlite` (`connection`, `statement`,
+//! `failure`, `measures`, `batch`, `writer`, `syncer`, `checkpointer`, `readers`, `migrate`, `dump`, `draft`, `source`), `postgres` (`connection`, `failure`, `session`,
+//! `transaction`, `together`, `migrate`, `tools`, `dump`, `draft`, `transfer`).
 
 mod closure;
+mod draft;
+mod dump;
 mod error;
 mod listener;
 mod migration;
 mod postgres;
 mod shared_write;
 mod sqlite;
+mod transfer;
 mod tx;
 mod url;
 mod value;
@@ -40,18 +45,24 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, pending};
 use metrics::Text;
 
+pub use self::draft::Draft;
+pub use self::dump::{Dumped, dump};
 pub use self::error::Error;
 pub use self::listener::Listener;
 pub use self::migration::Migration;
 use self::postgres::Postgres;
 pub use self::shared_write::SharedWrite;
-use self::sqlite::Sqlite;
 pub use self::sqlite::WRITER_SETTINGS as SQLITE_WRITER_SETTINGS;
+use self::sqlite::{Durability, Sqlite};
+pub use self::transfer::{Movable, Moved, transfer};
 pub use self::tx::Tx;
 pub use self::url::DatabaseUrl;
 pub use self::value::{Column, Row, Value};
 
 const COMMIT_HELP: &str = "How long a commit took until it was durable, in seconds.";
+
+/// Told of how far something is: what is done, how much of it, and how much there is; nothing if that isn't known.
+pub type Progress = Arc<dyn Fn(&str, u64, Option<u64>) + Send + Sync>;
 
 /// The database. Clones share it.
 #[derive(Clone)]
@@ -68,7 +79,7 @@ impl Db {
     /// Opens the database; a SQLite file and its folder are created, readable by nobody else.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, Error> {
         let engine = match url {
-            DatabaseUrl::Sqlite(path) => Engine::Sqlite(Sqlite::open(path).await?),
+            DatabaseUrl::Sqlite(path) => Engine::Sqlite(Sqlite::open(path, Durability::EachCommit).await?),
             DatabaseUrl::Postgres(config) => Engine::Postgres(Postgres::open(config).await?),
         };
         Ok(Self { engine: Arc::new(engine) })

@@ -44,6 +44,17 @@ impl Kept {
     }
 }
 
+impl Kept {
+    /// How many bytes it has beside itself.
+    pub(crate) fn length(&self) -> usize {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Text(text) => text.len(),
+            Self::Blob(bytes) => bytes.len(),
+        }
+    }
+}
+
 impl From<Value<'_>> for Kept {
     fn from(value: Value<'_>) -> Self {
         match value {
@@ -153,13 +164,17 @@ pub(crate) enum Source<'a> {
 impl Row<'_> {
     /// The value of a column, which must be of this type; NULL only fits an `Option`.
     pub fn get<T: Column>(&self, index: usize) -> Result<T, Error> {
-        let value = match &self.0 {
-            Source::Sqlite(row) => sqlite_cell(row, index)?,
-            Source::Postgres(row) => postgres_cell(row, index)?,
-        };
-        T::from_value(value).ok_or_else(|| {
+        T::from_value(self.value(index)?).ok_or_else(|| {
             Error::Internal(format!("column {index} cannot be read as {}", std::any::type_name::<T>()))
         })
+    }
+
+    /// The value of a column, as the engine has it.
+    pub(crate) fn value(&self, index: usize) -> Result<Value<'_>, Error> {
+        match &self.0 {
+            Source::Sqlite(row) => sqlite_cell(row, index),
+            Source::Postgres(row) => postgres_cell(row, index),
+        }
     }
 }
 

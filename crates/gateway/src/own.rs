@@ -10,6 +10,7 @@ use http::header::{ACCEPT, ALLOW, AUTHORIZATION, CONTENT_SECURITY_POLICY, WWW_AU
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use kit::problem::Problem;
 use kit::secret::Secret;
+use kit::service::LastBackup;
 use serde::Serialize;
 use tower::ServiceExt;
 
@@ -51,6 +52,9 @@ struct Health<'a> {
     /// How the service behind each route is; the gateway is ready without them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     upstreams: BTreeMap<&'a str, &'static str>,
+    /// The last nightly backup, where this process makes them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backup: Option<LastBackup>,
 }
 
 /// Whether the gateway answers this path itself.
@@ -71,7 +75,7 @@ pub(crate) async fn answer(gateway: &Gateway, request: Request) -> Result<Respon
     }
     match request.uri().path() {
         "/" => Ok(index(gateway, request.headers())),
-        "/health" => Ok(health(BTreeMap::new())),
+        "/health" => Ok(health(BTreeMap::new(), None)),
         "/health/ready" => ready(gateway).await,
         kit::metrics::PATH => metrics(gateway, request.headers()).await,
         // Tokens are signed with a shared secret (HS256), so there is no public key to show.
@@ -109,8 +113,8 @@ fn prefers_html(accept: &str) -> bool {
     }
 }
 
-fn health(upstreams: BTreeMap<&str, &'static str>) -> Response {
-    Json(Health { status: "ok", service: "gateway", upstreams }).into_response()
+fn health(upstreams: BTreeMap<&str, &'static str>, backup: Option<LastBackup>) -> Response {
+    Json(Health { status: "ok", service: "gateway", upstreams, backup }).into_response()
 }
 
 async fn ready(gateway: &Gateway) -> Result<Response, Problem> {
@@ -119,7 +123,8 @@ async fn ready(gateway: &Gateway) -> Result<Response, Problem> {
     }
     let ready = gateway.ready.of(&gateway.table).await;
     let word = |is_ready| if is_ready { "ok" } else { "unavailable" };
-    Ok(health(ready.into_iter().map(|(path, is_ready)| (path, word(is_ready))).collect()))
+    let upstreams = ready.into_iter().map(|(path, is_ready)| (path, word(is_ready))).collect();
+    Ok(health(upstreams, gateway.readiness.backup()))
 }
 
 async fn metrics(gateway: &Gateway, headers: &HeaderMap) -> Result<Response, Problem> {

@@ -15,21 +15,25 @@ use uuid::Uuid;
 pub struct Clock {
     /// Nothing in a stopped clock, which moves by [`Clock::advance`] alone.
     started: Option<Instant>,
+    /// The moment at which a clock stands that tells no real time.
+    stands_at: Option<Timestamp>,
     offset_micros: Arc<AtomicI64>,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { started: Some(Instant::now()), offset_micros: Arc::default() }
+        Self { started: Some(Instant::now()), stands_at: None, offset_micros: Arc::default() }
     }
 }
 
 impl Clock {
     /// The present moment, in whole milliseconds: what is stored and compared is what is shown.
     pub fn now(&self) -> Timestamp {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let micros = i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX);
-        let moved = micros.saturating_add(self.offset_micros.load(Ordering::Relaxed));
+        let moved = self
+            .stands_at
+            .unwrap_or_else(real_time)
+            .0
+            .saturating_add(self.offset_micros.load(Ordering::Relaxed));
         Timestamp(moved - moved.rem_euclid(1000))
     }
 
@@ -41,13 +45,23 @@ impl Clock {
 
     /// A clock whose [`Clock::monotonic`] stands still, so that a test of limits can't be too slow for them.
     pub fn stopped() -> Self {
-        Self { started: None, offset_micros: Arc::default() }
+        Self { started: None, stands_at: None, offset_micros: Arc::default() }
+    }
+
+    /// A clock that stands at a moment, and moves by [`Clock::advance`] alone: for telling of what is made up.
+    pub fn standing_at(moment: Timestamp) -> Self {
+        Self { started: None, stands_at: Some(moment), offset_micros: Arc::default() }
     }
 
     /// Moves this clock and all its clones forward.
     pub fn advance(&self, by: Duration) {
         self.offset_micros.fetch_add(micros(by), Ordering::Relaxed);
     }
+}
+
+fn real_time() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// A moment: microseconds since 1970 in UTC, written as RFC 3339 with milliseconds.
@@ -68,6 +82,11 @@ impl Timestamp {
     /// Whole seconds since 1970, as a JWT counts (RFC 7519 NumericDate).
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1_000_000)
+    }
+
+    /// How long ago it was at a later moment; nothing if that isn't later.
+    pub fn age(self, now: Self) -> Duration {
+        Duration::from_micros(u64::try_from(now.0.saturating_sub(self.0)).unwrap_or_default())
     }
 
     fn text(self) -> String {

@@ -6,8 +6,8 @@
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::get_with;
@@ -26,6 +26,7 @@ use tower::Service as _;
 use tracing::{error, warn};
 use uuid::Uuid;
 
+use crate::clock::Timestamp;
 use crate::docs;
 use crate::identity::Public;
 use crate::metrics::{self, Metrics, RequestCounts};
@@ -39,9 +40,26 @@ pub const DOCUMENT_PATH: &str = "/openapi.json";
 /// What every port serves and no document describes.
 pub const UNDOCUMENTED: [&str; 4] = [metrics::PATH, DOCUMENT_PATH, docs::PAGE_PATH, docs::SCRIPT_PATH];
 
-/// Whether the process takes work: it starts, is ready, then stops.
+/// Whether the process takes work: it starts, is ready, then stops; and what else one who asks wants to know, which changes nothing in that.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicU8>);
+pub struct Readiness(Arc<Told>);
+
+#[derive(Debug, Default)]
+struct Told {
+    state: AtomicU8,
+    backup: Mutex<Option<LastBackup>>,
+}
+
+/// The last backup that the process knows of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LastBackup {
+    /// When it was made; null if there is none.
+    pub made_at: Option<Timestamp>,
+    /// How many seconds ago that was.
+    pub age_seconds: Option<u64>,
+    /// `ok`, or `failed` if the last attempt of this process came to nothing.
+    pub result: &'static str,
+}
 
 impl Readiness {
     const READY: u8 = 1;
@@ -49,17 +67,27 @@ impl Readiness {
 
     /// From now on ready.
     pub fn set_ready(&self) {
-        self.0.store(Self::READY, Ordering::Release);
+        self.0.state.store(Self::READY, Ordering::Release);
     }
 
     /// From now on stopping: readiness fails first, so that a balancer looks elsewhere.
     pub fn set_stopping(&self) {
-        self.0.store(Self::STOPPING, Ordering::Release);
+        self.0.state.store(Self::STOPPING, Ordering::Release);
     }
 
     /// Whether it takes work.
     pub fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Acquire) == Self::READY
+        self.0.state.load(Ordering::Acquire) == Self::READY
+    }
+
+    /// Says what is known of backups, where they are made.
+    pub fn tell_backup(&self, last: LastBackup) {
+        *self.0.backup.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    }
+
+    /// What is known of backups; nothing where none are made.
+    pub fn backup(&self) -> Option<LastBackup> {
+        *self.0.backup.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -286,6 +314,9 @@ struct HealthView {
     status: &'static str,
     /// The service's name.
     service: &'static str,
+    /// The last nightly backup; only of `/health/ready`, and where the setting BACKUP_FOLDER names a folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backup: Option<LastBackup>,
 }
 
 fn health_endpoints() -> ApiRouter<Health> {
@@ -301,12 +332,13 @@ fn health_endpoints() -> ApiRouter<Health> {
 }
 
 async fn health_view(_: Public, State(health): State<Health>) -> Json<HealthView> {
-    Json(HealthView { status: "ok", service: health.name })
+    Json(HealthView { status: "ok", service: health.name, backup: None })
 }
 
 async fn health_ready(_: Public, State(health): State<Health>) -> Result<Json<HealthView>, Problem> {
     check_ready(&health.surroundings).await?;
-    Ok(Json(HealthView { status: "ok", service: health.name }))
+    let backup = health.surroundings.readiness.backup();
+    Ok(Json(HealthView { status: "ok", service: health.name, backup }))
 }
 
 /// 503 while starting, stopping, or without the database.

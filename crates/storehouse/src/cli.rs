@@ -113,6 +113,75 @@ Examples:
         file: PathBuf,
     },
 
+    /// Write the whole database into a file, also while it is written to
+    #[command(
+        after_help = "The file is checked before it gets its name, and readable by nobody else: it holds people's data and password hashes.
+PostgreSQL is read by pg_dump, which must be installed.
+
+Examples:
+  storehouse backup storehouse.backup
+  storehouse backup /mnt/backups/$(date +%F).backup
+  DATABASE_URL=postgres://localhost/store storehouse backup --force latest.backup"
+    )]
+    Backup {
+        /// The file to be made
+        file: PathBuf,
+
+        /// Replace a file that is there
+        #[arg(long)]
+        force: bool,
+    },
+
+    /// Make a database of a backup, in an empty place: no file, or a PostgreSQL database without tables
+    #[command(
+        after_help = "The backup and the new database are checked, as by `verify`; until then nobody can use it.
+
+Examples:
+  storehouse restore storehouse.backup
+  DATA_DIR=/tmp/drill storehouse restore storehouse.backup
+  DATABASE_URL=postgres://localhost/new_store storehouse restore latest.backup"
+    )]
+    Restore {
+        /// The backup
+        file: PathBuf,
+
+        /// Take a backup whose stock doesn't add up
+        #[arg(long)]
+        accept_differences: bool,
+    },
+
+    /// Copy the SQLite database to an empty PostgreSQL database, and check that all of it arrived
+    #[command(
+        name = "migrate-to",
+        after_help = "Storehouse must be stopped meanwhile, and is refused the file; the file itself stays as it is. One that was broken off is begun anew.
+
+Examples:
+  storehouse migrate-to postgres://storehouse@localhost/storehouse
+  storehouse migrate-to - < address.txt        the address isn't shown to others on this machine"
+    )]
+    MigrateTo {
+        /// The address of the PostgreSQL database, or - for the first line of standard input
+        #[arg(value_name = "URL")]
+        url: String,
+    },
+
+    /// Fill a new system with a made-up business: products, customers, and a year of orders and movements
+    #[command(after_help = "The same seed makes the same business, on the same day.
+
+Examples:
+  storehouse demo
+  DATA_DIR=/tmp/demo storehouse demo --seed 7
+  DATABASE_URL=postgres://localhost/demo storehouse demo --days 30")]
+    Demo {
+        /// Which business
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+
+        /// How many days of it, until today
+        #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
+    },
+
     /// Print the OpenAPI 3.1 document of the whole system
     #[command(after_help = "Examples:
   storehouse openapi > openapi.json

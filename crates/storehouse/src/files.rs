@@ -1,14 +1,13 @@
 //! `storehouse import` and `storehouse export`: CSV files straight into the database of the settings, and out of it.
 
 use std::fs::{self, File};
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use bytes::Bytes;
 use db::Db;
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use inventory::{ImportView, LevelSheet, MovementSheet, ProductSheet, Stage, import_counts, import_products};
 use kit::clock::Clock;
 use kit::csv::{Export, Sheet, charset};
@@ -18,6 +17,7 @@ use stock::Author;
 
 use crate::cli::{Exported, ImportArgs, Imported};
 use crate::migrate::{open_existing, open_migrated};
+use crate::progress::Progress;
 use crate::settings::Settings;
 
 /// A file is in memory as a whole.
@@ -25,7 +25,8 @@ const MAX_FILE: u64 = 1024 * 1024 * 1024;
 
 /// Imports a file, and says what it did. All that is wrong with it stands on standard error.
 pub(crate) fn import(settings: &Settings, args: &ImportArgs) -> Result<String> {
-    let file = read(settings, args)?;
+    let progress = Progress::new();
+    let file = read(settings, args, &progress)?;
     let imported = runtime()?.block_on(async {
         let db = open_migrated(settings).await?;
         let imported = match args.what {
@@ -35,6 +36,7 @@ pub(crate) fn import(settings: &Settings, args: &ImportArgs) -> Result<String> {
         db.close().await;
         anyhow::Ok(imported)
     });
+    progress.clear();
     imported?.map(|view| summary(args.what, &view)).map_err(|problem| refused(&problem))
 }
 
@@ -42,14 +44,14 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-fn read(settings: &Settings, args: &ImportArgs) -> Result<inventory::File> {
+fn read(settings: &Settings, args: &ImportArgs, progress: &Progress) -> Result<inventory::File> {
     let shown = args.file.display();
     let length = fs::metadata(&args.file).with_context(|| format!("can't read {shown}"))?.len();
     ensure!(length <= MAX_FILE, "{shown} is larger than 1 GiB: part it");
     let bytes = Bytes::from(fs::read(&args.file).with_context(|| format!("can't read {shown}"))?);
     let unknown = || anyhow!("--charset must be utf-8, utf-16le, utf-16be or windows-1252");
     let author = Author { actor_id: None, request_id: None, now: Clock::default().now() };
-    let meter = Meter::default();
+    let progress = progress.clone();
     Ok(inventory::File {
         bytes,
         charset: Some(charset(&args.charset).ok_or_else(unknown)?),
@@ -57,14 +59,14 @@ fn read(settings: &Settings, args: &ImportArgs) -> Result<inventory::File> {
         author,
         max_rows: usize::MAX,
         max_faults: usize::MAX,
-        progress: Arc::new(move |stage, done, of| meter.show(word(stage), done, of)),
+        progress: Arc::new(move |stage, done, of| progress.show(word(stage), done as u64, Some(of as u64))),
     })
 }
 
 fn word(stage: Stage) -> &'static str {
     match stage {
-        Stage::Checking => "checked",
-        Stage::Storing => "stored",
+        Stage::Checking => "checking rows",
+        Stage::Storing => "storing rows",
     }
 }
 
@@ -150,7 +152,7 @@ fn beside(file: &Path) -> PathBuf {
 }
 
 async fn write_to<S: Sheet>(export: &mut Export<S>, out: &mut impl Write) -> Result<()> {
-    let (meter, mut done, mut total) = (Meter::default(), 0, 0);
+    let (progress, mut done, mut total) = (Progress::new(), 0, 0);
     loop {
         let part = export
             .next()
@@ -160,59 +162,9 @@ async fn write_to<S: Sheet>(export: &mut Export<S>, out: &mut impl Write) -> Res
         out.write_all(&part.bytes)?;
         done += part.rows;
         total = part.total.and_then(|total| usize::try_from(total).ok()).unwrap_or(total);
-        meter.show("written", done, total.max(done));
+        progress.show("writing rows", done as u64, Some(total as u64));
     }
     out.flush()?;
-    meter.finish();
+    progress.clear();
     Ok(())
-}
-
-/// Shows how it goes on: as a bar on a terminal, elsewhere as a line for each tenth.
-#[derive(Default)]
-struct Meter(Mutex<Option<(&'static str, ProgressBar, usize)>>);
-
-impl Meter {
-    fn show(&self, what: &'static str, done: usize, of: usize) {
-        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if shown.as_ref().is_none_or(|(shown, ..)| *shown != what) {
-            finish(&mut shown);
-            *shown = Some((what, bar(what, of), 0));
-        }
-        let Some((_, bar, tenths)) = shown.as_mut() else { return };
-        bar.set_length(of as u64);
-        bar.set_position(done as u64);
-        let reached = if of == 0 { 10 } else { done * 10 / of };
-        if reached > *tenths && !io::stderr().is_terminal() {
-            *tenths = reached;
-            let (done, of) = (HumanCount(done as u64), HumanCount(of as u64));
-            // If it can't be written nobody misses it.
-            drop(writeln!(io::stderr(), "{what} {done} of {of} rows"));
-        }
-    }
-
-    fn finish(&self) {
-        finish(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
-fn finish(shown: &mut Option<(&'static str, ProgressBar, usize)>) {
-    if let Some((_, bar, _)) = shown.take() {
-        bar.finish_and_clear();
-    }
-}
-
-impl Drop for Meter {
-    fn drop(&mut self) {
-        self.finish();
-    }
-}
-
-fn bar(what: &'static str, of: usize) -> ProgressBar {
-    let bar = ProgressBar::new(of as u64);
-    if let Ok(style) =
-        ProgressStyle::with_template("{msg} {bar:40} {human_pos} of {human_len} rows, {per_sec}, {eta} left")
-    {
-        bar.set_style(style);
-    }
-    bar.with_message(what)
 }

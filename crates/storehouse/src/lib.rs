@@ -4,19 +4,27 @@
 //! It is not a place for behaviour: what a request does stands in the gateway and the services. Its tables are all of
 //! them: `migrations` lists every migration in order.
 //!
-//! Files in reading order: `cli`, `part`, `settings`, `migrations`, `system`, then a command each: `serve` (with `banner`),
-//! `check`, `migrate`, `verify`, `files` (import and export), `openapi`, `admin`, `health`.
+//! Files in reading order: `cli`, `part`, `settings`, `migrations`, `system` (with `nightly`), then a command each: `serve` (with `banner`),
+//! `check`, `migrate`, `verify`, `files` (import and export), `backup` (with `backup_file`), `restore`, `migrate_to`, `demo`, `openapi`, `admin`,
+//! `health`; `progress` shows how far one is.
 
 mod admin;
+mod backup;
+mod backup_file;
 mod banner;
 mod check;
 mod cli;
+mod demo;
 mod files;
 mod health;
 mod migrate;
+mod migrate_to;
 pub mod migrations;
+pub mod nightly;
 mod openapi;
 pub mod part;
+mod progress;
+mod restore;
 mod serve;
 mod settings;
 pub mod system;
@@ -29,6 +37,7 @@ use clap::{Parser as _, ValueEnum as _};
 
 use cli::{AdminCommand, Cli, Command};
 use part::Part;
+use restore::Differences;
 use settings::Settings;
 
 /// Does what the command line asks for.
@@ -56,6 +65,15 @@ pub fn run() -> Result<()> {
         }
         Command::Import(args) => print(&files::import(&load()?, &args)?),
         Command::Export { what, file } => files::export(&load()?, what, &file),
+        Command::Backup { file, force } => print(&backup::run(&load()?, &file, force)?),
+        Command::Restore { file, accept_differences } => {
+            let differences = if accept_differences { Differences::Accepted } else { Differences::Refused };
+            let restored = restore::run(&load()?, &file, differences)?;
+            print(&restored.text)?;
+            if accept_differences { Ok(()) } else { restored.found.check() }
+        }
+        Command::MigrateTo { url } => print(&migrate_to::run(&load()?, &url)?),
+        Command::Demo { seed, days } => print(&demo::run(&load()?, seed, days)?),
         Command::Openapi => print(&openapi::document()?),
         Command::Admin(AdminCommand::Create(new)) => print(&admin::create(&load()?, &new)?),
         Command::Health { whom } => {

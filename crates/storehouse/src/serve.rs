@@ -21,8 +21,9 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::migrate::open_migrated;
+use crate::nightly::Plan;
 use crate::part::Part;
-use crate::settings::{Environment, Settings};
+use crate::settings::{Backups, Environment, Settings};
 use crate::system::{Options, System};
 use crate::{banner, check};
 
@@ -83,6 +84,7 @@ fn options(settings: &Settings, parts: &[Part], secret: Secret, ports: Ports) ->
         docs: settings.docs,
         metrics_access: metrics_access(settings, parts),
         data_dir: settings.data_dir.clone(),
+        nightly: nightly(settings),
         routes: routes(settings, parts, ports)?,
         cors: cors(settings),
         rate_limit: settings.gateway.rate_limit,
@@ -102,6 +104,11 @@ fn metrics_access(settings: &Settings, parts: &[Part]) -> MetricsAccess {
             MetricsAccess::Closed
         }
     }
+}
+
+fn nightly(settings: &Settings) -> Option<Plan> {
+    let Backups { folder, time, keep } = settings.backups.clone();
+    Some(Plan { url: settings.database_url.clone(), folder: folder?, time, keep })
 }
 
 /// One entry stands for any port of this machine; every other is an origin as browsers write it.

@@ -36,6 +36,7 @@ pub(crate) struct Settings {
     pub(crate) passwords: Passwords,
     pub(crate) gateway: Gateway,
     pub(crate) orders: Orders,
+    pub(crate) backups: Backups,
     /// Whether `/docs` and `/openapi.json` are served.
     pub(crate) docs: bool,
     /// Lets its bearer read the gateway's `/metrics`.
@@ -87,6 +88,16 @@ pub(crate) struct Orders {
     pub(crate) pending_expiry: Duration,
 }
 
+/// What is backed up by itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Backups {
+    /// Nothing is where there is none.
+    pub(crate) folder: Option<PathBuf>,
+    /// After midnight in UTC.
+    pub(crate) time: Duration,
+    pub(crate) keep: usize,
+}
+
 /// What is logged, and how; no format means text on a terminal and JSON elsewhere.
 #[derive(Clone, Debug)]
 pub(crate) struct Logs {
@@ -123,6 +134,11 @@ impl Settings {
                 currency: values.read("CURRENCY", |text| text.parse().ok())?,
                 max_pending: values.read("MAX_PENDING_ORDERS", parse::at_least_one)?,
                 pending_expiry: values.read("PENDING_EXPIRY", parse::duration)?,
+            },
+            backups: Backups {
+                folder: values.read_optional("BACKUP_FOLDER", |text| Some(text.into()))?,
+                time: values.read("BACKUP_TIME", parse::time_of_day)?,
+                keep: usize::try_from(values.read("BACKUP_KEEP", parse::at_least_one)?).unwrap_or(usize::MAX),
             },
             docs: values.read("DOCS", parse::switch)?,
             metrics_token: values.read_optional("METRICS_TOKEN", parse::bearer_token)?,

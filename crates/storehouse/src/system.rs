@@ -9,7 +9,7 @@ use accounts::{Accounts, FirstAdmin, LiveSessions, LoginLimits, PasswordHash, Pa
 use aide::openapi::OpenApi;
 use auth::Auth;
 use db::Db;
-use futures_util::future::{OptionFuture, join, join4};
+use futures_util::future::{OptionFuture, join, join5};
 use gateway::{Cors, Gateway, GatewayConfig, Local, MetricsAccess, Ports, Routes};
 use inventory::Inventory;
 use ipnet::IpNet;
@@ -28,6 +28,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::warn;
 use users::Users;
 
+use crate::nightly::{Nightly, Plan};
 use crate::part::Part;
 
 /// How often what is past its time is removed, and how much of it in one write.
@@ -63,6 +64,8 @@ pub struct Options {
     pub metrics_access: MetricsAccess,
     /// The folder whose free room is told.
     pub data_dir: PathBuf,
+    /// What is backed up each night.
+    pub nightly: Option<Plan>,
     /// Which service answers which paths.
     pub routes: Routes,
     /// Which pages of other origins may call.
@@ -85,6 +88,7 @@ pub struct System {
     pub readiness: Readiness,
     metrics: Arc<Metrics>,
     data: Option<Data>,
+    nightly: Option<Nightly>,
     clock: Clock,
 }
 
@@ -102,7 +106,10 @@ impl System {
         let readiness = Readiness::default();
         let metrics = process_metrics(data.as_ref(), &readiness, &options);
         let (gateway, services, orders, inventory) = (None, Vec::new(), None, None);
-        let mut system = Self { gateway, services, orders, inventory, readiness, metrics, data, clock };
+        let plan = options.nightly.clone().filter(|_| data.is_some());
+        let nightly = plan.map(|plan| Nightly::new(plan, clock.clone(), readiness.clone(), &metrics));
+        let mut system =
+            Self { gateway, services, orders, inventory, readiness, metrics, data, nightly, clock };
         if let Some(data) = &system.data {
             let (shared, runs) =
                 (Arc::new(system.make_shared(data, &options)), |part| options.parts.contains(&part));
@@ -195,14 +202,22 @@ impl System {
     }
 
     /// Does the work that nobody asks for, until it is dropped: follows the session feed, sweeps what is past its
-    /// time, watches the gateway's backends, lets orders expire, adds up all stock.
+    /// time, watches the gateway's backends, lets orders expire, adds up all stock, makes backups.
     pub async fn work(&self) {
         let front = OptionFuture::from(self.gateway.as_ref().map(Gateway::work));
         let back = self.data.as_ref().map(|data| join(data.live.clone().follow_feed(), self.sweep(data)));
         let orders = self.data.as_ref().zip(self.orders.as_ref());
         let expiry = OptionFuture::from(orders.map(|(data, orders)| self.expire(data, orders)));
         let figures = OptionFuture::from(self.inventory.as_ref().map(keep_figures));
-        join4(front, OptionFuture::from(back), expiry, figures).await;
+        let backups = OptionFuture::from(self.nightly.as_ref().map(Nightly::work));
+        join5(front, OptionFuture::from(back), expiry, figures, backups).await;
+    }
+
+    /// Makes the night's backup now if it is due and nobody else makes it.
+    pub async fn back_up_if_due(&self) {
+        if let Some(nightly) = &self.nightly {
+            nightly.run_if_due().await;
+        }
     }
 
     async fn expire(&self, data: &Data, orders: &Orders) {

@@ -1,14 +1,13 @@
 //! `storehouse verify`: does all stock add up? It reads one snapshot and changes nothing, so it may run beside a system at work.
 
-use std::io::{self, IsTerminal as _, Write as _};
-
 use anyhow::{Context as _, Result, ensure};
-use db::Tx;
+use db::{Db, Tx};
 use futures_util::FutureExt as _;
 use orders::{OrderDifference, verify_orders};
 use stock::{Difference, verify_levels};
 
 use crate::migrate::open_existing;
+use crate::progress::Progress;
 use crate::settings::Settings;
 
 /// What was looked at, and what doesn't add up.
@@ -24,46 +23,43 @@ pub(crate) fn run(settings: &Settings) -> Result<Found> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let db = open_existing(settings).await?;
-        let found = db.read((), |tx, ()| look(tx).boxed()).await;
-        clear_progress();
+        let progress = Progress::new();
+        let found = look_at(&db, &progress).await;
+        progress.clear();
         db.close().await;
-        found.context("can't read the database; one of an older version wants `storehouse migrate` first")
+        found
     })
 }
 
-async fn look(tx: &Tx) -> Result<Found, db::Error> {
+/// Adds up all that is in one snapshot.
+pub(crate) async fn look_at(db: &Db, progress: &Progress) -> Result<Found> {
+    let found = db.read(progress.clone(), |tx, progress| look(tx, progress).boxed()).await;
+    found.context("can't read the database; one of an older version wants `storehouse migrate` first")
+}
+
+async fn look(tx: &Tx, progress: &Progress) -> Result<Found, db::Error> {
     let (mut products, mut orders) = (0, 0);
     let levels = verify_levels(tx, |count| {
         products = count;
-        show_progress(count, "products");
+        progress.show("adding up products", count, None);
     });
     let levels = levels.await?;
     let holdings = verify_orders(tx, |count| {
         orders = count;
-        show_progress(count, "orders");
+        progress.show("adding up orders", count, None);
     });
     let holdings = holdings.await?;
     Ok(Found { products, orders, levels, holdings })
 }
 
-/// Only for a person who waits; if it can't be written nobody misses it.
-fn show_progress(count: u64, of: &str) {
-    let mut out = io::stderr();
-    if out.is_terminal() {
-        drop(write!(out, "\r\x1b[K{count} {of}"));
-    }
-}
-
-fn clear_progress() {
-    let mut out = io::stderr();
-    if out.is_terminal() {
-        drop(write!(out, "\r\x1b[K"));
-    }
-}
-
 impl Found {
     fn count(&self) -> usize {
         self.levels.len() + self.holdings.len()
+    }
+
+    /// Whether all adds up.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.count() == 0
     }
 
     /// Each difference on a line of its own, and the counts at the end.
@@ -77,7 +73,7 @@ impl Found {
 
     /// An error if something doesn't add up.
     pub(crate) fn check(&self) -> Result<()> {
-        ensure!(self.count() == 0, "stock does not add up: {} differences", self.count());
+        ensure!(self.is_clean(), "stock does not add up: {} differences", self.count());
         Ok(())
     }
 }

@@ -34,6 +34,6 @@ async fn apply(client: &Client, migration: &Migration) -> Result<(), Error> {
     run(client, "COMMIT").await
 }
 
-async fn run(client: &Client, sql: &str) -> Result<(), Error> {
+pub(super) async fn run(client: &Client, sql: &str) -> Result<(), Error> {
     client.batch_execute(sql).await.map_err(|error| failure(&error).error)
 }

@@ -1,11 +1,15 @@
 //! PostgreSQL: a pool of connections, and each write a task of its own. Connections are not encrypted yet.
 
 mod connection;
+mod draft;
+mod dump;
 mod failure;
 mod migrate;
 mod session;
 mod together;
+mod tools;
 mod transaction;
+mod transfer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +20,13 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::timeout;
 use tokio_postgres::Config;
 
+pub(crate) use self::draft::Draft;
+pub(crate) use self::dump::dump;
 use self::failure::{failure, pool_failure, too_slow};
 pub(crate) use self::session::{Session, all, execute, keep, rows};
 use self::transaction::Transactions;
 pub(crate) use self::transaction::lookup;
+pub(crate) use self::transfer::fill;
 use crate::Error;
 use crate::closure::stopped;
 use crate::listener::Ear;
@@ -45,6 +52,13 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Makes the pool and its first connection, so that a wrong address is known at the start.
     pub(crate) async fn open(config: &Config) -> Result<Self, Error> {
+        let opened = Self::open_draft(config).await?;
+        draft::refuse_unfinished(&opened.transactions.pool, &opened.describe()).await?;
+        Ok(opened)
+    }
+
+    /// The same of one that may still be unfinished.
+    pub(crate) async fn open_draft(config: &Config) -> Result<Self, Error> {
         let config = connection::watchful(config);
         let pool = connection::pool(&config, connection::CONNECTIONS)?;
         connection::check_encoding(&pool).await?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::draft;
 use crate::Error;
 use crate::error::Failure;
 
@@ -49,6 +50,7 @@ pub(super) fn create(path: &Path) -> Result<(), Failure> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         private_folder(folder).map_err(unavailable)?;
     }
+    draft::refuse_unfinished(path)?;
     // Two processes that convert a new file to WAL at the same moment would meet an error that no waiting cures.
     let _alone = lock_file(path)?;
     private_file(path).map_err(unavailable)?;
@@ -103,7 +105,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Shared, Failure> {
     Ok(Arc::new(Mutex::new(connection)))
 }
 
-fn open(path: &Path, access: OpenFlags) -> Result<Connection, Failure> {
+pub(super) fn open(path: &Path, access: OpenFlags) -> Result<Connection, Failure> {
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     let wait = |steps: i32| {
@@ -118,7 +120,7 @@ fn open(path: &Path, access: OpenFlags) -> Result<Connection, Failure> {
     Ok(connection)
 }
 
-fn private_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn private_folder(folder: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -126,7 +128,7 @@ fn private_folder(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-fn private_file(path: &Path) -> io::Result<File> {
+pub(super) fn private_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]

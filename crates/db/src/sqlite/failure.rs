@@ -18,6 +18,9 @@ impl From<rusqlite::Error> for Failure {
             (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => Error::Busy,
             // The shared index beside the log could not grow, which a full disk shows as an I/O error.
             (ErrorCode::DiskFull, _) | (_, ffi::SQLITE_IOERR_SHMSIZE) => Error::DiskFull,
+            (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => {
+                Error::Internal(format!("the database is damaged ({text}): restore a backup"))
+            }
             (ErrorCode::SystemIoFailure | ErrorCode::CannotOpen, _) => Error::Unavailable(text),
             _ => Error::Internal(text),
         };

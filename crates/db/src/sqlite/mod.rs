@@ -3,10 +3,13 @@
 mod batch;
 mod checkpointer;
 mod connection;
+mod draft;
+mod dump;
 mod failure;
 mod measures;
 mod migrate;
 mod readers;
+mod source;
 mod statement;
 mod syncer;
 mod writer;
@@ -24,8 +27,11 @@ use tokio::task::spawn_blocking;
 
 use self::checkpointer::Checkpoints;
 pub use self::connection::WRITER_SETTINGS;
+pub(crate) use self::draft::Draft;
+pub(crate) use self::dump::dump;
 use self::measures::Measures;
 use self::readers::Lookups;
+pub(crate) use self::source::Source;
 pub(crate) use self::statement::{execute, rows};
 use self::writer::{State, Syncer};
 use crate::Error;
@@ -35,6 +41,15 @@ use crate::tx::{Tx, lock};
 
 const WRITES_QUEUED: usize = 4096;
 const READS_QUEUED: usize = 1024;
+
+/// When what was written is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Before it is acknowledged.
+    EachCommit,
+    /// At the end: nobody was promised anything before.
+    AtEnd,
+}
 
 /// A SQLite database.
 pub(crate) struct Sqlite {
@@ -51,18 +66,18 @@ pub(crate) struct Sqlite {
 
 impl Sqlite {
     /// Creates the file if need be, opens it, and starts the threads.
-    pub(crate) async fn open(path: &Path) -> Result<Self, Error> {
+    pub(crate) async fn open(path: &Path, durability: Durability) -> Result<Self, Error> {
         let path = path.to_owned();
         let runtime = Handle::current();
-        blocking(move || Self::start(path, &runtime)).await
+        blocking(move || Self::start(path, durability, &runtime)).await
     }
 
-    fn start(path: PathBuf, runtime: &Handle) -> Result<Self, Error> {
+    fn start(path: PathBuf, durability: Durability, runtime: &Handle) -> Result<Self, Error> {
         connection::create(&path)?;
         let (writes, reads) = (mpsc::channel(WRITES_QUEUED), mpsc::channel(READS_QUEUED));
         let (report, state) = watch::channel(State::Running);
         let measures = Arc::new(Measures::default());
-        let writers = start_writer(&path, runtime, writes.1, report, &measures)?;
+        let writers = start_writer(&path, durability, runtime, writes.1, report, &measures)?;
         let readers = start_readers(&path, runtime, reads.1)?;
         Ok(Self {
             lookups: Lookups::new(&path),
@@ -151,6 +166,7 @@ impl Sqlite {
 
 fn start_writer(
     path: &Path,
+    durability: Durability,
     runtime: &Handle,
     queue: mpsc::Receiver<Message>,
     report: watch::Sender<State>,
@@ -158,6 +174,7 @@ fn start_writer(
 ) -> Result<Vec<JoinHandle<()>>, Error> {
     let connection = connection::open_writer(path)?;
     let log = connection::open_log(&connection, path)?;
+    let log = (durability == Durability::EachCommit).then_some(log);
     let connection = Arc::new(Mutex::new(connection));
     let ((committed, mut to_sync), (done, synced)) = (mpsc::channel(1), mpsc::channel(1));
     let (measures, failed) = (Arc::clone(measures), report.clone());
@@ -165,7 +182,7 @@ fn start_writer(
     let syncer = start_thread("db-syncer", move || {
         // What is done after a commit may spawn a task.
         let _runtime = handle.enter();
-        syncer::run(&log, &mut to_sync, &done, &failed, &measures);
+        syncer::run(log.as_ref(), &mut to_sync, &done, &failed, &measures);
     })?;
     let (checkpoints, checkpointer) = start_checkpointer(path, report.clone())?;
     let handle = runtime.clone();
@@ -218,7 +235,7 @@ async fn end(queue: &mpsc::Sender<Message>, threads: &Mutex<Vec<JoinHandle<()>>>
     let _ = spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
 }
 
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     spawn_blocking(work).await.unwrap_or_else(|error| Err(Error::Internal(error.to_string())))

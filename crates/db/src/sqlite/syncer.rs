@@ -39,9 +39,9 @@ impl Committed {
     }
 }
 
-/// Serves the queue until the writer lets go of it, or until the disk can no longer be trusted.
+/// Serves the queue until the writer lets go of it, or until the disk can no longer be trusted. Without a log nothing is synced here.
 pub(super) fn run(
-    log: &File,
+    log: Option<&File>,
     queue: &mut mpsc::Receiver<Committed>,
     synced: &mpsc::Sender<Synced>,
     state: &watch::Sender<State>,
@@ -67,8 +67,8 @@ pub(super) fn refused(error: &dyn Display) -> Fatal {
 }
 
 /// Also where nothing was written: what was seen may be another process's commit, which it hasn't synced yet. That is not measured.
-fn sync(log: &File, committed: &Committed, measures: &Measures) -> io::Result<()> {
-    log.sync_data()?;
+fn sync(log: Option<&File>, committed: &Committed, measures: &Measures) -> io::Result<()> {
+    log.map_or(Ok(()), File::sync_data)?;
     if committed.writes > 0 {
         measures.commit_time.observe_time(committed.begun.elapsed());
         measures.batch_size.observe(committed.writes);

@@ -81,6 +81,16 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     (number > 0).then(|| Duration::from_secs(u64::from(number) * unit))
 }
 
+/// `02:30`, as the time since midnight.
+pub(super) fn time_of_day(text: &str) -> Option<Duration> {
+    let (hours, minutes) = text.split_once(':')?;
+    let number = |text: &str, limit: u64| {
+        let is_plain = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<u64>().ok().filter(|number| is_plain && *number < limit)
+    };
+    Some(Duration::from_secs(60 * (60 * number(hours, 24)? + number(minutes, 60)?)))
+}
+
 /// `auto` is no format of its own, the log chooses by its output; the outer option says whether the text is valid.
 pub(super) fn log_format(text: &str) -> Option<Option<Format>> {
     match text {
@@ -171,6 +181,11 @@ mod tests {
             [duration("24"), duration("0h"), duration("h"), duration("-1s"), duration("1é")],
             [None; 5]
         );
+        assert_eq!(time_of_day("02:30"), Some(Duration::from_secs(9000)));
+        assert_eq!(time_of_day("23:59"), Some(Duration::from_secs(86_340)));
+        for bad in ["24:00", "2:30", "02:60", "02:3", "02", "+2:30", "02:30:00", "é:30"] {
+            assert_eq!(time_of_day(bad), None, "{bad}");
+        }
         assert_eq!(networks("10.0.0.1,10.0.0.0/8, ::1").unwrap().len(), 3);
         assert_eq!(networks("10.0.0.0/33"), None);
     }

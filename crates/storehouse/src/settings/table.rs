@@ -197,6 +197,27 @@ pub(crate) const TABLE: &[Setting] = &[
         help: "how long a pending order keeps its stock before it expires",
     },
     Setting {
+        name: "BACKUP_FOLDER",
+        kind: Text,
+        default: Unset,
+        valid: "a folder",
+        help: "folder that gets a backup each night; where none is set, none is made",
+    },
+    Setting {
+        name: "BACKUP_TIME",
+        kind: Text,
+        default: Always("02:30"),
+        valid: "a time of day in UTC such as 02:30",
+        help: "when the nightly backup is made, in UTC",
+    },
+    Setting {
+        name: "BACKUP_KEEP",
+        kind: Number,
+        default: Always("14"),
+        valid: "a whole number, at least 1",
+        help: "how many nightly backups are kept",
+    },
+    Setting {
         name: "DOCS",
         kind: Switch,
         default: PerEnvironment { development: "on", production: "off" },

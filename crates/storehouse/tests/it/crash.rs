@@ -24,7 +24,7 @@ use crate::load::{Dice, Entry, check, check_database, stock_up, write_until};
 const MOST_ANSWERS: u64 = 300;
 
 /// How often to kill, and whether to say what came of it.
-fn rounds() -> (usize, bool) {
+pub(crate) fn rounds() -> (usize, bool) {
     let given = std::env::var("STOREHOUSE_ROUNDS").ok().map(|rounds| rounds.parse().unwrap());
     (given.unwrap_or(2), given.is_some())
 }

@@ -74,6 +74,10 @@ mod crash;
 #[cfg(test)]
 mod process;
 
+/// Backups, restoring them, and moving to PostgreSQL.
+#[cfg(test)]
+mod backup;
+
 /// PostgreSQL stopped, paused, slow, and back.
 #[cfg(test)]
 mod outage;

@@ -3,7 +3,7 @@
 /// `storehouse check`.
 mod check;
 /// What each command does, and how it refuses.
-mod commands;
+pub(crate) mod commands;
 /// `storehouse import` and `export`.
 mod files;
 /// Signals, with requests under way.

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::time::Duration;
 
+use storehouse::nightly::Plan;
 use tokio::sync::OnceCell;
 
 use crate::harness::{App, each_engine, postgres_server};
@@ -89,7 +91,14 @@ impl Offered {
     async fn look() -> Self {
         let found: Mutex<BTreeMap<_, _>> = Mutex::default();
         each_engine(storehouse::migrations::MIGRATIONS, async |database| {
-            let app = App::split(database).await;
+            let backups = tempfile::tempdir().unwrap();
+            let plan = Plan {
+                url: database.url().parse().unwrap(),
+                folder: backups.path().to_owned(),
+                time: Duration::ZERO,
+                keep: 1,
+            };
+            let app = App::split_with(database, |options| options.nightly = Some(plan.clone())).await;
             a_day(&app).await;
             for part in super::PARTS {
                 let scrape = Scrape::of_part(&app, part).await;

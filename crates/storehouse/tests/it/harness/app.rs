@@ -178,6 +178,13 @@ impl App {
         }
     }
 
+    /// The night's backup is made now, if it is due.
+    pub(crate) async fn back_up_if_due(&self) {
+        for system in &self.systems {
+            system.back_up_if_due().await;
+        }
+    }
+
     /// What answers for the gateway, or for a service by name.
     pub(crate) fn service(&self, name: &str) -> &Service {
         let part = Part::from_str(name, false).unwrap();
@@ -205,6 +212,7 @@ pub(crate) fn options() -> Options {
         docs: true,
         metrics_access: MetricsAccess::Open,
         data_dir: std::env::temp_dir(),
+        nightly: None,
         routes: Routes::built_in(Ports::default()),
         cors: Cors { localhost: true, origins: Vec::new() },
         rate_limit: false,

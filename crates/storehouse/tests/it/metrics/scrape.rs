@@ -49,7 +49,7 @@ impl Scrape {
 
     /// The value of a series, which must be there.
     #[track_caller]
-    pub(super) fn value(&self, key: &str) -> f64 {
+    pub(crate) fn value(&self, key: &str) -> f64 {
         *self.series.get(key).unwrap_or_else(|| panic!("{key} is not in\n{}", self.text))
     }
 

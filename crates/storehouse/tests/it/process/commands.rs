@@ -12,7 +12,7 @@ use crate::harness::{Site, each_engine};
 const SECRET: &str = "2b9c41f07d6e8a5312c4b0e7f9a86d5342f1c0b9e8d7a6f5";
 
 #[track_caller]
-pub(super) fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout.clone()).unwrap()
 }
