@@ -21,12 +21,13 @@
 //! A closure has no effect outside its transaction, may be run more than once, and awaits nothing but the database. A lookup has no snapshot:
 //! each of its statements sees the last commit. Connections to PostgreSQL are not encrypted yet.
 //!
-//! In reading order: `url`, `error`, `value`, `tx`, `closure`, `shared_write`, `migration`, `listener`; then an engine: `sqlite` (`connection`, `statement`,
+//! In reading order: `url`, `error`, `value`, `tx`, `closure`, `shared_write`, `migration`, `listener`, `log`; then an engine: `sqlite` (`connection`, `statement`,
 //! `failure`, `measures`, `batch`, `writer`, `syncer`, `checkpointer`, `readers`, `migrate`), `postgres` (`connection`, `failure`, `session`, `transaction`, `together`, `migrate`).
 
 mod closure;
 mod error;
 mod listener;
+mod log;
 mod migration;
 mod postgres;
 mod shared_write;
@@ -42,6 +43,7 @@ use metrics::Text;
 
 pub use self::error::Error;
 pub use self::listener::Listener;
+pub use self::log::LogSql;
 pub use self::migration::Migration;
 use self::postgres::Postgres;
 pub use self::shared_write::SharedWrite;
@@ -137,6 +139,15 @@ impl Db {
         match &*self.engine {
             Engine::Sqlite(sqlite) => sqlite.lookup(&input, work),
             Engine::Postgres(postgres) => Box::pin(postgres.lookup(&input, work)).await,
+        }
+    }
+
+    /// Resolves once all that a read has seen so far is on the disk: before it is told to somebody who keeps it for himself, since on SQLite a read may
+    /// see a write some hundred microseconds earlier (decision 0009).
+    pub async fn settle(&self) -> Result<(), Error> {
+        match &*self.engine {
+            Engine::Sqlite(sqlite) => sqlite.ping().await,
+            Engine::Postgres(_) => Ok(()),
         }
     }
 

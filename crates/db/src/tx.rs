@@ -9,7 +9,7 @@ use crate::closure::Action;
 use crate::error::Failure;
 use crate::postgres::Session;
 use crate::value::{Row, Value};
-use crate::{Error, postgres, sqlite};
+use crate::{Error, LogSql, log, postgres, sqlite};
 
 /// A transaction. After its first failed statement it is spent: nothing more is run, and it is rolled back whatever the closure returns.
 pub struct Tx {
@@ -171,6 +171,14 @@ impl Tx {
                 self.later(&[(BESIDE, &[among.into()]), (EACH, &[keys.join(" ").as_str().into()])]).await
             }
             Link::Sqlite(_) | Link::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// How a log is read here so that no row is ever skipped.
+    pub fn log_sql(&self) -> &'static LogSql {
+        match &self.link {
+            Link::Sqlite(_) => &log::SQLITE,
+            Link::Postgres(_) => &log::POSTGRES,
         }
     }
 

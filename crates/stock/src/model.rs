@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use db::{Column, Value};
+use events::EventType;
 use kit::clock::Timestamp;
 use kit::fields::{Faults, FromJson, Invalid, read_text};
 use kit::json::Json;
@@ -185,6 +186,22 @@ impl Kind {
             Self::Release => "release",
             Self::Ship => "ship",
             Self::Return => "return",
+        }
+    }
+
+    /// What it is called among the events.
+    pub(crate) fn event_type(self) -> EventType {
+        match self {
+            Self::Receive => EventType::StockReceived,
+            Self::Adjust => EventType::StockAdjusted,
+            Self::Count => EventType::StockCounted,
+            Self::Quarantine => EventType::StockQuarantined,
+            Self::TransferOut => EventType::StockTransferredOut,
+            Self::TransferIn => EventType::StockTransferredIn,
+            Self::Allocate => EventType::StockAllocated,
+            Self::Release => EventType::StockReleased,
+            Self::Ship => EventType::StockShipped,
+            Self::Return => EventType::StockReturned,
         }
     }
 

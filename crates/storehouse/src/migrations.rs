@@ -24,4 +24,10 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0005_append_only_ledger.sqlite.sql"),
         postgres: include_str!("../migrations/0005_append_only_ledger.postgres.sql"),
     },
+    Migration {
+        number: 6,
+        name: "events",
+        sqlite: include_str!("../migrations/0006_events.sqlite.sql"),
+        postgres: include_str!("../migrations/0006_events.postgres.sql"),
+    },
 ];

@@ -85,6 +85,7 @@ pub(crate) struct Orders {
     pub(crate) currency: Currency,
     pub(crate) max_pending: i64,
     pub(crate) pending_expiry: Duration,
+    pub(crate) event_retention: Duration,
 }
 
 /// What is logged, and how; no format means text on a terminal and JSON elsewhere.
@@ -123,6 +124,7 @@ impl Settings {
                 currency: values.read("CURRENCY", |text| text.parse().ok())?,
                 max_pending: values.read("MAX_PENDING_ORDERS", parse::at_least_one)?,
                 pending_expiry: values.read("PENDING_EXPIRY", parse::duration)?,
+                event_retention: values.read("EVENT_RETENTION", parse::duration)?,
             },
             docs: values.read("DOCS", parse::switch)?,
             metrics_token: values.read_optional("METRICS_TOKEN", parse::bearer_token)?,

@@ -197,6 +197,13 @@ pub(crate) const TABLE: &[Setting] = &[
         help: "how long a pending order keeps its stock before it expires",
     },
     Setting {
+        name: "EVENT_RETENTION",
+        kind: Text,
+        default: Always("30d"),
+        valid: "a time such as 90s, 30m, 24h or 7d",
+        help: "how long events can be read; who hasn't read them by then has missed them",
+    },
+    Setting {
         name: "DOCS",
         kind: Switch,
         default: PerEnvironment { development: "on", production: "off" },
