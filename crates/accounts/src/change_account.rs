@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use db::Tx;
+use events::{Author, EventType};
 use kit::clock::Timestamp;
 use kit::identity::Role;
 use kit::text::StoredJson;
 use uuid::Uuid;
 
-use crate::create_account::search_text;
+use crate::create_account::{record_change, search_text};
 use crate::error::Error;
 use crate::live_sessions::LiveSessions;
 use crate::model::{Account, Email, Preferences, Username};
@@ -42,9 +43,9 @@ pub async fn change_account(
     before: &Account,
     change: &AccountChange,
     live: &Arc<LiveSessions>,
-    now: Timestamp,
+    author: &Author,
 ) -> Result<Account, Error> {
-    let after = changed(before, change, now);
+    let (after, now) = (changed(before, change, author.now), author.now);
     guard_last_admin(tx, before.is_active_admin() && !after.is_active_admin()).await?;
     let keys = keys_of(&after)?;
     store::update_account(tx, &after, [&keys.0, &keys.1], &search_text(&after)).await?;
@@ -54,7 +55,25 @@ pub async fn change_account(
     } else if after.role != before.role {
         forget_account(tx, live, after.id, now).await?;
     }
+    record_change(tx, EventType::UserChanged, &after, change.fields(), author).await?;
     Ok(after)
+}
+
+impl AccountChange {
+    /// The names of the fields that are to change.
+    fn fields(&self) -> Vec<&'static str> {
+        let named = [
+            ("email", self.email.is_some()),
+            ("username", self.username.is_some()),
+            ("role", self.role.is_some()),
+            ("disabled", self.disabled.is_some()),
+            ("full_name", self.full_name.is_some()),
+            ("phone", self.phone.is_some()),
+            ("address", self.address.is_some()),
+            ("preferences", self.preferences.is_some()),
+        ];
+        named.into_iter().filter(|(_, is_named)| *is_named).map(|(field, _)| field).collect()
+    }
 }
 
 fn changed(before: &Account, change: &AccountChange, now: Timestamp) -> Account {
@@ -107,13 +126,14 @@ pub async fn delete_account(
     tx: &Tx,
     account: &Account,
     live: &Arc<LiveSessions>,
-    now: Timestamp,
+    author: &Author,
 ) -> Result<(), Error> {
     guard_last_admin(tx, account.is_active_admin()).await?;
-    end_all_sessions(tx, live, account.id, None, now).await?;
+    end_all_sessions(tx, live, account.id, None, author.now).await?;
     if !store::delete_account(tx, account.id).await? {
         return Err(Error::NotFound);
     }
+    record_change(tx, EventType::UserDeleted, account, Vec::new(), author).await?;
     require_an_admin(tx, account.is_active_admin()).await
 }
 

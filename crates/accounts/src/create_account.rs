@@ -1,7 +1,8 @@
 //! Making an account, by whatever way: registering, an admin's call, the command line.
 
 use db::Tx;
-use kit::clock::{Timestamp, new_id};
+use events::{Author, EventType, UserChange};
+use kit::clock::new_id;
 use kit::identity::Role;
 use kit::search;
 use kit::text::StoredJson;
@@ -61,7 +62,7 @@ pub async fn create_account(
     tx: &Tx,
     new: &NewAccount,
     first_admin: FirstAdmin,
-    now: Timestamp,
+    author: &Author,
 ) -> Result<Account, Error> {
     let promoted = first_admin == FirstAdmin::Promoted && is_first(tx).await?;
     let preferences = new.preferences.as_ref().map_or("{}", Preferences::as_str);
@@ -75,13 +76,26 @@ pub async fn create_account(
         address: new.address.clone(),
         preferences: StoredJson(preferences.to_owned()),
         disabled: false,
-        created_at: now,
-        updated_at: now,
+        created_at: author.now,
+        updated_at: author.now,
         version: 1,
     };
     let keys = [&*new.email.key(), &*new.username.key()];
     store::insert_account(tx, &account, keys, &search_text(&account), new.password_hash.as_deref()).await?;
+    record_change(tx, EventType::UserCreated, &account, Vec::new(), author).await?;
     Ok(account)
+}
+
+/// Of a person nothing is told but what the account may do.
+pub(crate) async fn record_change(
+    tx: &Tx,
+    event_type: EventType,
+    account: &Account,
+    fields: Vec<&'static str>,
+    author: &Author,
+) -> Result<(), db::Error> {
+    let data = UserChange { fields, role: account.role.as_str(), disabled: account.disabled };
+    events::record(tx, event_type, account.id, &data, author).await
 }
 
 /// The guard makes all that find no account yet go one by one; looking before spares everybody else the wait.

@@ -1,6 +1,6 @@
 //! Accounts, their credentials and their sessions: what auth and users share.
 //!
-//! It is not a service: it has no endpoints. Its functions work on a transaction that the caller holds; its
+//! It is not a service: it has no endpoints. Whatever becomes of an account has its event, written here. Its functions work on a transaction that the caller holds; its
 //! pieces of state are [`Passwords`], the bounded pool that hashes, [`LoginLimits`], which counts wrong guesses, and
 //! [`LiveSessions`], the cache of sessions.
 //!
@@ -29,6 +29,8 @@ mod session;
 pub mod store;
 
 pub use change_account::{AccountChange, change_account, change_password, delete_account};
+pub use events::Author;
+
 pub use create_account::{FirstAdmin, NewAccount, create_account};
 pub use error::Error;
 pub use live_sessions::LiveSessions;

@@ -13,6 +13,7 @@ use kit::openapi::{Problems, op};
 use kit::page::{Key, List, Page, Position};
 use kit::problem::Problem;
 use kit::query::{NoQuery, PathId};
+use kit::request_id::RequestId;
 use kit::token::Claims;
 
 use crate::model::{
@@ -69,10 +70,11 @@ async fn auth_register(
     _: Public,
     State(auth): State<Auth>,
     client: Client,
+    request_id: RequestId,
     body: Body<RegisterBody>,
 ) -> Result<Created<LoginAnswer>, Problem> {
     auth.accounts.login_limits.admit_registration(client.address)?;
-    let answer = register(&auth, body.parse()?, &client).await?;
+    let answer = register(&auth, body.parse()?, &client, &request_id).await?;
     let location = format!("/users/{}", answer.user.id);
     Ok(Answer::new(&answer)?.location(location))
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use accounts::{Account, FirstAdmin, NewAccount, NewSession, Session, create_account, start_session};
+use accounts::{Account, Author, FirstAdmin, NewAccount, NewSession, Session, create_account, start_session};
 use db::Tx;
 use futures_util::FutureExt;
 use kit::client::Client;
-use kit::clock::Timestamp;
 use kit::problem::Problem;
+use kit::request_id::RequestId;
 
 use crate::model::{LoginAnswer, RegisterBody};
 use crate::{Auth, AuthCounts};
@@ -16,6 +16,7 @@ pub(crate) async fn register(
     auth: &Auth,
     body: RegisterBody,
     client: &Client,
+    request_id: &RequestId,
 ) -> Result<LoginAnswer, Problem> {
     auth.check_new_password("password", &body.password)?;
     let password_hash = auth.accounts.passwords.hash(&body.password).await?;
@@ -23,7 +24,11 @@ pub(crate) async fn register(
         new: NewAccount::customer(body.email, body.username, password_hash),
         session: client.into(),
         first_admin: auth.first_admin,
-        now: auth.shared.clock.now(),
+        // Nobody is logged in yet.
+        author: Author {
+            request_id: Some(request_id.to_string()),
+            ..Author::nobody(auth.shared.clock.now())
+        },
         counts: Arc::clone(&auth.counts),
     };
     let write = auth.shared.db.write(registration, |tx, registration| registration.run(tx).boxed());
@@ -35,14 +40,14 @@ struct Registration {
     new: NewAccount,
     session: NewSession,
     first_admin: FirstAdmin,
-    now: Timestamp,
+    author: Author,
     counts: Arc<AuthCounts>,
 }
 
 impl Registration {
     async fn run(&self, tx: &Tx) -> Result<(Account, Session), accounts::Error> {
-        let account = create_account(tx, &self.new, self.first_admin, self.now).await?;
-        let session = start_session(tx, account.id, &self.session, self.now).await?;
+        let account = create_account(tx, &self.new, self.first_admin, &self.author).await?;
+        let session = start_session(tx, account.id, &self.session, self.author.now).await?;
         let counts = Arc::clone(&self.counts);
         tx.after_commit(move || counts.registrations.increment());
         Ok((account, session))

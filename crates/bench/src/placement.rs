@@ -109,6 +109,10 @@ pub(crate) const INSERT_LINE: &str = "INSERT INTO order_lines (order_id, positio
 pub(crate) const INSERT_HISTORY: &str = "INSERT INTO order_history (id, order_id, action, from_status, to_status, actor_id, reason, details, request_id, created_at)
                                          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
+/// What happened, told by the row of the ledger or of the history that has this id (`insert_thin` in `crates/events/src/store.rs`).
+pub(crate) const INSERT_EVENT: &str =
+    "INSERT INTO events (type, object_id, source_id, created_at) VALUES ($1, $2, $3, $4)";
+
 /// Places one on SQLite, inside a transaction of the caller's; tells its id.
 pub(crate) fn insert(connection: &Connection, placement: &Placement, user: Uuid) -> Result<Uuid> {
     let (id, now) = (new_id(), Clock::default().now().0);
@@ -163,7 +167,20 @@ pub(crate) fn insert(connection: &Connection, placement: &Placement, user: Uuid)
         request,
         now
     ])?;
+    insert_event(connection, "order.placed", id, history, now)?;
     Ok(id)
+}
+
+pub(crate) fn insert_event(
+    connection: &Connection,
+    event_type: &str,
+    object: Uuid,
+    source: Uuid,
+    now: i64,
+) -> Result<()> {
+    let (object, source) = (object.as_bytes().as_slice(), source.as_bytes().as_slice());
+    connection.prepare_cached(INSERT_EVENT)?.execute(params![event_type, object, source, now])?;
+    Ok(())
 }
 
 /// Fills a file that nothing serves yet with so many orders of one owner; tells their ids.

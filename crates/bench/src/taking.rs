@@ -5,7 +5,7 @@ use kit::clock::new_id;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
-use crate::placement::Placement;
+use crate::placement::{INSERT_EVENT, Placement, insert_event};
 
 /// The location that is there from the start.
 pub(crate) const MAIN: Uuid = Uuid::from_u128(0x0193_0000_0000_7000_8000_0000_0000_0001);
@@ -59,9 +59,9 @@ pub(crate) fn take(
             version
         ])?;
         ensure!(stored == 1, "a level changed inside a transaction");
-        let none: Option<&str> = None;
+        let (none, movement): (Option<&str>, Uuid) = (None, new_id());
         connection.prepare_cached(INSERT_MOVEMENT)?.execute(params![
-            new_id().as_bytes().as_slice(),
+            movement.as_bytes().as_slice(),
             product,
             MAIN.as_bytes().as_slice(),
             "allocate",
@@ -79,6 +79,7 @@ pub(crate) fn take(
             new_id().to_string(),
             now
         ])?;
+        insert_event(connection, "stock.allocated", item.product, movement, now)?;
     }
     Ok(())
 }
@@ -88,6 +89,7 @@ pub(crate) struct Statements {
     item: tokio_postgres::Statement,
     take: tokio_postgres::Statement,
     movement: tokio_postgres::Statement,
+    event: tokio_postgres::Statement,
 }
 
 impl Statements {
@@ -96,6 +98,7 @@ impl Statements {
             item: client.prepare(FIND_ITEM).await?,
             take: client.prepare(TAKE).await?,
             movement: client.prepare(INSERT_MOVEMENT).await?,
+            event: client.prepare(INSERT_EVENT).await?,
         })
     }
 
@@ -116,12 +119,12 @@ impl Statements {
             let taken = client.query_opt(&self.take, &[&product, &MAIN, &quantity, &now]).await?;
             let taken = taken.context("the benchmark has sold out")?;
             let (on_hand, allocated): (i64, i64) = (taken.try_get(0)?, taken.try_get(1)?);
-            let (none, no_cost): (Option<&str>, Option<i64>) = (None, None);
+            let (none, no_cost, movement): (Option<&str>, Option<i64>, Uuid) = (None, None, new_id());
             client
                 .execute(
                     &self.movement,
                     &[
-                        &new_id(),
+                        &movement,
                         &product,
                         &MAIN,
                         &"allocate",
@@ -141,6 +144,7 @@ impl Statements {
                     ],
                 )
                 .await?;
+            client.execute(&self.event, &[&"stock.allocated", &product, &movement, &now]).await?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::closure::Action;
 use crate::error::Failure;
 use crate::postgres::Session;
 use crate::value::{Row, Value};
-use crate::{Error, postgres, sqlite};
+use crate::{Error, LogSql, log, postgres, sqlite};
 
 /// A transaction. After its first failed statement it is spent: nothing more is run, and it is rolled back whatever the closure returns.
 pub struct Tx {
@@ -179,6 +179,14 @@ impl Tx {
         match &self.link {
             Link::Sqlite(_) => format!("X'{:X}'", id.simple()),
             Link::Postgres(_) => format!("'{id}'"),
+        }
+    }
+
+    /// How a log is read here so that no row is ever skipped.
+    pub fn log_sql(&self) -> &'static LogSql {
+        match &self.link {
+            Link::Sqlite(_) => &log::SQLITE,
+            Link::Postgres(_) => &log::POSTGRES,
         }
     }
 

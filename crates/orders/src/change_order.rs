@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::Orders;
 use crate::body::{ChangeOrder, StepDetails, Target};
 use crate::counts::OrderCounts;
-use crate::lifecycle::{Status, Step, allowed_transitions};
+use crate::lifecycle::{Action, Status, Step, allowed_transitions};
 use crate::lines::{Catalogue, free_text_line, listed_lines};
 use crate::model::{Line, Order};
 use crate::move_stock::move_stock;
@@ -74,7 +74,7 @@ impl Changing {
         after.set_expiry(self.expires_at);
         after.touch(self.now);
         move_stock(tx, &before, &after, Some(&self.actor), true).await?;
-        let action = step.map_or("change", Step::as_str);
+        let action = step.map_or(Action::Change, Action::Take);
         let mut row = history(Some(&self.actor), action, Some(before.status), &after);
         row.details = to_json(&said)?;
         self.store(tx, &after, relined, &row).await?;

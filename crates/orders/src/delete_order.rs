@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::Orders;
 use crate::body::StepDetails;
 use crate::counts::OrderCounts;
-use crate::lifecycle::{Status, Step, allowed_transitions};
+use crate::lifecycle::{Action, Status, Step, allowed_transitions};
 use crate::move_stock::move_stock;
 use crate::place_order::{Actor, history};
 use crate::store;
@@ -53,7 +53,7 @@ impl Deleting {
         after.touch(self.now);
         move_stock(tx, &order, &after, Some(&self.actor), true).await?;
         self.counts.changed(tx, order.status, after.status);
-        let row = history(Some(&self.actor), "delete", Some(order.status), &after);
+        let row = history(Some(&self.actor), Action::Delete, Some(order.status), &after);
         Ok(store::update_order(tx, &after, &row).await?)
     }
 }

@@ -9,7 +9,7 @@ use kit::problem::Problem;
 use uuid::Uuid;
 
 use crate::counts::OrderCounts;
-use crate::lifecycle::Status;
+use crate::lifecycle::{Action, Status};
 use crate::move_stock::move_stock;
 use crate::place_order::history;
 use crate::store;
@@ -52,7 +52,7 @@ async fn expire_one(tx: &Tx, id: Uuid, now: Timestamp, counts: &Arc<OrderCounts>
     after.expires_at = None;
     after.touch(now);
     move_stock(tx, &before, &after, None, true).await?;
-    store::update_order(tx, &after, &history(None, "expire", Some(before.status), &after)).await?;
+    store::update_order(tx, &after, &history(None, Action::Expire, Some(before.status), &after)).await?;
     counts.changed(tx, before.status, after.status);
     Ok(true)
 }

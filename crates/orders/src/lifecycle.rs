@@ -2,6 +2,7 @@
 //! its lines' counters and its payments.
 
 use db::{Column, Value};
+use events::EventType;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -92,6 +93,52 @@ pub(crate) enum PaymentStatus {
     Refunded,
 }
 
+/// What a row of an order's history tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Place,
+    Change,
+    Delete,
+    Expire,
+    Take(Step),
+}
+
+impl Action {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Place => "place",
+            Self::Change => "change",
+            Self::Delete => "delete",
+            Self::Expire => "expire",
+            Self::Take(step) => step.as_str(),
+        }
+    }
+
+    /// What it is called among the events; an order that was deleted before it was over is cancelled by that.
+    pub(crate) fn event_type(self, from: Option<Status>, to: Status) -> EventType {
+        match self {
+            Self::Place => EventType::OrderPlaced,
+            Self::Change => EventType::OrderChanged,
+            Self::Delete if from != Some(to) => EventType::OrderCancelled,
+            Self::Delete => EventType::OrderDeleted,
+            Self::Expire => EventType::OrderExpired,
+            Self::Take(step) => step.event_type(),
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        let others = [Self::Place, Self::Change, Self::Delete, Self::Expire];
+        let mut all = others.into_iter().chain(Step::ALL.map(Self::Take));
+        all.find(|action| action.as_str() == word)
+    }
+}
+
+impl Column for Action {
+    fn from_value(value: Value<'_>) -> Option<Self> {
+        if let Value::Text(word) = value { Self::parse(word) } else { None }
+    }
+}
+
 /// What moves an order on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -131,6 +178,20 @@ impl Step {
             Self::Return => "return",
             Self::Pay => "pay",
             Self::Refund => "refund",
+        }
+    }
+
+    fn event_type(self) -> EventType {
+        match self {
+            Self::Confirm => EventType::OrderConfirmed,
+            Self::Hold => EventType::OrderHeld,
+            Self::Release => EventType::OrderReleased,
+            Self::Cancel => EventType::OrderCancelled,
+            Self::Ship => EventType::OrderShipped,
+            Self::Deliver => EventType::OrderDelivered,
+            Self::Return => EventType::OrderReturned,
+            Self::Pay => EventType::OrderPaid,
+            Self::Refund => EventType::OrderRefunded,
         }
     }
 

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::Orders;
 use crate::body::{Details, NewLines, PlaceOrder};
 use crate::counts::OrderCounts;
-use crate::lifecycle::Status;
+use crate::lifecycle::{Action, Status};
 use crate::lines::{Catalogue, free_text_line, listed_lines};
 use crate::model::{Metadata, Order};
 use crate::move_stock::{insufficient_stock, order_stock};
@@ -73,7 +73,7 @@ pub(crate) async fn place_order(
     };
     let placement = Arc::new(Placement {
         words: order.words(),
-        history: history(Some(&actor), "place", None, &order),
+        history: history(Some(&actor), Action::Place, None, &order),
         stock: order_stock(&order, Some(&actor), order.held()),
         max_pending: (!actor.is_staff).then_some(orders.max_pending),
         counts: Arc::clone(&orders.counts),
@@ -302,16 +302,16 @@ pub(crate) fn apply_details(order: &mut Order, details: &Details) {
 /// A row of an order's history, for a change that leads to the order as it is given; without an actor it happens by itself.
 pub(crate) fn history(
     actor: Option<&Actor>,
-    action: &str,
+    action: Action,
     from: Option<Status>,
     after: &Order,
 ) -> HistoryRow {
     HistoryRow {
         id: new_id(),
         order_id: after.id,
-        action: action.to_owned(),
-        from: from.map(|status| status.as_str().to_owned()),
-        to: after.status.as_str().to_owned(),
+        action,
+        from,
+        to: after.status,
         actor_id: actor.map(|actor| actor.account),
         reason: None,
         details: "{}".to_owned(),

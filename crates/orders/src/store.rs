@@ -1,13 +1,14 @@
 //! Every statement on orders.
 
 use db::{Error, Row, Tx, Value};
+use events::NewEvent;
 use kit::clock::Timestamp;
 use kit::money::Money;
 use kit::page::{Conditions, Key, PageRequest, Position};
 use kit::statement::{insert_rows, placeholders};
 use uuid::Uuid;
 
-use crate::lifecycle::Status;
+use crate::lifecycle::{Action, Status};
 use crate::model::{Line, Order};
 
 const ORDER: &str = "orders.id, number, user_id, status, currency, total_price, paid_minor, refunded_minor, is_free_text, note, ship_to,
@@ -272,14 +273,15 @@ pub(crate) struct NewOrder<'a> {
     pub(crate) history: &'a HistoryRow,
 }
 
-/// Stores new orders.
+/// Stores new orders; each row of history has its event.
 pub(crate) async fn insert_orders(tx: &Tx, new: &[NewOrder<'_>]) -> Result<(), Error> {
     let orders: Vec<_> = new.iter().map(order_args).collect();
     let lines: Vec<_> = new.iter().flat_map(|new| all_line_args(new.order)).collect();
     let histories: Vec<_> = new.iter().map(|new| history_args(new.history)).collect();
     insert_rows(tx, INSERT_ORDERS, ORDER_ROW, &orders).await?;
     insert_rows(tx, INSERT_LINES, LINE_ROW, &lines).await?;
-    insert_rows(tx, INSERT_HISTORY, HISTORY_ROW, &histories).await
+    insert_rows(tx, INSERT_HISTORY, HISTORY_ROW, &histories).await?;
+    events::record_rows(tx, new.iter().map(|new| event(new.history))).await
 }
 
 const INSERT_ORDERS: &str = "INSERT INTO orders (id, number, user_id, status, currency, total_price, paid_minor, refunded_minor, is_free_text,
@@ -361,7 +363,7 @@ pub(crate) async fn update_line_counters(tx: &Tx, order: &Order) -> Result<(), E
     tx.all(&statements).await.map(drop)
 }
 
-/// Stores a changed order, without its lines, and a row of its history.
+/// Stores a changed order, without its lines, and a row of its history with its event.
 pub(crate) async fn update_order(tx: &Tx, order: &Order, history: &HistoryRow) -> Result<(), Error> {
     let sql = "UPDATE orders SET status = $2, total_price = $3, paid_minor = $4, refunded_minor = $5, note = $6, ship_to = $7,
                       external_id = $8, metadata = $9, hidden = $10, search = $11, version = $12, updated_at = $13, expires_at = $14,
@@ -386,7 +388,8 @@ pub(crate) async fn update_order(tx: &Tx, order: &Order, history: &HistoryRow) -
         order.is_free_text.into(),
     ];
     tx.later(&[(sql, &order_args)]).await?;
-    insert_rows(tx, INSERT_HISTORY, HISTORY_ROW, &[history_args(history)]).await
+    insert_rows(tx, INSERT_HISTORY, HISTORY_ROW, &[history_args(history)]).await?;
+    events::record_rows(tx, std::iter::once(event(history))).await
 }
 
 /// One change of an order.
@@ -394,9 +397,9 @@ pub(crate) async fn update_order(tx: &Tx, order: &Order, history: &HistoryRow) -
 pub(crate) struct HistoryRow {
     pub(crate) id: Uuid,
     pub(crate) order_id: Uuid,
-    pub(crate) action: String,
-    pub(crate) from: Option<String>,
-    pub(crate) to: String,
+    pub(crate) action: Action,
+    pub(crate) from: Option<Status>,
+    pub(crate) to: Status,
     pub(crate) actor_id: Option<Uuid>,
     pub(crate) reason: Option<String>,
     /// Compact JSON.
@@ -405,13 +408,22 @@ pub(crate) struct HistoryRow {
     pub(crate) created_at: Timestamp,
 }
 
+fn event(row: &HistoryRow) -> NewEvent {
+    NewEvent {
+        event_type: row.action.event_type(row.from, row.to),
+        object_id: row.order_id,
+        source_id: row.id,
+        created_at: row.created_at,
+    }
+}
+
 fn history_args(row: &HistoryRow) -> [Value<'_>; 10] {
     [
         row.id.into(),
         row.order_id.into(),
-        (&row.action).into(),
-        row.from.as_ref().into(),
-        (&row.to).into(),
+        row.action.as_str().into(),
+        row.from.map(Status::as_str).into(),
+        row.to.as_str().into(),
         row.actor_id.into(),
         row.reason.as_ref().into(),
         (&row.details).into(),

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::Orders;
 use crate::body::StepDetails;
 use crate::counts::OrderCounts;
-use crate::lifecycle::{Status, Step, allowed_transitions, is_complete};
+use crate::lifecycle::{Action, Status, Step, allowed_transitions, is_complete};
 use crate::model::{Line, Order};
 use crate::move_stock::move_stock;
 use crate::place_order::{Actor, history};
@@ -52,7 +52,7 @@ impl Taking {
             after.touch(self.now);
             let restock = self.details.restock != Some(false);
             move_stock(tx, &order, &after, Some(&self.actor), restock).await?;
-            let mut row = history(Some(&self.actor), self.step.as_str(), Some(before), &after);
+            let mut row = history(Some(&self.actor), Action::Take(self.step), Some(before), &after);
             row.reason = self.details.reason.as_ref().map(|reason| reason.as_str().to_owned());
             row.details = to_json(&said)?;
             store::update_order(tx, &after, &row).await?;

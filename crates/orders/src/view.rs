@@ -130,11 +130,11 @@ impl LineView {
 pub(crate) struct HistoryView {
     id: Uuid,
     /// `place`, `change`, `delete`, `expire`, or the name of a step.
-    action: String,
+    action: &'static str,
     /// The status before; null when the order was placed.
-    from: Option<String>,
+    from: Option<&'static str>,
     /// The status after.
-    to: String,
+    to: &'static str,
     /// Who did it; null if it happened by itself.
     actor_id: Option<Uuid>,
     /// Why.
@@ -150,9 +150,9 @@ impl From<HistoryRow> for HistoryView {
     fn from(row: HistoryRow) -> Self {
         Self {
             id: row.id,
-            action: row.action,
-            from: row.from,
-            to: row.to,
+            action: row.action.as_str(),
+            from: row.from.map(Status::as_str),
+            to: row.to.as_str(),
             actor_id: row.actor_id,
             reason: row.reason,
             details: StoredJson(row.details),

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use db::Tx;
+use events::Author;
 use kit::clock::{Timestamp, new_id};
 use uuid::Uuid;
 
 use crate::adjust::put_right;
-use crate::ledger::{Author, Ledger, Refused};
+use crate::ledger::{Ledger, Refused};
 use crate::model::{Cause, CauseKind, Kind, Movement};
 
 /// What was counted of a product at a location.

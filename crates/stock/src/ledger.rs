@@ -5,23 +5,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use db::Tx;
-use kit::clock::{Timestamp, new_id};
+use events::{Author, NewEvent};
+use kit::clock::new_id;
 use kit::problem::Problem;
 use uuid::Uuid;
 
 use crate::model::{Cause, Delta, Kind, Level, MAX_LEVEL, Movement};
 use crate::store;
-
-/// Who changes stock, by which request, and when.
-#[derive(Clone, Debug)]
-pub struct Author {
-    /// Nobody if it happens by itself.
-    pub actor_id: Option<Uuid>,
-    /// The request, if one asked for it.
-    pub request_id: Option<String>,
-    /// The moment.
-    pub now: Timestamp,
-}
 
 /// Why a level was not changed.
 #[derive(Debug)]
@@ -155,13 +145,12 @@ impl Ledger {
         Ok(&mut self.movements[last])
     }
 
-    /// Stores what was changed, and gives the ledger's new rows.
+    /// Stores what was changed, with an event for each of the ledger's new rows, and gives these.
     pub(crate) async fn store(self, tx: &Tx) -> Result<Vec<Movement>, db::Error> {
         let changed =
             self.levels.iter().zip(&self.stored).filter(|(level, stored)| **stored != Some(level.version));
         store::store_levels(tx, changed).await?;
-        store::insert_movements(tx, &self.movements).await?;
-        Ok(self.movements)
+        self.write_down(tx).await
     }
 
     /// Stores very many levels, each moved once at most.
@@ -172,8 +161,22 @@ impl Ledger {
             .map(|(level, _)| level)
             .collect();
         store::store_moved_once(tx, &changed).await?;
+        self.write_down(tx).await
+    }
+
+    async fn write_down(self, tx: &Tx) -> Result<Vec<Movement>, db::Error> {
         store::insert_movements(tx, &self.movements).await?;
+        events::record_rows(tx, self.movements.iter().map(event)).await?;
         Ok(self.movements)
+    }
+}
+
+fn event(movement: &Movement) -> NewEvent {
+    NewEvent {
+        event_type: movement.kind.event_type(),
+        object_id: movement.product_id,
+        source_id: movement.id,
+        created_at: movement.created_at,
     }
 }
 

@@ -3,7 +3,7 @@
 //! It is not a service: it has no endpoints. Its functions work on a transaction that the caller holds. It isn't the catalogue either: products are
 //! inventory's, of which it reads what an order must know.
 //!
-//! Every change of a level has its row in the ledger, in the same transaction, and the level is the sum of its rows. All that
+//! Every change of a level has its row in the ledger, and that its event, in the same transaction, and the level is the sum of its rows. All that
 //! change the same product go one by one (`Ledger::open` takes the products in the order of their keys, so nobody waits in a circle); a level is stored only over the
 //! version that was read, and the schema refuses what is negative and any change of the ledger. So nothing is sold twice, whatever
 //! runs beside it.
@@ -25,7 +25,8 @@ mod verify;
 
 pub use adjust::{Adjustment, Change, adjust};
 pub use count::{CountTally, Counted, preview_counts, store_counts};
-pub use ledger::{Author, Refused};
+pub use events::Author;
+pub use ledger::Refused;
 pub use model::{Cause, CauseKind, Delta, Kind, Level, MAIN, Movement, Shortage, Sku};
 pub use order_stock::{OrderStock, give_back, hold, place, ship};
 pub use transfer::{Transfer, transfer};

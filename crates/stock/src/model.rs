@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use db::{Column, Value};
+use events::EventType;
 use kit::clock::Timestamp;
 use kit::fields::{Faults, FromJson, Invalid, read_text};
 use kit::json::Json;
@@ -190,6 +191,22 @@ impl Kind {
     /// Whether every order that is placed or shipped writes such a row, so that most of the ledger is of it.
     pub fn is_frequent(self) -> bool {
         matches!(self, Self::Allocate | Self::Ship)
+    }
+
+    /// What it is called among the events.
+    pub(crate) fn event_type(self) -> EventType {
+        match self {
+            Self::Receive => EventType::StockReceived,
+            Self::Adjust => EventType::StockAdjusted,
+            Self::Count => EventType::StockCounted,
+            Self::Quarantine => EventType::StockQuarantined,
+            Self::TransferOut => EventType::StockTransferredOut,
+            Self::TransferIn => EventType::StockTransferredIn,
+            Self::Allocate => EventType::StockAllocated,
+            Self::Release => EventType::StockReleased,
+            Self::Ship => EventType::StockShipped,
+            Self::Return => EventType::StockReturned,
+        }
     }
 
     /// The kind of this word.

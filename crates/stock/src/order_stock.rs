@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use db::Tx;
+use events::Author;
 use uuid::Uuid;
 
-use crate::ledger::{Author, Ledger, Refused};
+use crate::ledger::{Ledger, Refused};
 use crate::model::{Cause, CauseKind, Delta, Kind, Level, Shortage};
 use crate::split::{allocation, taken};
 use crate::store::{self, Held};

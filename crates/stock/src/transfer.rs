@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use db::Tx;
+use events::Author;
 use kit::clock::new_id;
 use uuid::Uuid;
 
-use crate::ledger::{Author, Ledger, Refused};
+use crate::ledger::{Ledger, Refused};
 use crate::model::{Cause, CauseKind, Delta, Kind, Movement};
 
 /// Goods that change their place.

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead as _};
 
 use accounts::{
-    Credentials, Email, FirstAdmin, NewAccount, Password, Passwords, Username, create_account, store,
+    Author, Credentials, Email, FirstAdmin, NewAccount, Password, Passwords, Username, create_account, store,
 };
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use futures_util::FutureExt as _;
@@ -78,9 +78,9 @@ async fn insert_account(
     if known.is_ok_and(|known: Option<Credentials>| known.is_some()) {
         bail!("another account has this email: make it an admin with PUT /users/{{id}}");
     }
-    let input = (new, Clock::default().now());
+    let input = (new, Author::nobody(Clock::default().now()));
     let created = db
-        .write(input, |tx, (new, now)| create_account(tx, new, FirstAdmin::NotPromoted, *now).boxed())
+        .write(input, |tx, (new, author)| create_account(tx, new, FirstAdmin::NotPromoted, author).boxed())
         .await;
     db.close().await;
     match created {

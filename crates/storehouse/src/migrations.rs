@@ -31,4 +31,10 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0007_movements_elsewhere.sqlite.sql"),
         postgres: include_str!("../migrations/0007_movements_elsewhere.postgres.sql"),
     },
+    Migration {
+        number: 8,
+        name: "events",
+        sqlite: include_str!("../migrations/0008_events.sqlite.sql"),
+        postgres: include_str!("../migrations/0008_events.postgres.sql"),
+    },
 ];

@@ -81,6 +81,7 @@ fn options(settings: &Settings, parts: &[Part], secret: Secret, ports: Ports) ->
         currency: settings.orders.currency,
         max_pending_orders: settings.orders.max_pending,
         pending_expiry: settings.orders.pending_expiry,
+        event_retention: settings.orders.event_retention,
         docs: settings.docs,
         metrics_access: metrics_access(settings, parts),
         data_dir: settings.data_dir.clone(),

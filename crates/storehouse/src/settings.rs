@@ -86,6 +86,7 @@ pub(crate) struct Orders {
     pub(crate) currency: Currency,
     pub(crate) max_pending: i64,
     pub(crate) pending_expiry: Duration,
+    pub(crate) event_retention: Duration,
 }
 
 /// What is backed up by itself.
@@ -134,6 +135,7 @@ impl Settings {
                 currency: values.read("CURRENCY", |text| text.parse().ok())?,
                 max_pending: values.read("MAX_PENDING_ORDERS", parse::at_least_one)?,
                 pending_expiry: values.read("PENDING_EXPIRY", parse::duration)?,
+                event_retention: values.read("EVENT_RETENTION", parse::duration)?,
             },
             backups: Backups {
                 folder: values.read_optional("BACKUP_FOLDER", |text| Some(text.into()))?,

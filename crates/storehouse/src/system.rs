@@ -58,6 +58,8 @@ pub struct Options {
     pub max_pending_orders: i64,
     /// How long a pending order keeps its stock.
     pub pending_expiry: Duration,
+    /// How long events are kept.
+    pub event_retention: Duration,
     /// Whether `/docs` and `/openapi.json` are served.
     pub docs: bool,
     /// Who may read the gateway's `/metrics`.
@@ -90,6 +92,7 @@ pub struct System {
     data: Option<Data>,
     nightly: Option<Nightly>,
     clock: Clock,
+    event_retention: Duration,
 }
 
 /// What a process with a database keeps of it.
@@ -106,10 +109,21 @@ impl System {
         let readiness = Readiness::default();
         let metrics = process_metrics(data.as_ref(), &readiness, &options);
         let (gateway, services, orders, inventory) = (None, Vec::new(), None, None);
+        let event_retention = options.event_retention;
         let plan = options.nightly.clone().filter(|_| data.is_some());
         let nightly = plan.map(|plan| Nightly::new(plan, clock.clone(), readiness.clone(), &metrics));
-        let mut system =
-            Self { gateway, services, orders, inventory, readiness, metrics, data, nightly, clock };
+        let mut system = Self {
+            gateway,
+            services,
+            orders,
+            inventory,
+            readiness,
+            metrics,
+            data,
+            nightly,
+            clock,
+            event_retention,
+        };
         if let Some(data) = &system.data {
             let (shared, runs) =
                 (Arc::new(system.make_shared(data, &options)), |part| options.parts.contains(&part));
@@ -251,10 +265,11 @@ impl System {
 
     /// In small writes, so that nobody waits long for one.
     async fn sweep_all(&self, data: &Data) -> Result<(), db::Error> {
-        while data.live.sweep(SWEEP_LIMIT).await? == SWEEP_LIMIT.unsigned_abs() {}
-        while idempotency::sweep(&data.db, self.clock.now(), SWEEP_LIMIT).await? == SWEEP_LIMIT.unsigned_abs()
-        {
-        }
+        const ALL: u64 = SWEEP_LIMIT.unsigned_abs();
+        while data.live.sweep(SWEEP_LIMIT).await? == ALL {}
+        while idempotency::sweep(&data.db, self.clock.now(), SWEEP_LIMIT).await? == ALL {}
+        let kept_since = self.clock.now().minus(self.event_retention);
+        while events::sweep(&data.db, kept_since, SWEEP_LIMIT).await? == ALL {}
         Ok(())
     }
 }

@@ -1,10 +1,14 @@
 //! The handlers.
 
-use accounts::{Account, store};
+use accounts::{Account, Author, store};
+use aide::OperationInput;
 use aide::axum::ApiRouter;
 use aide::axum::routing::{delete_with, get_with, patch_with, post_with, put_with};
-use axum::extract::State;
+use aide::generate::GenContext;
+use aide::openapi::Operation;
+use axum::extract::{FromRequestParts, State};
 use futures_util::FutureExt;
+use http::request::Parts;
 use kit::answer::{Answer, Created, NoContent, Resource};
 use kit::body::Body;
 use kit::client::Client;
@@ -15,6 +19,7 @@ use kit::openapi::{Problems, op};
 use kit::page::{List, Listing, Page, Sorts};
 use kit::problem::Problem;
 use kit::query::{FromParams, NoQuery, Params, PathId};
+use kit::request_id::RequestId;
 use kit::search;
 use schemars::JsonSchema;
 use uuid::Uuid;
@@ -96,12 +101,13 @@ async fn user_list(
 async fn user_create(
     caller: Caller<Admin>,
     State(users): State<Users>,
+    request_id: RequestId,
     key: IdempotencyKey,
     body: Body<CreateUser>,
 ) -> Result<Created<Account>, Problem> {
     let claim = key.claim(&users.shared, caller.account(), body.bytes());
     let new = body.parse_after(claim.refuse_reuse(&users.shared.db)).await?;
-    create_user(&users, new, claim).await
+    create_user(&users, new, claim, author(&users, caller.account(), &request_id)).await
 }
 
 async fn own_user_view(
@@ -132,24 +138,22 @@ async fn view(users: &Users, id: Uuid, condition: &IfNoneMatch) -> Result<Resour
 async fn own_user_change(
     caller: Caller<Anyone>,
     State(users): State<Users>,
-    condition: IfMatch,
-    client: Client,
+    request: ChangeRequest,
     body: Body<UserChange>,
 ) -> Result<Resource<Account>, Problem> {
     let change = body.parse()?;
-    change_user(&users, &caller, caller.account(), change, condition, &client).await
+    change_user(&users, &caller, caller.account(), change, request).await
 }
 
 async fn user_change(
     caller: Caller<Anyone>,
     State(users): State<Users>,
     PathId(id): PathId,
-    condition: IfMatch,
-    client: Client,
+    request: ChangeRequest,
     body: Body<UserChange>,
 ) -> Result<Resource<Account>, Problem> {
     let change = body.parse_after(check_changeable(&users, &caller, id)).await?;
-    change_user(&users, &caller, id, change, condition, &client).await
+    change_user(&users, &caller, id, change, request).await
 }
 
 async fn user_delete(
@@ -157,10 +161,40 @@ async fn user_delete(
     State(users): State<Users>,
     PathId(id): PathId,
     condition: IfMatch,
+    request_id: RequestId,
     _: NoQuery,
 ) -> Result<NoContent, Problem> {
-    delete_user(&users, &caller, id, condition).await?;
+    let author = author(&users, caller.account(), &request_id);
+    delete_user(&users, &caller, id, condition, author).await?;
     Ok(NoContent)
+}
+
+/// The headers of a request to change a user, and where it came from.
+pub(crate) struct ChangeRequest {
+    pub(crate) condition: IfMatch,
+    pub(crate) client: Client,
+    pub(crate) request_id: RequestId,
+}
+
+impl FromRequestParts<Users> for ChangeRequest {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, users: &Users) -> Result<Self, Problem> {
+        let condition = IfMatch::from_request_parts(parts, users).await?;
+        let Ok(client) = Client::from_request_parts(parts, users).await;
+        Ok(Self { condition, client, request_id: RequestId::of(&parts.headers) })
+    }
+}
+
+impl OperationInput for ChangeRequest {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        IfMatch::operation_input(ctx, operation);
+    }
+}
+
+pub(crate) fn author(users: &Users, account: Uuid, request_id: &RequestId) -> Author {
+    let (actor_id, request_id) = (Some(account), Some(request_id.to_string()));
+    Author { actor_id, request_id, now: users.shared.clock.now() }
 }
 
 /// A customer may know of nobody else.

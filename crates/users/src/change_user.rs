@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use accounts::{Account, AccountChange, LiveSessions, change_account, store};
+use accounts::{Account, AccountChange, Author, LiveSessions, change_account, store};
 use db::Tx;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Resource};
 use kit::client::Client;
-use kit::clock::Timestamp;
 use kit::etag::IfMatch;
 use kit::identity::Caller;
 use kit::problem::Problem;
 use uuid::Uuid;
 
 use crate::Users;
-use crate::api::{check_may_change, check_visible};
+use crate::api::{ChangeRequest, author, check_may_change, check_visible};
 use crate::model::UserChange;
 
 pub(crate) async fn change_user(
@@ -22,19 +21,18 @@ pub(crate) async fn change_user(
     caller: &Caller,
     id: Uuid,
     change: UserChange,
-    condition: IfMatch,
-    client: &Client,
+    request: ChangeRequest,
 ) -> Result<Resource<Account>, Problem> {
     check_visible(caller, id)?;
     check_exists(users, id, caller).await?;
-    let confirmed_hash = confirm_own_email(users, caller, id, &change, client).await?;
+    let confirmed_hash = confirm_own_email(users, caller, id, &change, &request.client).await?;
     let step = Change {
         id,
         change: change.change,
-        condition,
+        condition: request.condition,
         confirmed_hash,
         live: users.accounts.live.clone(),
-        now: users.shared.clock.now(),
+        author: author(users, caller.account(), &request.request_id),
     };
     let account = users.shared.db.write(step, |tx, step| step.run(tx).boxed()).await?;
     Ok(Answer::new(&account)?.version(account.version))
@@ -79,7 +77,7 @@ struct Change {
     condition: IfMatch,
     confirmed_hash: Option<String>,
     live: Arc<LiveSessions>,
-    now: Timestamp,
+    author: Author,
 }
 
 impl Change {
@@ -95,6 +93,6 @@ impl Change {
         if self.change == AccountChange::default() {
             return Ok(before);
         }
-        Ok(change_account(tx, &before, &self.change, &self.live, self.now).await?)
+        Ok(change_account(tx, &before, &self.change, &self.live, &self.author).await?)
     }
 }

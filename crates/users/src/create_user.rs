@@ -1,6 +1,6 @@
 //! Making a user, once for an idempotency key.
 
-use accounts::{Account, FirstAdmin, NewAccount, create_account};
+use accounts::{Account, Author, FirstAdmin, NewAccount, create_account};
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created};
 use kit::idempotency::{self, Claim};
@@ -14,15 +14,16 @@ pub(crate) async fn create_user(
     users: &Users,
     new: CreateUser,
     claim: Claim,
+    author: Author,
 ) -> Result<Created<Account>, Problem> {
     let new = claim.outrank(&users.shared.db, new_account(users, new).await).await?;
-    let input = (new, claim, users.shared.clock.now());
+    let input = (new, claim, author);
     users
         .shared
         .db
-        .write(input, |tx, (new, claim, now)| {
+        .write(input, |tx, (new, claim, author)| {
             let create = move || async move {
-                let account = create_account(tx, new, FirstAdmin::NotPromoted, *now).await?;
+                let account = create_account(tx, new, FirstAdmin::NotPromoted, author).await?;
                 let location = format!("/users/{}", account.id);
                 Ok(Answer::new(&account)?.version(account.version).location(location))
             };

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use accounts::{LiveSessions, delete_account, store};
+use accounts::{Author, LiveSessions, delete_account, store};
 use db::Tx;
 use futures_util::FutureExt;
-use kit::clock::Timestamp;
 use kit::etag::IfMatch;
 use kit::identity::{Caller, Role};
 use kit::problem::Problem;
@@ -19,11 +18,12 @@ pub(crate) async fn delete_user(
     caller: &Caller,
     id: Uuid,
     condition: IfMatch,
+    author: Author,
 ) -> Result<(), Problem> {
     check_visible(caller, id)?;
     let may_delete = caller.account() == id || caller.role() == Role::Admin;
     let live = users.accounts.live.clone();
-    let step = Delete { id, may_delete, condition, live, now: users.shared.clock.now() };
+    let step = Delete { id, may_delete, condition, live, author };
     users.shared.db.write(step, |tx, step| step.run(tx).boxed()).await
 }
 
@@ -32,7 +32,7 @@ struct Delete {
     may_delete: bool,
     condition: IfMatch,
     live: Arc<LiveSessions>,
-    now: Timestamp,
+    author: Author,
 }
 
 impl Delete {
@@ -42,6 +42,6 @@ impl Delete {
             return Err(Problem::forbidden("Only an admin may delete somebody else."));
         }
         self.condition.check(account.version)?;
-        Ok(delete_account(tx, &account, &self.live, self.now).await?)
+        Ok(delete_account(tx, &account, &self.live, &self.author).await?)
     }
 }

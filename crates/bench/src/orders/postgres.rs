@@ -12,7 +12,7 @@ use tokio_postgres::{Client, NoTls, Statement};
 use uuid::Uuid;
 
 use crate::measure::Sample;
-use crate::placement::{INSERT_HISTORY, INSERT_LINE, INSERT_ORDER, Placement};
+use crate::placement::{INSERT_EVENT, INSERT_HISTORY, INSERT_LINE, INSERT_ORDER, Placement};
 use crate::program::{cpu_of_children, own_cpu};
 use crate::taking;
 
@@ -27,6 +27,7 @@ pub(crate) struct Statements {
     order: Statement,
     line: Statement,
     history: Statement,
+    event: Statement,
     taking: taking::Statements,
     user: Uuid,
 }
@@ -55,6 +56,7 @@ impl Statements {
             order: client.prepare(INSERT_ORDER).await?,
             line: client.prepare(INSERT_LINE).await?,
             history: client.prepare(INSERT_HISTORY).await?,
+            event: client.prepare(INSERT_EVENT).await?,
             taking: taking::Statements::prepare(&client).await?,
             client,
             user: new_id(),
@@ -115,24 +117,14 @@ impl Statements {
 
     async fn insert_history(&self, id: Uuid, now: i64) -> Result<()> {
         let none: Option<&str> = None;
-        let request = new_id().to_string();
+        let (history, request) = (new_id(), new_id().to_string());
         self.client
             .execute(
                 &self.history,
-                &[
-                    &new_id(),
-                    &id,
-                    &"place",
-                    &none,
-                    &"pending",
-                    &Some(self.user),
-                    &none,
-                    &"{}",
-                    &request,
-                    &now,
-                ],
+                &[&history, &id, &"place", &none, &"pending", &Some(self.user), &none, &"{}", &request, &now],
             )
             .await?;
+        self.client.execute(&self.event, &[&"order.placed", &id, &history, &now]).await?;
         Ok(())
     }
 }

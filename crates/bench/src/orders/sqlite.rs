@@ -16,8 +16,8 @@ use crate::program::thread_cpu;
 const BATCH: usize = 100;
 
 /// The tables that a placement may touch.
-pub(crate) const TABLES: [&str; 5] =
-    ["order_lines", "order_history", "idempotency_keys", "stock_movements", "orders"];
+pub(crate) const TABLES: [&str; 6] =
+    ["order_lines", "order_history", "idempotency_keys", "stock_movements", "events", "orders"];
 
 pub(crate) struct RawLoop {
     connection: Connection,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::{FirstAdmin, LiveSessions, NewAccount, Password, Passwords, create_account};
+use accounts::{Author, FirstAdmin, LiveSessions, NewAccount, Password, Passwords, create_account};
 use anyhow::{Context as _, Result, anyhow, bail};
 use axum::body::Body;
 use db::Db;
@@ -80,8 +80,9 @@ impl Shop {
             full_name: Some(full_name.to_owned()),
             ..NewAccount::customer(email, username, self.password_hash.clone())
         };
-        let created = self.shared.db.write((new, self.clock.now()), |tx, (new, now)| {
-            create_account(tx, new, FirstAdmin::NotPromoted, *now).boxed()
+        let input = (new, Author::nobody(self.clock.now()));
+        let created = self.shared.db.write(input, |tx, (new, author)| {
+            create_account(tx, new, FirstAdmin::NotPromoted, author).boxed()
         });
         created.await.map(|account| account.id).map_err(|error| anyhow!("an account was not made: {error:?}"))
     }

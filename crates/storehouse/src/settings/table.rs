@@ -218,6 +218,13 @@ pub(crate) const TABLE: &[Setting] = &[
         help: "how many nightly backups are kept",
     },
     Setting {
+        name: "EVENT_RETENTION",
+        kind: Text,
+        default: Always("30d"),
+        valid: "a time such as 90s, 30m, 24h or 7d",
+        help: "how long events can be read; who hasn't read them by then has missed them",
+    },
+    Setting {
         name: "DOCS",
         kind: Switch,
         default: PerEnvironment { development: "on", production: "off" },

@@ -26,6 +26,10 @@ mod orders;
 #[cfg(test)]
 mod inventory;
 
+/// What happened, told in an order that never skips.
+#[cfg(test)]
+mod events;
+
 /// What all endpoints have in common.
 #[cfg(test)]
 mod shared;

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::harness::goods::check_stock;
 use crate::harness::{each_shape, eventually};
 
 #[tokio::test]
@@ -29,6 +30,7 @@ async fn the_originals_walk_works_through_the_gateway_and_on_each_port() {
         assert_eq!(listed["items"][0], placed.json());
         let own_port = user.request(http::Method::GET, "/orders").to("orders").send().await.expect(200);
         assert_eq!(own_port.json(), listed);
+        check_stock(&app.db).await;
     })
     .await;
 }
@@ -65,6 +67,7 @@ async fn an_order_goes_from_placed_to_paid_and_its_buyer_logs_out() {
         }
         let refresh = json!({"refresh_token": registered["refresh_token"]});
         nobody.post("/auth/refresh", refresh).await.problem(401, "invalid_token");
+        check_stock(&app.db).await;
     })
     .await;
 }
@@ -101,6 +104,7 @@ async fn goods_come_in_are_counted_and_moved_and_the_shop_sees_them() {
         buyer.get(&path).await.problem(404, "not_found");
         let own_port = staff.request(http::Method::GET, &path).to("inventory").send().await.expect(200);
         assert_eq!(own_port.json()["active"], false);
+        check_stock(&app.db).await;
     })
     .await;
 }

@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["metrics"],
     &["db"],
     &["kit"],
+    &["events"],
     &["accounts", "stock"],
     &["auth", "users", "orders", "inventory", "gateway"],
     &["storehouse"],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::db::Db;
-use accounts::{FirstAdmin, NewAccount, NewSession, PasswordHash, create_account, start_session};
+use accounts::{Author, FirstAdmin, NewAccount, NewSession, PasswordHash, create_account, start_session};
 use axum::body::Body;
 use clap::ValueEnum;
 use futures_util::FutureExt;
@@ -141,7 +141,8 @@ impl App {
             .db
             .write((new, self.clock.now()), |tx, (new, now)| {
                 async move {
-                    let account = create_account(tx, new, FirstAdmin::NotPromoted, *now).await?;
+                    let account =
+                        create_account(tx, new, FirstAdmin::NotPromoted, &Author::nobody(*now)).await?;
                     let session = NewSession { device: None, ip: None };
                     let session = start_session(tx, account.id, &session, *now).await?;
                     Ok::<_, accounts::Error>((account, session))
@@ -209,6 +210,7 @@ pub(crate) fn options() -> Options {
         currency: "USD".parse().unwrap(),
         max_pending_orders: 100,
         pending_expiry: Duration::from_secs(24 * 60 * 60),
+        event_retention: Duration::from_secs(30 * 24 * 60 * 60),
         docs: true,
         metrics_access: MetricsAccess::Open,
         data_dir: std::env::temp_dir(),

@@ -141,7 +141,7 @@ pub(crate) async fn ledger(db: &Db) -> Vec<Movement> {
     found.unwrap()
 }
 
-/// Fails unless the ledger sums to the levels, and orders hold what it says.
+/// Fails unless the ledger sums to the levels, orders hold what it says, and each change has its event.
 pub(crate) async fn check_stock(db: &Db) {
     let found: Result<Vec<String>, Error> = db
         .read((), |tx, ()| {
@@ -155,4 +155,23 @@ pub(crate) async fn check_stock(db: &Db) {
         })
         .await;
     assert_eq!(found.unwrap(), [""; 0]);
+    check_events(db).await;
+}
+
+/// Fails unless each row of the ledger and of the orders' history has exactly one event, and no event another source.
+pub(crate) async fn check_events(db: &Db) {
+    let found: Result<[Vec<Uuid>; 2], Error> = db
+        .read((), |tx, ()| {
+            async move {
+                let told = "SELECT source_id FROM events WHERE source_id IS NOT NULL ORDER BY source_id";
+                let done =
+                    "SELECT id FROM stock_movements UNION ALL SELECT id FROM order_history ORDER BY id";
+                let ids = async |sql| tx.rows(sql, &[], |row| row.get(0)).await;
+                Ok([ids(told).await?, ids(done).await?])
+            }
+            .boxed()
+        })
+        .await;
+    let [told, done] = found.unwrap();
+    assert_eq!(told, done, "each row has its event");
 }

@@ -1,0 +1,41 @@
+//! Writing events, in the transaction that changes something.
+
+use db::Tx;
+use kit::clock::Timestamp;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::author::Author;
+use crate::event_type::EventType;
+use crate::store;
+
+/// An event that a row of the ledger or of an order's history explains.
+#[derive(Clone, Copy, Debug)]
+pub struct NewEvent {
+    /// What happened.
+    pub event_type: EventType,
+    /// To which order or product.
+    pub object_id: Uuid,
+    /// The row's id.
+    pub source_id: Uuid,
+    /// The row's own time, by which it is found again.
+    pub created_at: Timestamp,
+}
+
+/// Records what such rows explain, all at once. The rows belong into the same transaction.
+pub async fn record_rows(tx: &Tx, events: impl Iterator<Item = NewEvent>) -> Result<(), db::Error> {
+    store::insert_thin(tx, events).await
+}
+
+/// Records what no such row explains, with what it tells; of this nothing may be personal.
+pub async fn record(
+    tx: &Tx,
+    event_type: EventType,
+    object_id: Uuid,
+    data: &(impl Serialize + Sync),
+    author: &Author,
+) -> Result<(), db::Error> {
+    let data = serde_json::to_string(data);
+    let data = data.map_err(|error| db::Error::Internal(format!("an event's data: {error}")))?;
+    store::insert_whole(tx, event_type, object_id, &data, author).await
+}
