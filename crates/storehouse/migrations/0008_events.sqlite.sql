@@ -1,6 +1,7 @@
 -- What happened, in commit order: one writer numbers them. No AUTOINCREMENT, which writes another row for each statement: the sweep leaves the newest
--- event where it is, so no number comes twice. What a row of the ledger or of an order's history says is read from there; the rest stands in `data`.
+-- event where it is, so no number comes twice. What a row of the ledger or of an order's history says is read from there; the rest stands in `data`. `xid` is PostgreSQL's, and there 0 as well for what came from here.
 CREATE TABLE events (
+    xid BIGINT NOT NULL DEFAULT 0,
     seq INTEGER NOT NULL,
     type TEXT NOT NULL,
     object_id UUID NOT NULL,

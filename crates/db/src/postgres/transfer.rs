@@ -29,8 +29,17 @@ const REFERENCES: &str = "
     FROM pg_constraint JOIN pg_class AS tables ON tables.oid = conrelid JOIN pg_class AS others ON others.oid = confrelid
     WHERE contype = 'f' AND conrelid <> confrelid AND tables.relnamespace = CAST(current_schema() AS regnamespace)";
 
-const SERIES: &str =
-    "SELECT sequencename FROM pg_sequences WHERE schemaname = current_schema() ORDER BY sequencename";
+const SERIES: &str = "
+    SELECT relname FROM pg_class AS series
+    WHERE relkind = 'S' AND relnamespace = CAST(current_schema() AS regnamespace)
+        AND NOT EXISTS (SELECT 1 FROM pg_depend WHERE objid = series.oid AND classid = CAST('pg_class' AS regclass) AND deptype = 'i')
+    ORDER BY relname";
+
+/// Columns that number their own rows.
+const IDENTITIES: &str = "
+    SELECT tables.relname, columns.attname
+    FROM pg_class AS tables JOIN pg_attribute AS columns ON columns.attrelid = tables.oid
+    WHERE tables.relnamespace = CAST(current_schema() AS regnamespace) AND columns.attidentity <> ''";
 
 /// Makes the tables, fills them, and reads back what arrived.
 pub(crate) async fn fill(
@@ -58,6 +67,9 @@ pub(crate) async fn fill(
     }
     for name in &series {
         go_on(client, name, &source).await?;
+    }
+    for row in client.query(IDENTITIES, &[]).await.map_err(|error| failure(&error).error)? {
+        number_on(client, row.get(0), row.get(1)).await?;
     }
     run(client, "COMMIT").await?;
     Ok(moved)
@@ -206,6 +218,14 @@ async fn go_on(client: &Client, name: &str, source: &Source) -> Result<(), Error
     client.execute(sql, &[&name, &last.max(1), &(last > 0)]).await.map_err(failed)?;
     client.execute("DELETE FROM guards WHERE name = $1", &[&name]).await.map_err(failed)?;
     Ok(())
+}
+
+/// Lets a column that numbers its rows go on behind those that came.
+async fn number_on(client: &Client, table: &str, column: &str) -> Result<(), Error> {
+    let sql = format!(
+        "SELECT setval(pg_get_serial_sequence('\"{table}\"', '{column}'), COALESCE(MAX(\"{column}\"), 0) + 1, FALSE) FROM \"{table}\""
+    );
+    client.execute(&sql, &[]).await.map_err(|error| failure(&error).error).map(drop)
 }
 
 #[cfg(test)]
