@@ -181,7 +181,7 @@ impl Meter {
         let Some((_, bar, tenths)) = shown.as_mut() else { return };
         bar.set_length(of as u64);
         bar.set_position(done as u64);
-        let reached = if of == 0 { 10 } else { done * 10 / of };
+        let reached = (done * 10).checked_div(of).unwrap_or(10);
         if reached > *tenths && !io::stderr().is_terminal() {
             *tenths = reached;
             let (done, of) = (HumanCount(done as u64), HumanCount(of as u64));
