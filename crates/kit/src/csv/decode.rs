@@ -24,7 +24,7 @@ pub(super) fn decode(bytes: &[u8], declared: Option<Charset>) -> Result<Cow<'_, 
     let text = encoding.decode_without_bom_handling_and_without_replacement(text);
     let text = text.ok_or_else(|| not_text(encoding))?;
     if text.contains('\0') {
-        return Err(malformed("The file has NUL characters: is it UTF-16 without a byte order mark?"));
+        return Err(malformed("The file has NUL characters: is it UTF-16 without a mark (BOM)?"));
     }
     Ok(text)
 }

@@ -203,7 +203,7 @@ impl LineCount {
         let passed = line.saturating_sub(self.line.max(1)).saturating_sub(inside as u64);
         self.line = line;
         self.row += u32::try_from(passed).unwrap_or(u32::MAX).max(1);
-        let last = record.iter().last().unwrap_or_default();
+        let last = record.iter().next_back().unwrap_or_default();
         if last != END && last.ends_with(END) {
             return Err(malformed(format!("A quote that opens in row {} is never closed.", self.row)));
         }

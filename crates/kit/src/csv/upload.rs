@@ -54,7 +54,7 @@ impl Received {
             Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
-                "Send the file as `Content-Type: text/csv`, in UTF-8, UTF-16 with a byte order mark, or with `charset=windows-1252`.",
+                "Send the file as `Content-Type: text/csv`, in UTF-8, UTF-16 with a mark (BOM), or with `charset=windows-1252`.",
             )
         })
     }

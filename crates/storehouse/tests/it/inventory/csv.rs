@@ -234,6 +234,17 @@ async fn all_that_is_wrong_with_a_file_is_told_at_once_and_nothing_changes() {
             let refused = import(&staff, "/products/import", file).await.expect(422);
             assert_eq!(faults(&refused), [(place.to_owned(), code.to_owned())], "{file}");
         }
+        assert_eq!(dump(&app.db).await, before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_counts_is_told_at_once_and_nothing_changes() {
+    each_app(async |app| {
+        let staff = app.staff("staff").await;
+        product(&staff, "LAMP", json!({})).await;
+        let before = dump(&app.db).await;
         let file =
             "sku,location,on_hand,reason\nNONE,NOWHERE,-1,whim\nLAMP,,0.5,\nLAMP,main,1,\n,,,\n,MAIN,1,\n";
         let refused = import(&staff, "/stock/import", file).await.problem(422, "validation_failed");
@@ -263,7 +274,7 @@ async fn one_bad_row_in_a_long_file_changes_nothing_and_is_named() {
         let before = dump(&app.db).await;
         let bad = file.replace(&format!("Lamp {},9.99", rows - 2), "Lamp,9.999");
         let refused = import(&staff, "/products/import", bad).await.problem(422, "validation_failed");
-        assert_eq!(faults(&refused), [(format!("row {}, column unit_price", rows), "invalid_amount".to_owned())]);
+        assert_eq!(faults(&refused), [(format!("row {rows}, column unit_price"), "invalid_amount".to_owned())]);
         assert_eq!(dump(&app.db).await, before);
         let all_bad = file.replace("9.99", "x");
         let refused = import(&staff, "/products/import", all_bad).await.problem(422, "validation_failed");

@@ -30,7 +30,8 @@ fn without_a_name_it_is_the_file_that_serve_would_use() {
     let site = Site::new(None).with("ORDERS_PORT", "9002");
     let built_in = said(&site.run(&["check"]));
     assert!(built_in.starts_with("No routes file: the built-in routes are in use:\n/auth "), "{built_in}");
-    assert!(built_in.contains("/orders        → http://localhost:9002  GET "), "{built_in}");
+    assert!(built_in.contains("/orders           → http://localhost:9002  GET "), "{built_in}");
+    assert!(built_in.contains("POST  token  timeout 120s  body 64MiB\n"), "{built_in}");
     fs::write(site.path("routes.yaml"), original_routes([1, 2, 3])).unwrap();
     assert!(said(&site.run(&["check"])).starts_with("routes.yaml is good:\n"));
     let named = Site::new(None).with("ROUTES_FILE", "missing.yaml");

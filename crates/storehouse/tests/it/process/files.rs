@@ -18,8 +18,8 @@ async fn files_go_in_and_out_without_a_server() {
         assert_eq!(dry, "Products: 2 new, 0 changed, 0 as they were; rows: 2. New categories: 1. It was a dry run: nothing was stored.\n");
         let made = site.run(&["import", "products", &file]);
         assert_eq!(said(&made), "Products: 2 new, 0 changed, 0 as they were; rows: 2. New categories: 1.\n");
-        let lines = String::from_utf8(made.stderr).unwrap();
-        assert_eq!(lines, "checked 2 of 2 rows\nstored 2 of 2 rows\n");
+        // What is done soon says nothing of how far it is.
+        assert_eq!(String::from_utf8(made.stderr).unwrap(), "");
         said(&site.run(&["export", "products", &out]));
         let first = fs::read_to_string(&out).unwrap();
         assert!(first.starts_with("sku,name,") && first.contains("L-1,'=Lamp,"), "{first}");
