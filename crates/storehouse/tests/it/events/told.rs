@@ -32,7 +32,7 @@ async fn an_orders_life_is_told_step_by_step() {
         staff.post(&format!("{path}/ship"), json!({"tracking": "T-1"})).await.expect(200);
         let other = buyer.post("/orders", json!({"lines": [{"sku": "LAP-1", "quantity": 1}]})).await;
         buyer.delete(&format!("/orders/{}", other.json()["id"].as_str().unwrap())).await.expect(204);
-        let events = told(app, 10).await;
+        let events = told(app, 12).await;
         assert_eq!(
             types(&events),
             [
