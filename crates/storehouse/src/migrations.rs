@@ -30,4 +30,5 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0006_events.sqlite.sql"),
         postgres: include_str!("../migrations/0006_events.postgres.sql"),
     },
+    Migration::portable(7, "webhooks", include_str!("../migrations/0007_webhooks.sql")),
 ];

@@ -86,6 +86,7 @@ pub(crate) struct Orders {
     pub(crate) max_pending: i64,
     pub(crate) pending_expiry: Duration,
     pub(crate) event_retention: Duration,
+    pub(crate) webhook_networks: Vec<IpNet>,
 }
 
 /// What is logged, and how; no format means text on a terminal and JSON elsewhere.
@@ -125,6 +126,7 @@ impl Settings {
                 max_pending: values.read("MAX_PENDING_ORDERS", parse::at_least_one)?,
                 pending_expiry: values.read("PENDING_EXPIRY", parse::duration)?,
                 event_retention: values.read("EVENT_RETENTION", parse::duration)?,
+                webhook_networks: values.read("WEBHOOK_ALLOW_NETWORKS", parse::networks)?,
             },
             docs: values.read("DOCS", parse::switch)?,
             metrics_token: values.read_optional("METRICS_TOKEN", parse::bearer_token)?,
