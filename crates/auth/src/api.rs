@@ -6,7 +6,7 @@ use aide::axum::routing::{delete_with, get_with, post_with};
 use axum::extract::State;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created, NoContent, Resource};
-use kit::body::Body;
+use kit::body::{Body, Nothing};
 use kit::client::Client;
 use kit::identity::{Anyone, Caller, Public};
 use kit::openapi::{Problems, op};
@@ -17,7 +17,7 @@ use kit::request_id::RequestId;
 use kit::token::Claims;
 
 use crate::model::{
-    LoginAnswer, LoginBody, Nothing, PasswordBody, RefreshBody, RegisterBody, SessionFilter, SessionView,
+    LoginAnswer, LoginBody, PasswordBody, RefreshBody, RegisterBody, SessionFilter, SessionView,
 };
 use crate::refresh::refresh;
 use crate::register::register;

@@ -79,18 +79,6 @@ impl FromFields for PasswordBody {
     }
 }
 
-/// A body without fields, or none at all.
-#[derive(JsonSchema)]
-pub(crate) struct Nothing {}
-
-impl FromFields for Nothing {
-    const EMPTY_BODY: bool = true;
-
-    fn from_fields(_: &mut Fields<'_, '_>) -> Option<Self> {
-        Some(Self {})
-    }
-}
-
 /// Who is logged in, and the tokens.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct LoginAnswer {

@@ -139,7 +139,12 @@ impl Routes {
     /// The routes that hold where no file is named: those of `routes.yaml`, on these ports.
     pub fn built_in(ports: Ports) -> Self {
         let all = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-        let services = [("/auth", ports.auth), ("/users", ports.users), ("/orders", ports.orders)];
+        let services = [
+            ("/auth", ports.auth),
+            ("/users", ports.users),
+            ("/orders", ports.orders),
+            ("/webhooks", ports.orders),
+        ];
         let of_inventory = ["/products", "/stock", "/categories", "/reason-codes", "/locations"];
         let of_inventory = of_inventory.into_iter().map(|path| (path, ports.inventory));
         let files = [

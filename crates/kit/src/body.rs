@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use schemars::JsonSchema;
 
-use crate::fields::{Faults, FromFields, ReadContext, read_object};
+use crate::fields::{Faults, Fields, FromFields, ReadContext, read_object};
 use crate::identity::{Role, Verified};
 use crate::json::Json;
 use crate::openapi;
@@ -36,6 +36,18 @@ pub struct Body<T> {
     query: Option<String>,
     context: ReadContext,
     target: PhantomData<fn() -> T>,
+}
+
+/// A body without fields, or none at all.
+#[derive(JsonSchema, Debug)]
+pub struct Nothing {}
+
+impl FromFields for Nothing {
+    const EMPTY_BODY: bool = true;
+
+    fn from_fields(_: &mut Fields<'_, '_>) -> Option<Self> {
+        Some(Self {})
+    }
 }
 
 impl<T: FromFields> Body<T> {

@@ -6,7 +6,7 @@
 //! Files in reading order: `problem` (the one HTTP error), `identity` (who calls), `token`, `body`, `fields`
 //! and `json` (reading a body), `query`, `page`, `etag`, `idempotency`, `answer` (what a handler answers),
 //! `service` and `openapi` (what surrounds the endpoints), `metrics` (what a process counts), `server` (how a port is served), `shared` (what every service holds); then the small
-//! ones: `client`, `clock`, `csv` (tables as files), `docs`, `limit`, `money`, `request_id`, `search`, `secret`, `statement`, `stream`, `telemetry`,
+//! ones: `client`, `clock`, `csv` (tables as files), `docs`, `limit`, `money`, `outgoing` (requests of our own), `request_id`, `search`, `secret`, `statement`, `stream`, `telemetry`,
 //! `text`.
 
 pub mod answer;
@@ -24,6 +24,7 @@ pub mod limit;
 pub mod metrics;
 pub mod money;
 pub mod openapi;
+pub mod outgoing;
 pub mod page;
 pub mod problem;
 pub mod query;

@@ -23,22 +23,47 @@ const MAX_VALUE: usize = 1000;
 #[derive(Clone, Copy, Debug)]
 pub struct PathId(pub Uuid);
 
+/// The two ids in a path (`/things/{id}/parts/{part_id}`), alike.
+#[derive(Clone, Copy, Debug)]
+pub struct PathIds(pub Uuid, pub Uuid);
+
 impl<S: Send + Sync> FromRequestParts<S> for PathId {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let params =
-            RawPathParams::from_request_parts(parts, state).await.map_err(|_| Problem::not_found())?;
-        let (_, text) = params.iter().next().ok_or_else(Problem::not_found)?;
-        // One spelling only, so that one resource has one address.
-        let is_canonical = text.len() == 36;
-        Uuid::try_parse(text).ok().filter(|_| is_canonical).map(Self).ok_or_else(Problem::not_found)
+        path_ids(parts, state).await.map(|[id]| Self(id))
     }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PathIds {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        path_ids(parts, state).await.map(|[whole, part]| Self(whole, part))
+    }
+}
+
+/// The first ids of a path.
+async fn path_ids<const COUNT: usize>(
+    parts: &mut Parts,
+    state: &(impl Send + Sync),
+) -> Result<[Uuid; COUNT], Problem> {
+    let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Problem::not_found())?;
+    // One spelling only, so that one resource has one address.
+    let id = |text: &str| Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
+    let ids: Option<Vec<Uuid>> = params.iter().take(COUNT).map(|(_, text)| id(text)).collect();
+    ids.and_then(|ids| ids.try_into().ok()).ok_or_else(Problem::not_found)
 }
 
 impl OperationInput for PathId {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         openapi::add_problem(ctx, operation, 404, "Nothing there, or not for this caller.");
+    }
+}
+
+impl OperationInput for PathIds {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        PathId::operation_input(ctx, operation);
     }
 }
 

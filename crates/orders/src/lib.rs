@@ -1,18 +1,20 @@
 //! The orders service (8082): placing orders, their lifecycle, their history.
 //!
 //! It is not the keeper of stock: what its orders take, hold and ship is moved by the kernel `stock`, in the transaction that changes the order. An
-//! order outlives its user.
+//! order outlives its user. Webhooks have their endpoints here too; what they do is the kernel `webhooks`'.
 //!
 //! Tables: `orders`, `order_lines`, `order_history`; the number series `order_numbers`.
 //!
 //! Files in reading order: `lifecycle` (the states and steps, pure), `model` (an order and its lines), `body` (what
 //! requests may say), `schema` (how the OpenAPI document shows that), `view` (what answers show), `store` (every statement), `lines` (priced by the catalogue), `move_stock` (what
 //! a change does with stock), then an operation each: `place_order`, `change_order`, `take_step` (with `said`, what the history keeps), `delete_order`,
-//! `expire_orders`, `verify_orders`; `export` (as a CSV file); `counts` (what they count); last `api` (handlers).
+//! `expire_orders`, `verify_orders`; `export` (as a CSV file); `counts` (what they count); `webhook_body`, `webhook_view` and `change_webhook` are the same of webhooks;
+//! last `api` (handlers, with a file for webhooks).
 
 mod api;
 mod body;
 mod change_order;
+mod change_webhook;
 mod counts;
 mod delete_order;
 mod expire_orders;
@@ -28,6 +30,8 @@ mod store;
 mod take_step;
 mod verify_orders;
 mod view;
+mod webhook_body;
+mod webhook_view;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +41,7 @@ use axum::extract::FromRef;
 use kit::service::{Service, Surroundings};
 use kit::shared::Shared;
 use place_order::{Placements, placements};
+use webhooks::Webhooks;
 
 pub use counts::OrderCounts;
 pub use expire_orders::expire_orders;
@@ -52,13 +57,20 @@ pub struct Orders {
     /// What they count; `expire_orders` adds to it.
     pub counts: Arc<OrderCounts>,
     placements: Arc<Placements>,
+    /// Tells others what happened.
+    pub webhooks: Arc<Webhooks>,
 }
 
 impl Orders {
-    /// With what every service holds, how many pending orders a customer may have, and how long one keeps its stock.
-    pub fn new(shared: Arc<Shared>, max_pending: i64, pending_expiry: Duration) -> Self {
+    /// With what every service holds, what tells others, how many pending orders a customer may have, and how long one keeps its stock.
+    pub fn new(
+        shared: Arc<Shared>,
+        webhooks: Arc<Webhooks>,
+        max_pending: i64,
+        pending_expiry: Duration,
+    ) -> Self {
         let placements = Arc::new(placements());
-        Self { shared, max_pending, pending_expiry, counts: Arc::default(), placements }
+        Self { shared, max_pending, pending_expiry, counts: Arc::default(), placements, webhooks }
     }
 }
 
@@ -72,6 +84,8 @@ impl FromRef<Orders> for Arc<Shared> {
 pub fn service(orders: Orders, surroundings: &Surroundings) -> Service {
     let counts = Arc::clone(&orders.counts);
     surroundings.metrics.add(move |text| counts.write(text));
+    let (webhooks, clock) = (Arc::clone(&orders.webhooks.counts), orders.shared.clock.clone());
+    surroundings.metrics.add(move |text| webhooks.write(clock.now(), text));
     kit::service::service("orders", surroundings, orders, api::endpoints)
 }
 

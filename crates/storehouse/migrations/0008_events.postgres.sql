@@ -15,7 +15,10 @@ CREATE TABLE events (
 );
 
 -- The last event that was swept away: whoever has read less has missed some.
-CREATE TABLE events_swept (xid BIGINT NOT NULL, seq BIGINT NOT NULL);
+CREATE TABLE events_swept (
+    xid BIGINT NOT NULL,
+    seq BIGINT NOT NULL
+);
 INSERT INTO events_swept (xid, seq) VALUES (0, 0);
 
 -- As the backorder limit, the product's at MAIN: whoever changes a level sees whether it crosses the reorder point without reading the product.

@@ -37,4 +37,5 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0008_events.sqlite.sql"),
         postgres: include_str!("../migrations/0008_events.postgres.sql"),
     },
+    Migration::portable(9, "webhooks", include_str!("../migrations/0009_webhooks.sql")),
 ];

@@ -9,7 +9,7 @@ use std::time::Duration;
 use accounts::FirstAdmin;
 use anyhow::{Context as _, Result, ensure};
 use db::Db;
-use futures_util::future::pending;
+use futures_util::future::{join, pending};
 use gateway::{Cors, MetricsAccess, Ports, Routes};
 use kit::clock::Clock;
 use kit::secret::Secret;
@@ -82,6 +82,7 @@ fn options(settings: &Settings, parts: &[Part], secret: Secret, ports: Ports) ->
         max_pending_orders: settings.orders.max_pending,
         pending_expiry: settings.orders.pending_expiry,
         event_retention: settings.orders.event_retention,
+        webhook_networks: settings.orders.webhook_networks.clone(),
         docs: settings.docs,
         metrics_access: metrics_access(settings, parts),
         data_dir: settings.data_dir.clone(),
@@ -203,7 +204,7 @@ async fn serve_until_stopped(
         }
         // The receivers live in the servers, which may have ended already.
         let _ = stop.send(true);
-        servers.join_all().await;
+        join(servers.join_all(), system.finish()).await;
     };
     // Requests in flight want the session feed followed to their end.
     tokio::select! {

@@ -87,6 +87,7 @@ pub(crate) struct Orders {
     pub(crate) max_pending: i64,
     pub(crate) pending_expiry: Duration,
     pub(crate) event_retention: Duration,
+    pub(crate) webhook_networks: Vec<IpNet>,
 }
 
 /// What is backed up by itself.
@@ -136,6 +137,7 @@ impl Settings {
                 max_pending: values.read("MAX_PENDING_ORDERS", parse::at_least_one)?,
                 pending_expiry: values.read("PENDING_EXPIRY", parse::duration)?,
                 event_retention: values.read("EVENT_RETENTION", parse::duration)?,
+                webhook_networks: values.read("WEBHOOK_ALLOW_NETWORKS", parse::networks)?,
             },
             backups: Backups {
                 folder: values.read_optional("BACKUP_FOLDER", |text| Some(text.into()))?,

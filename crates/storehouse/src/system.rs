@@ -19,6 +19,7 @@ use kit::idempotency;
 use kit::identity::Sessions;
 use kit::metrics::{self, Metrics};
 use kit::money::Currency;
+use kit::outgoing::Outgoing;
 use kit::secret::Secret;
 use kit::service::{Readiness, Service, Surroundings};
 use kit::shared::Shared;
@@ -27,6 +28,7 @@ use orders::{Orders, expire_orders};
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
 use users::Users;
+use webhooks::Webhooks;
 
 use crate::nightly::{Nightly, Plan};
 use crate::part::Part;
@@ -60,6 +62,8 @@ pub struct Options {
     pub pending_expiry: Duration,
     /// How long events are kept.
     pub event_retention: Duration,
+    /// Networks that are not public, which webhooks may reach all the same.
+    pub webhook_networks: Vec<IpNet>,
     /// Whether `/docs` and `/openapi.json` are served.
     pub docs: bool,
     /// Who may read the gateway's `/metrics`.
@@ -127,8 +131,7 @@ impl System {
         if let Some(data) = &system.data {
             let (shared, runs) =
                 (Arc::new(system.make_shared(data, &options)), |part| options.parts.contains(&part));
-            system.orders = runs(Part::Orders)
-                .then(|| Orders::new(shared.clone(), options.max_pending_orders, options.pending_expiry));
+            system.orders = runs(Part::Orders).then(|| system.make_orders(data, &shared, &options));
             system.inventory = runs(Part::Inventory).then(|| Inventory::new(shared.clone()));
             system.services = system.make_services(data, &shared, &options)?;
         }
@@ -149,6 +152,12 @@ impl System {
     fn make_shared(&self, data: &Data, options: &Options) -> Shared {
         let (db, live) = (data.db.clone(), data.live.clone());
         Shared::new(db, self.clock.clone(), &options.secret, live, options.currency)
+    }
+
+    fn make_orders(&self, data: &Data, shared: &Arc<Shared>, options: &Options) -> Orders {
+        let outgoing = Outgoing::new(options.webhook_networks.clone());
+        let webhooks = Webhooks::new(data.db.clone(), self.clock.clone(), &options.secret, outgoing);
+        Orders::new(shared.clone(), Arc::new(webhooks), options.max_pending_orders, options.pending_expiry)
     }
 
     fn make_services(
@@ -216,15 +225,24 @@ impl System {
     }
 
     /// Does the work that nobody asks for, until it is dropped: follows the session feed, sweeps what is past its
-    /// time, watches the gateway's backends, lets orders expire, adds up all stock, makes backups.
+    /// time, watches the gateway's backends, lets orders expire, tells webhooks, adds up all stock, makes backups.
     pub async fn work(&self) {
         let front = OptionFuture::from(self.gateway.as_ref().map(Gateway::work));
         let back = self.data.as_ref().map(|data| join(data.live.clone().follow_feed(), self.sweep(data)));
         let orders = self.data.as_ref().zip(self.orders.as_ref());
-        let expiry = OptionFuture::from(orders.map(|(data, orders)| self.expire(data, orders)));
+        let of_orders = OptionFuture::from(
+            orders.map(|(data, orders)| join(self.expire(data, orders), orders.webhooks.work())),
+        );
         let figures = OptionFuture::from(self.inventory.as_ref().map(keep_figures));
         let backups = OptionFuture::from(self.nightly.as_ref().map(Nightly::work));
-        join5(front, OptionFuture::from(back), expiry, figures, backups).await;
+        join5(front, OptionFuture::from(back), of_orders, figures, backups).await;
+    }
+
+    /// Begins no more of what can't be broken off, and resolves once what was begun is done. The work must go on meanwhile.
+    pub async fn finish(&self) {
+        if let Some(orders) = &self.orders {
+            orders.webhooks.finish().await;
+        }
     }
 
     /// Makes the night's backup now if it is due and nobody else makes it.
@@ -245,8 +263,11 @@ impl System {
         }
     }
 
-    /// Adds up what the metrics tell of all stock, before its time.
+    /// Adds up what the metrics tell of all stock and of all webhooks, before its time.
     pub async fn refresh_figures(&self) -> Result<(), db::Error> {
+        if let Some(orders) = &self.orders {
+            orders.webhooks.refresh_figures().await?;
+        }
         match &self.inventory {
             Some(inventory) => inventory.refresh_figures().await,
             None => Ok(()),
@@ -270,6 +291,7 @@ impl System {
         while idempotency::sweep(&data.db, self.clock.now(), SWEEP_LIMIT).await? == ALL {}
         let kept_since = self.clock.now().minus(self.event_retention);
         while events::sweep(&data.db, kept_since, SWEEP_LIMIT).await? == ALL {}
+        while webhooks::sweep(&data.db, self.clock.now(), SWEEP_LIMIT).await? == ALL {}
         Ok(())
     }
 }

@@ -16,12 +16,14 @@ use kit::clock::{Clock, Timestamp, new_id};
 use kit::identity::{Role, authenticate};
 use kit::metrics::Metrics;
 use kit::money::Currency;
+use kit::outgoing::Outgoing;
 use kit::secret::Secret;
 use kit::service::{Readiness, Service, Surroundings};
 use kit::shared::Shared;
 use orders::Orders;
 use serde_json::Value;
 use uuid::Uuid;
+use webhooks::Webhooks;
 
 use super::PASSWORD;
 use crate::settings::Settings;
@@ -48,9 +50,12 @@ impl Shop {
         let password_hash = hash(settings).await?;
         let live = LiveSessions::new(db.clone(), clock.clone());
         let shared = Arc::new(Shared::new(db.clone(), clock.clone(), secret, live, settings.orders.currency));
+        // Nobody has asked to be told of anything yet.
+        let webhooks = Webhooks::new(db.clone(), clock.clone(), secret, Outgoing::new(Vec::new()));
         let (readiness, metrics) = (Readiness::default(), Arc::<Metrics>::default());
         let surroundings = Surroundings { db, readiness, metrics, docs: false };
-        let orders = Orders::new(shared.clone(), MAX_PENDING, settings.orders.pending_expiry);
+        let expiry = settings.orders.pending_expiry;
+        let orders = Orders::new(shared.clone(), Arc::new(webhooks), MAX_PENDING, expiry);
         let mut shop = Self {
             orders: orders::service(orders, &surroundings),
             inventory: inventory::service(Inventory::new(shared.clone()), &surroundings),

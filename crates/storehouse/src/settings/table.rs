@@ -225,6 +225,13 @@ pub(crate) const TABLE: &[Setting] = &[
         help: "how long events can be read; who hasn't read them by then has missed them",
     },
     Setting {
+        name: "WEBHOOK_ALLOW_NETWORKS",
+        kind: List,
+        default: PerEnvironment { development: "127.0.0.0/8,::1", production: "" },
+        valid: "addresses or networks with commas between them, such as 10.0.0.1 or 10.0.0.0/8",
+        help: "networks that webhooks may reach although they are private; all public addresses may be reached",
+    },
+    Setting {
         name: "DOCS",
         kind: Switch,
         default: PerEnvironment { development: "on", production: "off" },

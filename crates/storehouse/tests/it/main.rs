@@ -30,6 +30,10 @@ mod inventory;
 #[cfg(test)]
 mod events;
 
+/// Events, told to the systems of others.
+#[cfg(test)]
+mod webhooks;
+
 /// What all endpoints have in common.
 #[cfg(test)]
 mod shared;

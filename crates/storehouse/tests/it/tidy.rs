@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["db"],
     &["kit"],
     &["events"],
-    &["accounts", "stock"],
+    &["accounts", "stock", "webhooks"],
     &["auth", "users", "orders", "inventory", "gateway"],
     &["storehouse"],
     &["bench"],

@@ -59,6 +59,16 @@ const EXAMPLES: &[(&str, Who, &str)] = &[
     ("POST /orders/{id}/pay", Who::Staff, r#"{"amount": 1, "method": "cash", "reference": "7"}"#),
     ("POST /orders/{id}/refund", Who::Staff, r#"{"amount": "0.50", "reason": "broken"}"#),
     (
+        "POST /webhooks",
+        Who::Admin,
+        r#"{"url": "https://example.com/hook", "description": "The shop", "types": ["order.*"], "enabled": false}"#,
+    ),
+    ("PUT /webhooks/{id}", Who::Admin, r#"{"url": "https://example.com/other"}"#),
+    ("PATCH /webhooks/{id}", Who::Admin, r#"{"description": null, "types": ["stock.low", "order.placed"]}"#),
+    ("POST /webhooks/{id}/rotate", Who::Admin, "{}"),
+    ("POST /webhooks/{id}/test", Who::Admin, "{}"),
+    ("POST /webhooks/{id}/deliveries/{delivery_id}/replay", Who::Admin, "{}"),
+    (
         "POST /products",
         Who::Staff,
         r#"{"sku": "NEW-1", "name": "Lamp", "barcode": "4006381333931", "unit_price": 9.99, "unit_cost": "4.5",

@@ -3,6 +3,7 @@
 use accounts::{NewSession, start_session};
 use futures_util::FutureExt;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::document::Operation;
 use super::dump::dump;
@@ -28,10 +29,13 @@ impl Who {
 pub(crate) struct Stage<'a> {
     app: &'a App,
     people: [Client<'a>; 5],
+    second_admin: Client<'a>,
     order: String,
     line: String,
     session: String,
     shelf: Shelf,
+    webhook: Uuid,
+    delivery: Uuid,
 }
 
 /// What staff have put on sale.
@@ -60,24 +64,33 @@ impl<'a> Stage<'a> {
         owner.put(&format!("/orders/{order}"), json!({"note": "by the door"})).await.expect(200);
         let session = spare_session(app, &owner).await;
         let shelf = Shelf::fill(&people[3], name).await;
-        Self { app, people, order, line, session, shelf }
+        let (webhook, delivery) = quiet_webhooks(app).await;
+        let second_admin = app.admin(&format!("{name}-second")).await;
+        Self { app, people, second_admin, order, line, session, shelf, webhook, delivery }
     }
 
     pub(crate) fn client(&self, who: Who) -> &Client<'a> {
         &self.people[Who::ALL.iter().position(|known| *known == who).unwrap()]
     }
 
+    /// Somebody who may see all that an admin may, and is another.
+    pub(crate) fn second_admin(&self) -> &Client<'a> {
+        &self.second_admin
+    }
+
     /// A path of the document with the ids of the owner's things.
     pub(crate) fn address(&self, path: &str) -> String {
-        let owner = self.client(Who::Owner).id.to_string();
+        let (owner, webhook) = (self.client(Who::Owner).id.to_string(), self.webhook.to_string());
         let id = match path.split('/').nth(1) {
             Some("auth") => &self.session,
             Some("users") => &owner,
             Some("products") => &self.shelf.product,
             Some("locations") => &self.shelf.location,
+            Some("webhooks") => &webhook,
             _ => &self.order,
         };
         let path = path.replace("{sku}", &self.shelf.sku).replace("{barcode}", &self.shelf.barcode);
+        let path = path.replace("{delivery_id}", &self.delivery.to_string());
         path.replace("{id}", id).replace("{user_id}", &owner)
     }
 
@@ -162,6 +175,33 @@ async fn spare_session(app: &App, owner: &Client<'_>) -> String {
         .boxed()
     });
     start.await.unwrap().to_string()
+}
+
+/// Two webhooks, and of the second two deliveries that ended. They are stored as they are, since no stage must meet the bound on how many there may be, and
+/// disabled, so that nothing of them changes by itself.
+async fn quiet_webhooks(app: &App) -> (Uuid, Uuid) {
+    let now = app.clock.now().0;
+    let store = app.db.write(now, |tx, now| {
+        async move {
+            let (mut webhook, mut delivery) = (Uuid::nil(), Uuid::nil());
+            for _ in 0..2 {
+                webhook = Uuid::now_v7();
+                let sql = "INSERT INTO webhooks (id, url, types, enabled, generation, cursor_xid, cursor_seq, version, created_at, updated_at)
+                           VALUES ($1, 'http://127.0.0.1:9/', '', FALSE, 1, 0, 0, 1, $2, $2)";
+                tx.execute(sql, &[webhook.into(), (*now).into()]).await?;
+            }
+            for seq in 1..=2 {
+                delivery = Uuid::now_v7();
+                let sql = "INSERT INTO webhook_deliveries (id, webhook_id, event_xid, event_seq, event_type, object_id, body, status, in_order, attempts,
+                               created_at, ended_at)
+                           VALUES ($1, $2, 0, $3, 'order.placed', $1, '{}', 'delivered', TRUE, 1, $4, $4)";
+                tx.execute(sql, &[delivery.into(), webhook.into(), seq.into(), (*now).into()]).await?;
+            }
+            Ok::<_, ::db::Error>((webhook, delivery))
+        }
+        .boxed()
+    });
+    store.await.unwrap()
 }
 
 /// What was found wrong, all of it, so that one run shows everything.

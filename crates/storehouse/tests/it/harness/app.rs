@@ -172,6 +172,13 @@ impl App {
         self.workers.iter().for_each(JoinHandle::abort);
     }
 
+    /// What can't be broken off is finished, and nothing more of it begun.
+    pub(crate) async fn finish(&self) {
+        for system in &self.systems {
+            system.finish().await;
+        }
+    }
+
     /// What the metrics tell of all stock is added up now, and not within a minute.
     pub(crate) async fn refresh_figures(&self) {
         for system in &self.systems {
@@ -211,6 +218,7 @@ pub(crate) fn options() -> Options {
         max_pending_orders: 100,
         pending_expiry: Duration::from_secs(24 * 60 * 60),
         event_retention: Duration::from_secs(30 * 24 * 60 * 60),
+        webhook_networks: vec!["127.0.0.0/8".parse().unwrap()],
         docs: true,
         metrics_access: MetricsAccess::Open,
         data_dir: std::env::temp_dir(),

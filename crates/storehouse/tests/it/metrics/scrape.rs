@@ -8,7 +8,7 @@ use crate::harness::App;
 
 /// What `/metrics` says: every series with its value, checked against the rules of the text format.
 pub(crate) struct Scrape {
-    pub(super) text: String,
+    pub(crate) text: String,
     pub(crate) series: BTreeMap<String, f64>,
 }
 
@@ -51,6 +51,15 @@ impl Scrape {
     #[track_caller]
     pub(crate) fn value(&self, key: &str) -> f64 {
         *self.series.get(key).unwrap_or_else(|| panic!("{key} is not in\n{}", self.text))
+    }
+
+    /// The sum of all series of a metric; nothing if it has none yet.
+    pub(crate) fn sum(&self, name: &str) -> f64 {
+        self.series
+            .iter()
+            .filter(|(key, _)| key.split('{').next() == Some(name))
+            .map(|(_, value)| value)
+            .sum()
     }
 
     /// Whether nothing was counted: the series says 0, or isn't there, as in a process that doesn't run that part.
