@@ -121,6 +121,11 @@ pub async fn newest(tx: &Tx) -> Result<Position, db::Error> {
 /// Removes at most `limit` of the oldest events, as far as all were recorded before `moment`; never the newest, so that no position comes twice. Several
 /// processes may do it at once.
 pub async fn sweep(db: &Db, moment: Timestamp, limit: i64) -> Result<u64, db::Error> {
+    // Mostly there is nothing to sweep, and so nothing to write.
+    let oldest = db.lookup((), |tx, ()| store::find_oldest_time(tx).boxed()).await?;
+    if oldest.is_none_or(|oldest| oldest >= moment) {
+        return Ok(0);
+    }
     db.write((moment, limit), |tx, (moment, limit)| sweep_some(tx, *moment, *limit).boxed()).await
 }
 

@@ -200,6 +200,12 @@ pub(crate) async fn list_times(
     tx.rows(&sql, &args, |row| Ok((position(row)?, row.get(2)?))).await
 }
 
+/// When the oldest event that is kept was recorded.
+pub(crate) async fn find_oldest_time(tx: &Tx) -> Result<Option<Timestamp>, Error> {
+    let sql = format!("SELECT created_at FROM events ORDER BY {} LIMIT 1", tx.log_sql().ascending);
+    tx.optional(&sql, &[], |row| row.get(0)).await
+}
+
 /// Removes all up to a position, and remembers it.
 pub(crate) async fn delete_up_to(tx: &Tx, end: Position) -> Result<u64, Error> {
     let args = [end.xid.into(), end.seq.into()];

@@ -136,7 +136,12 @@ impl Ports {
 impl Routes {
     /// The routes that hold where no file is named: those of `routes.yaml`, on these ports.
     pub fn built_in(ports: Ports) -> Self {
-        let services = [("/auth", ports.auth), ("/users", ports.users), ("/orders", ports.orders)];
+        let services = [
+            ("/auth", ports.auth),
+            ("/users", ports.users),
+            ("/orders", ports.orders),
+            ("/events", ports.orders),
+        ];
         let of_inventory = ["/products", "/stock", "/categories", "/reason-codes", "/locations"];
         let of_inventory = of_inventory.into_iter().map(|path| (path, ports.inventory));
         Self(

@@ -1,5 +1,7 @@
 //! The handlers.
 
+mod events;
+
 use aide::OperationInput;
 use aide::axum::ApiRouter;
 use aide::axum::routing::{ApiMethodRouter, delete_with, get_with, patch_with, post_with, put_with};
@@ -70,6 +72,7 @@ pub(crate) fn endpoints() -> ApiRouter<Orders> {
             get_with(order_history, op("order_history", "See every change of an order", &[])),
         )
         .merge(step_endpoints())
+        .merge(events::endpoints())
 }
 
 fn step_endpoints() -> ApiRouter<Orders> {

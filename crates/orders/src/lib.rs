@@ -8,7 +8,7 @@
 //! Files in reading order: `lifecycle` (the states and steps, pure), `model` (an order and its lines), `body` (what
 //! requests may say), `schema` (how the OpenAPI document shows that), `view` (what answers show), `store` (every statement), `lines` (priced by the catalogue), `move_stock` (what
 //! a change does with stock), then an operation each: `place_order`, `change_order`, `take_step` (with `said`, what the history keeps), `delete_order`,
-//! `expire_orders`, `verify_orders`; `counts` (what they count); last `api` (handlers).
+//! `expire_orders`, `verify_orders`; `read_events` and `stream_events`; `counts` (what they count); last `api` (handlers).
 
 mod api;
 mod body;
@@ -21,9 +21,11 @@ mod lines;
 mod model;
 mod move_stock;
 mod place_order;
+mod read_events;
 mod said;
 mod schema;
 mod store;
+mod stream_events;
 mod take_step;
 mod verify_orders;
 mod view;
@@ -33,9 +35,10 @@ use std::time::Duration;
 
 use aide::openapi::OpenApi;
 use axum::extract::FromRef;
-use kit::service::{Service, Surroundings};
+use kit::service::{Readiness, Service, Surroundings};
 use kit::shared::Shared;
 use place_order::{Placements, placements};
+use stream_events::Streams;
 
 pub use counts::OrderCounts;
 pub use expire_orders::expire_orders;
@@ -50,13 +53,21 @@ pub struct Orders {
     /// What they count; `expire_orders` adds to it.
     pub counts: Arc<OrderCounts>,
     placements: Arc<Placements>,
+    streams: Streams,
+    readiness: Readiness,
 }
 
 impl Orders {
-    /// With what every service holds, how many pending orders a customer may have, and how long one keeps its stock.
-    pub fn new(shared: Arc<Shared>, max_pending: i64, pending_expiry: Duration) -> Self {
-        let placements = Arc::new(placements());
-        Self { shared, max_pending, pending_expiry, counts: Arc::default(), placements }
+    /// With what every service holds, how many pending orders a customer may have, how long one keeps its stock, and what says when
+    /// the process stops.
+    pub fn new(
+        shared: Arc<Shared>,
+        max_pending: i64,
+        pending_expiry: Duration,
+        readiness: Readiness,
+    ) -> Self {
+        let (counts, placements, streams) = (Arc::default(), Arc::new(placements()), Streams::default());
+        Self { shared, max_pending, pending_expiry, counts, placements, streams, readiness }
     }
 }
 
@@ -69,7 +80,11 @@ impl FromRef<Orders> for Arc<Shared> {
 /// The service, complete.
 pub fn service(orders: Orders, surroundings: &Surroundings) -> Service {
     let counts = Arc::clone(&orders.counts);
-    surroundings.metrics.add(move |text| counts.write(text));
+    let streams = orders.streams.clone();
+    surroundings.metrics.add(move |text| {
+        counts.write(text);
+        streams.write(text);
+    });
     kit::service::service("orders", surroundings, orders, api::endpoints)
 }
 

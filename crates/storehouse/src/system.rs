@@ -111,8 +111,10 @@ impl System {
         if let Some(data) = &system.data {
             let (shared, runs) =
                 (Arc::new(system.make_shared(data, &options)), |part| options.parts.contains(&part));
-            system.orders = runs(Part::Orders)
-                .then(|| Orders::new(shared.clone(), options.max_pending_orders, options.pending_expiry));
+            system.orders = runs(Part::Orders).then(|| {
+                let (max, expiry) = (options.max_pending_orders, options.pending_expiry);
+                Orders::new(shared.clone(), max, expiry, system.readiness.clone())
+            });
             system.inventory = runs(Part::Inventory).then(|| Inventory::new(shared.clone()));
             system.services = system.make_services(data, &shared, &options)?;
         }

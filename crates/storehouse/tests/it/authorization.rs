@@ -65,6 +65,8 @@ const MATRIX: &[(&str, [Outcome; 5])] = &[
     ("POST /orders/{id}/return", [Unknown, MayNot, Hidden, May, May]),
     ("POST /orders/{id}/pay", [Unknown, MayNot, Hidden, May, May]),
     ("POST /orders/{id}/refund", [Unknown, MayNot, Hidden, May, May]),
+    ("GET /events", [Unknown, MayNot, MayNot, May, May]),
+    ("GET /events/stream", [Unknown, MayNot, MayNot, May, May]),
     ("GET /products", [Unknown, May, May, May, May]),
     ("POST /products", [Unknown, MayNot, MayNot, May, May]),
     ("GET /products/{id}", [Unknown, May, May, May, May]),

@@ -144,6 +144,7 @@ const FAMILIES: [&[&str]; 3] = [
         "storehouse_stock_movements_total",
         "storehouse_stock_value_minor_units",
         "storehouse_low_stock_products",
+        "storehouse_event_streams",
         "process_cpu_seconds_total",
         "process_resident_memory_bytes",
         "process_open_fds",

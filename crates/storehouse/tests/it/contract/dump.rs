@@ -65,7 +65,7 @@ fn line(table: &str, columns: &[(String, String)], row: &Row<'_>) -> Result<Stri
     for (index, (name, kind)) in columns.iter().enumerate() {
         let cell = match kind.as_str() {
             "UUID" => format!("{:?}", row.get::<Option<Uuid>>(index)?),
-            "BIGINT" => format!("{:?}", row.get::<Option<i64>>(index)?),
+            "BIGINT" | "INTEGER" => format!("{:?}", row.get::<Option<i64>>(index)?),
             "BOOLEAN" => format!("{:?}", row.get::<Option<bool>>(index)?),
             "BLOB" => format!("{:?}", row.get::<Option<Vec<u8>>>(index)?),
             _ => format!("{:?}", row.get::<Option<String>>(index)?),
