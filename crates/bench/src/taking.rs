@@ -13,7 +13,7 @@ pub(crate) const MAIN: Uuid = Uuid::from_u128(0x0193_0000_0000_7000_8000_0000_00
 pub(crate) const FIND_ITEM: &str = "SELECT id, sku, sku_key, name, price_minor, currency, track_stock FROM products WHERE active = TRUE AND sku_key = $1";
 
 pub(crate) const FIND_LEVELS: &str =
-    "SELECT product_id, location_id, on_hand, allocated, unavailable, backorder_limit, stock_levels.version, stock_levels.updated_at, priority, code
+    "SELECT product_id, location_id, on_hand, allocated, unavailable, backorder_limit, stock_levels.version, stock_levels.updated_at, reorder_point, priority, code
      FROM stock_levels JOIN locations ON locations.id = location_id WHERE product_id = $1";
 
 /// Numbered as they appear, as SQLite numbers them.

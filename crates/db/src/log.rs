@@ -29,7 +29,7 @@ pub(crate) const SQLITE: LogSql = LogSql {
 
 pub(crate) const POSTGRES: LogSql = LogSql {
     position: "xid, seq",
-    behind: "(xid, seq) > ($1, $2) AND xid < CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)",
+    behind: "(xid, seq) > ($1, $2) AND xid < txid_snapshot_xmin(txid_current_snapshot())",
     up_to: "(xid, seq) <= ($1, $2)",
     ascending: "xid, seq",
     descending: "xid DESC, seq DESC",

@@ -121,6 +121,11 @@ pub async fn newest(tx: &Tx) -> Result<Position, db::Error> {
 /// Removes at most `limit` of the oldest events, as far as all were recorded before `moment`; never the newest, so that no position comes twice. Several
 /// processes may do it at once.
 pub async fn sweep(db: &Db, moment: Timestamp, limit: i64) -> Result<u64, db::Error> {
+    // Mostly there is nothing to sweep, and so nothing to write.
+    let oldest = db.lookup((), |tx, ()| store::find_oldest_time(tx).boxed()).await?;
+    if oldest.is_none_or(|oldest| oldest >= moment) {
+        return Ok(0);
+    }
     db.write((moment, limit), |tx, (moment, limit)| sweep_some(tx, *moment, *limit).boxed()).await
 }
 
@@ -132,4 +137,9 @@ async fn sweep_some(tx: &Tx, moment: Timestamp, limit: i64) -> Result<u64, db::E
     let old = oldest.iter().take(kept).take_while(|(_, created_at)| *created_at < moment);
     let Some((end, _)) = old.last() else { return Ok(0) };
     store::delete_up_to(tx, *end).await
+}
+
+/// Makes a log readable that was brought from another server, whose transactions had numbers of their own. Positions of then are refused as expired.
+pub async fn settle_in(tx: &Tx) -> Result<(), db::Error> {
+    store::forget_transactions(tx).await
 }

@@ -35,7 +35,19 @@ pub async fn record(
     data: &(impl Serialize + Sync),
     author: &Author,
 ) -> Result<(), db::Error> {
-    let data = serde_json::to_string(data);
-    let data = data.map_err(|error| db::Error::Internal(format!("an event's data: {error}")))?;
-    store::insert_whole(tx, event_type, object_id, &data, author).await
+    record_many(tx, event_type, std::iter::once((object_id, data)), author).await
+}
+
+/// Records many such, of one type and by one author.
+pub async fn record_many<T: Serialize>(
+    tx: &Tx,
+    event_type: EventType,
+    told: impl Iterator<Item = (Uuid, T)>,
+    author: &Author,
+) -> Result<(), db::Error> {
+    let told: Result<Vec<(Uuid, String)>, _> =
+        told.map(|(object_id, data)| Ok((object_id, serde_json::to_string(&data)?))).collect();
+    let told =
+        told.map_err(|error: serde_json::Error| db::Error::Internal(format!("an event's data: {error}")))?;
+    store::insert_whole(tx, event_type, &told, author).await
 }

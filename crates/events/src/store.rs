@@ -30,24 +30,28 @@ pub(crate) async fn insert_thin(tx: &Tx, events: impl Iterator<Item = NewEvent>)
     insert_rows(tx, INSERT, &["$"; 4], &rows).await
 }
 
-/// Adds an event that tells all by itself.
+/// Adds events that tell all by themselves: of what, and what there is to tell.
 pub(crate) async fn insert_whole(
     tx: &Tx,
     event_type: EventType,
-    object_id: Uuid,
-    data: &str,
+    told: &[(Uuid, String)],
     author: &Author,
 ) -> Result<(), Error> {
-    let sql = "INSERT INTO events (type, object_id, actor_id, request_id, data, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
-    let args: [Value<'_>; 6] = [
+    const INSERT: &str = "INSERT INTO events (type, object_id, actor_id, request_id, data, created_at)";
+    let rows: Vec<_> = told.iter().map(|told| whole_args(event_type, told, author)).collect();
+    insert_rows(tx, INSERT, &["$"; 6], &rows).await
+}
+
+fn whole_args<'a>(event_type: EventType, told: &'a (Uuid, String), author: &'a Author) -> [Value<'a>; 6] {
+    let (object_id, data) = told;
+    [
         event_type.as_str().into(),
-        object_id.into(),
+        (*object_id).into(),
         author.actor_id.into(),
         author.request_id.as_ref().into(),
         data.into(),
         author.now.0.into(),
-    ];
-    tx.later(&[(sql, &args)]).await
+    ]
 }
 
 fn position(row: &Row<'_>) -> Result<Position, Error> {
@@ -200,9 +204,22 @@ pub(crate) async fn list_times(
     tx.rows(&sql, &args, |row| Ok((position(row)?, row.get(2)?))).await
 }
 
+/// When the oldest event that is kept was recorded.
+pub(crate) async fn find_oldest_time(tx: &Tx) -> Result<Option<Timestamp>, Error> {
+    let sql = format!("SELECT created_at FROM events ORDER BY {} LIMIT 1", tx.log_sql().ascending);
+    tx.optional(&sql, &[], |row| row.get(0)).await
+}
+
 /// Removes all up to a position, and remembers it.
 pub(crate) async fn delete_up_to(tx: &Tx, end: Position) -> Result<u64, Error> {
     let args = [end.xid.into(), end.seq.into()];
     tx.execute("UPDATE events_swept SET xid = $1, seq = $2", &args).await?;
     tx.execute(&format!("DELETE FROM events WHERE {}", tx.log_sql().up_to), &args).await
+}
+
+/// Forgets the transactions, so that the order is that of the numbers alone.
+pub(crate) async fn forget_transactions(tx: &Tx) -> Result<(), Error> {
+    tx.execute("UPDATE events SET xid = 0 WHERE xid <> 0", &[]).await?;
+    let sql = "UPDATE events_swept SET xid = 0, seq = COALESCE((SELECT MIN(seq) - 1 FROM events), seq)";
+    tx.execute(sql, &[]).await.map(drop)
 }

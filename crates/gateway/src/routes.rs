@@ -143,6 +143,7 @@ impl Routes {
             ("/auth", ports.auth),
             ("/users", ports.users),
             ("/orders", ports.orders),
+            ("/events", ports.orders),
             ("/webhooks", ports.orders),
         ];
         let of_inventory = ["/products", "/stock", "/categories", "/reason-codes", "/locations"];

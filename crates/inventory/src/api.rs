@@ -7,8 +7,11 @@ mod products;
 mod stock;
 
 use aide::axum::ApiRouter;
+use events::Author;
 use kit::identity::Caller;
 use kit::problem::Problem;
+use kit::request_id::RequestId;
+use uuid::Uuid;
 
 use crate::Inventory;
 
@@ -18,6 +21,12 @@ pub(crate) fn endpoints() -> ApiRouter<Inventory> {
         .merge(locations::endpoints())
         .merge(stock::endpoints())
         .merge(csv::endpoints())
+}
+
+/// Who does something by this request.
+fn author(inventory: &Inventory, account: Uuid, request_id: &RequestId) -> Author {
+    let (actor_id, request_id) = (Some(account), Some(request_id.to_string()));
+    Author { actor_id, request_id, now: inventory.shared.clock.now() }
 }
 
 /// 404 for customers, who may not know what there is behind the catalogue.

@@ -1,9 +1,9 @@
 //! Changing a product: what is named changes, all or nothing.
 
 use db::Tx;
+use events::{Author, EventType};
 use futures_util::FutureExt;
 use kit::answer::{Answer, Resource};
-use kit::clock::Timestamp;
 use kit::etag::{IfMatch, of_versions};
 use kit::fields::Invalid;
 use kit::money::Money;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::Inventory;
 use crate::body::ChangeProduct;
-use crate::create_product::{apply_details, refuse_taken, resolve_category};
+use crate::create_product::{apply_details, record_change, refuse_taken, resolve_category};
 use crate::model::Product;
 use crate::search::words_of;
 use crate::store::movements::was_moved;
@@ -25,7 +25,7 @@ pub(crate) struct Changing {
     pub(crate) product_id: Uuid,
     pub(crate) change: ChangeProduct,
     pub(crate) condition: IfMatch,
-    pub(crate) now: Timestamp,
+    pub(crate) author: Author,
 }
 
 pub(crate) async fn change_product(
@@ -54,12 +54,17 @@ impl Changing {
             return Err(Problem::conflict("product_has_history", detail));
         }
         change_rest(&self.change, &mut after);
-        after.touch(self.now);
+        after.touch(self.author.now);
         if after.backorder_limit != before.backorder_limit {
             stock::store::set_backorder_limit(tx, after.id, after.backorder_limit).await?;
         }
+        if after.watched_point() != before.watched_point() {
+            stock::set_reorder_points(tx, &[(after.id, after.watched_point())], &self.author).await?;
+        }
         refuse_taken(update_product(tx, &after).await)?;
         replace_words(tx, after.id, &words_of(&before), &words_of(&after)).await?;
+        let fields = changed_fields(&before, &after);
+        record_change(tx, EventType::ProductChanged, &after, fields, &self.author).await?;
         Ok(after)
     }
 }
@@ -106,6 +111,29 @@ pub(crate) fn change_rest(change: &ChangeProduct, product: &mut Product) {
         product.name = name.as_str().to_owned();
     }
     apply_details(product, &change.details);
+}
+
+/// The names of the fields that differ.
+pub(crate) fn changed_fields(before: &Product, after: &Product) -> Vec<&'static str> {
+    let category = |product: &Product| product.category.as_ref().map(|category| category.id);
+    let fields = [
+        ("sku", before.sku != after.sku),
+        ("name", before.name != after.name),
+        ("description", before.description != after.description),
+        ("barcode", before.barcode != after.barcode),
+        ("category", category(before) != category(after)),
+        ("unit_price", before.price != after.price),
+        ("unit_cost", before.cost != after.cost),
+        ("attributes", before.attributes != after.attributes),
+        ("track_stock", before.track_stock != after.track_stock),
+        ("backorder_limit", before.backorder_limit != after.backorder_limit),
+        ("reorder_point", before.reorder_point != after.reorder_point),
+        ("reorder_quantity", before.reorder_quantity != after.reorder_quantity),
+        ("active", before.active != after.active),
+        ("external_id", before.external_id != after.external_id),
+        ("metadata", before.metadata != after.metadata),
+    ];
+    fields.into_iter().filter(|(_, is_changed)| *is_changed).map(|(field, _)| field).collect()
 }
 
 fn needs_amount(field: &str) -> Fault {

@@ -1,6 +1,7 @@
 //! Adding a product to the catalogue, once for an idempotency key.
 
 use db::Tx;
+use events::{Author, EventType, ProductChange};
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created};
 use kit::clock::{Timestamp, new_id};
@@ -21,15 +22,16 @@ pub(crate) async fn create_product(
     inventory: &Inventory,
     new: CreateProduct,
     claim: Claim,
+    author: Author,
 ) -> Result<Created<ProductView>, Problem> {
-    let product = new_product(&new, new_id(), inventory.shared.clock.now());
+    let product = new_product(&new, new_id(), author.now);
     let category = new.details.category.flatten();
-    let input = (product, category, claim);
+    let input = (product, category, claim, author);
     inventory
         .shared
         .db
-        .write(input, |tx, (product, category, claim)| {
-            idempotency::once(tx, claim, || store_product(tx, product, category.as_ref())).boxed()
+        .write(input, |tx, (product, category, claim, author)| {
+            idempotency::once(tx, claim, || store_product(tx, product, category.as_ref(), author)).boxed()
         })
         .await
 }
@@ -38,15 +40,39 @@ async fn store_product(
     tx: &Tx,
     product: &Product,
     category: Option<&Reference>,
+    author: &Author,
 ) -> Result<Created<ProductView>, Problem> {
     let category = resolve_category(tx, category).await?;
     let product = Product { category, ..product.clone() };
     refuse_taken(insert_product(tx, &product).await)?;
     replace_words(tx, product.id, &Default::default(), &words_of(&product)).await?;
-    stock::store::open_level(tx, product.id, product.backorder_limit, product.created_at).await?;
+    let (limit, point) = (product.backorder_limit, product.watched_point());
+    stock::store::open_level(tx, product.id, limit, point, product.created_at).await?;
+    record_change(tx, EventType::ProductCreated, &product, Vec::new(), author).await?;
     let location = format!("/products/{}", product.id);
     let versions = (product.version, product.stock.version);
     Ok(Answer::new(&ProductView::new(product, true))?.versions(versions.0, versions.1).location(location))
+}
+
+pub(crate) async fn record_change(
+    tx: &Tx,
+    event_type: EventType,
+    product: &Product,
+    fields: Vec<&'static str>,
+    author: &Author,
+) -> Result<(), db::Error> {
+    events::record(tx, event_type, product.id, &change_of(product, fields), author).await
+}
+
+/// What an event tells of a product.
+pub(crate) fn change_of(product: &Product, fields: Vec<&'static str>) -> ProductChange {
+    ProductChange {
+        sku: product.sku.clone(),
+        fields,
+        unit_price: product.price,
+        active: product.active,
+        version: product.version,
+    }
 }
 
 /// A new product, without its category.

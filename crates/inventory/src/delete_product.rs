@@ -2,13 +2,15 @@
 //! may speak of it.
 
 use db::Tx;
+use events::{Author, EventType};
 use futures_util::FutureExt;
-use kit::clock::Timestamp;
 use kit::etag::{IfMatch, of_versions};
 use kit::problem::Problem;
 use uuid::Uuid;
 
 use crate::Inventory;
+use crate::create_product::record_change;
+use crate::model::Product;
 use crate::search::words_of;
 use crate::store::movements::was_moved;
 use crate::store::products::{archive_product, delete_product as remove_product, lock_product, was_ordered};
@@ -18,10 +20,11 @@ pub(crate) async fn delete_product(
     inventory: &Inventory,
     product_id: Uuid,
     condition: IfMatch,
+    author: Author,
 ) -> Result<(), Problem> {
     let db = &inventory.shared.db;
     let was_ordered = db.read(product_id, |tx, id| was_ordered_unmoved(tx, *id).boxed()).await?;
-    let deleting = Deleting { product_id, was_ordered, condition, now: inventory.shared.clock.now() };
+    let deleting = Deleting { product_id, was_ordered, condition, author };
     db.write(deleting, |tx, deleting| deleting.run(tx).boxed()).await
 }
 
@@ -34,7 +37,7 @@ struct Deleting {
     product_id: Uuid,
     was_ordered: bool,
     condition: IfMatch,
-    now: Timestamp,
+    author: Author,
 }
 
 impl Deleting {
@@ -43,10 +46,20 @@ impl Deleting {
         self.condition.check_tag(&of_versions(product.version, product.stock.version))?;
         // Orders of what isn't tracked move nothing by which one of just now could be noticed.
         if !product.track_stock || self.was_ordered || was_moved(tx, product.id).await? {
-            return Ok(archive_product(tx, product.id, self.now.max(product.updated_at)).await?);
+            return self.archive(tx, product).await;
         }
         replace_words(tx, product.id, &words_of(&product), &Default::default()).await?;
         stock::store::close_levels(tx, product.id).await?;
-        Ok(remove_product(tx, product.id).await?)
+        remove_product(tx, product.id).await?;
+        Ok(record_change(tx, EventType::ProductDeleted, &product, Vec::new(), &self.author).await?)
+    }
+
+    async fn archive(&self, tx: &Tx, product: Product) -> Result<(), Problem> {
+        if !product.active {
+            return Ok(());
+        }
+        archive_product(tx, product.id, self.author.now.max(product.updated_at)).await?;
+        let archived = Product { active: false, version: product.version + 1, ..product };
+        Ok(record_change(tx, EventType::ProductArchived, &archived, Vec::new(), &self.author).await?)
     }
 }

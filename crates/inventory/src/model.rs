@@ -72,6 +72,11 @@ impl Product {
         Sku::key_of(&self.sku)
     }
 
+    /// How little may be free before it should be bought; none if nobody asked, or its stock isn't tracked.
+    pub(crate) fn watched_point(&self) -> Option<i64> {
+        self.reorder_point.filter(|_| self.track_stock)
+    }
+
     /// How many can be ordered now; nothing where it isn't tracked.
     pub(crate) fn available(&self) -> Option<i64> {
         self.stock.available(self.backorder_limit, self.track_stock)

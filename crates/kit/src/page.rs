@@ -143,7 +143,7 @@ impl<F: Listing> OperationInput for List<F> {
 
 impl PageRequest {
     fn from_params<F: Listing>(params: &mut Params, path: &str, caller: Uuid, key: &SigningKey) -> Self {
-        let limit = params.optional_with("limit", parse_limit).unwrap_or(DEFAULT_LIMIT);
+        let limit = limit(params);
         let default = (F::SORTS.first().map_or("id", |(_, column)| *column), F::DESCENDS);
         let (sort, descending) =
             params.optional_with("sort", |text| parse_sort(text, F::SORTS)).unwrap_or(default);
@@ -191,6 +191,11 @@ impl PageRequest {
         let next_link = next_cursor.as_ref().map(|cursor| format!("{}cursor={cursor}", self.link));
         Page { items: rows.into_iter().map(view).collect(), next_cursor, total, next_link }
     }
+}
+
+/// How many items are asked for: 1 to 200, by default 50.
+pub fn limit(params: &mut Params) -> i64 {
+    params.optional_with("limit", parse_limit).unwrap_or(DEFAULT_LIMIT)
 }
 
 fn parse_limit(text: &str) -> Result<i64, Invalid> {

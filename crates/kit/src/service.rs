@@ -75,6 +75,11 @@ impl Readiness {
         self.0.state.store(Self::STOPPING, Ordering::Release);
     }
 
+    /// Whether it ends.
+    pub fn is_stopping(&self) -> bool {
+        self.0.state.load(Ordering::Acquire) == Self::STOPPING
+    }
+
     /// Whether it takes work.
     pub fn is_ready(&self) -> bool {
         self.0.state.load(Ordering::Acquire) == Self::READY

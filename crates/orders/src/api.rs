@@ -1,5 +1,6 @@
 //! The handlers.
 
+mod events;
 mod webhooks;
 
 use aide::OperationInput;
@@ -79,6 +80,7 @@ pub(crate) fn endpoints() -> ApiRouter<Orders> {
             get_with(order_history, op("order_history", "See every change of an order", &[])),
         )
         .merge(step_endpoints())
+        .merge(events::endpoints())
         .merge(webhooks::endpoints())
 }
 

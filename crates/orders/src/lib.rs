@@ -8,8 +8,8 @@
 //! Files in reading order: `lifecycle` (the states and steps, pure), `model` (an order and its lines), `body` (what
 //! requests may say), `schema` (how the OpenAPI document shows that), `view` (what answers show), `store` (every statement), `lines` (priced by the catalogue), `move_stock` (what
 //! a change does with stock), then an operation each: `place_order`, `change_order`, `take_step` (with `said`, what the history keeps), `delete_order`,
-//! `expire_orders`, `verify_orders`; `export` (as a CSV file); `counts` (what they count); `webhook_body`, `webhook_view` and `change_webhook` are the same of webhooks;
-//! last `api` (handlers, with a file for webhooks).
+//! `expire_orders`, `verify_orders`; `read_events` and `stream_events`; `export` (as a CSV file); `counts` (what they count); `webhook_body`, `webhook_view` and
+//! `change_webhook` are the same of webhooks; last `api` (handlers, with a file for events and one for webhooks).
 
 mod api;
 mod body;
@@ -24,9 +24,11 @@ mod lines;
 mod model;
 mod move_stock;
 mod place_order;
+mod read_events;
 mod said;
 mod schema;
 mod store;
+mod stream_events;
 mod take_step;
 mod verify_orders;
 mod view;
@@ -38,9 +40,10 @@ use std::time::Duration;
 
 use aide::openapi::OpenApi;
 use axum::extract::FromRef;
-use kit::service::{Service, Surroundings};
+use kit::service::{Readiness, Service, Surroundings};
 use kit::shared::Shared;
 use place_order::{Placements, placements};
+use stream_events::Streams;
 use webhooks::Webhooks;
 
 pub use counts::OrderCounts;
@@ -59,18 +62,22 @@ pub struct Orders {
     placements: Arc<Placements>,
     /// Tells others what happened.
     pub webhooks: Arc<Webhooks>,
+    streams: Streams,
+    readiness: Readiness,
 }
 
 impl Orders {
-    /// With what every service holds, what tells others, how many pending orders a customer may have, and how long one keeps its stock.
+    /// With what every service holds, what tells others, how many pending orders a customer may have, how long one keeps its stock, and what says
+    /// when the process stops.
     pub fn new(
         shared: Arc<Shared>,
         webhooks: Arc<Webhooks>,
         max_pending: i64,
         pending_expiry: Duration,
+        readiness: Readiness,
     ) -> Self {
-        let placements = Arc::new(placements());
-        Self { shared, max_pending, pending_expiry, counts: Arc::default(), placements, webhooks }
+        let (counts, placements, streams) = (Arc::default(), Arc::new(placements()), Streams::default());
+        Self { shared, max_pending, pending_expiry, counts, placements, webhooks, streams, readiness }
     }
 }
 
@@ -83,9 +90,13 @@ impl FromRef<Orders> for Arc<Shared> {
 /// The service, complete.
 pub fn service(orders: Orders, surroundings: &Surroundings) -> Service {
     let counts = Arc::clone(&orders.counts);
-    surroundings.metrics.add(move |text| counts.write(text));
-    let (webhooks, clock) = (Arc::clone(&orders.webhooks.counts), orders.shared.clock.clone());
-    surroundings.metrics.add(move |text| webhooks.write(clock.now(), text));
+    let (streams, clock) = (orders.streams.clone(), orders.shared.clock.clone());
+    let webhooks = Arc::clone(&orders.webhooks.counts);
+    surroundings.metrics.add(move |text| {
+        counts.write(text);
+        streams.write(text);
+        webhooks.write(clock.now(), text);
+    });
     kit::service::service("orders", surroundings, orders, api::endpoints)
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use db::Tx;
-use events::{Author, NewEvent};
+use events::{Author, EventType, LowStock, NewEvent};
 use kit::clock::new_id;
 use kit::problem::Problem;
 use uuid::Uuid;
@@ -54,9 +54,16 @@ impl From<Refused> for Problem {
 pub(crate) struct Ledger {
     /// By product, and in the order in which orders are filled.
     levels: Vec<Level>,
-    /// Their versions as they are stored; none if a level isn't stored yet.
-    stored: Vec<Option<i64>>,
+    /// What of them is stored; none if a level isn't stored yet.
+    stored: Vec<Option<Stored>>,
     movements: Vec<Movement>,
+}
+
+/// A level as it was read.
+#[derive(Clone, Copy)]
+struct Stored {
+    version: i64,
+    free: i64,
 }
 
 impl Ledger {
@@ -70,7 +77,8 @@ impl Ledger {
     /// Reads them for whoever changes nothing.
     pub(crate) async fn look(tx: &Tx, products: &BTreeSet<Uuid>) -> Result<Self, db::Error> {
         let levels = store::list_levels(tx, products).await?;
-        let stored = levels.iter().map(|level| Some(level.version)).collect();
+        let stored = |level: &Level| Some(Stored { version: level.version, free: level.free() });
+        let stored = levels.iter().map(stored).collect();
         Ok(Self { levels, stored, movements: Vec::new() })
     }
 
@@ -147,19 +155,19 @@ impl Ledger {
 
     /// Stores what was changed, with an event for each of the ledger's new rows, and gives these.
     pub(crate) async fn store(self, tx: &Tx) -> Result<Vec<Movement>, db::Error> {
-        let changed =
-            self.levels.iter().zip(&self.stored).filter(|(level, stored)| **stored != Some(level.version));
-        store::store_levels(tx, changed).await?;
+        store::store_levels(tx, self.changed()).await?;
         self.write_down(tx).await
+    }
+
+    /// The levels that differ from what is stored, each with its stored version.
+    fn changed(&self) -> impl Iterator<Item = (&Level, Option<i64>)> {
+        let versions = self.stored.iter().map(|stored| stored.map(|stored| stored.version));
+        self.levels.iter().zip(versions).filter(|(level, stored)| *stored != Some(level.version))
     }
 
     /// Stores very many levels, each moved once at most.
     pub(crate) async fn store_moved_once(self, tx: &Tx) -> Result<Vec<Movement>, db::Error> {
-        let levels = self.levels.iter().zip(&self.stored);
-        let changed: Vec<&Level> = levels
-            .filter(|(level, stored)| **stored != Some(level.version))
-            .map(|(level, _)| level)
-            .collect();
+        let changed: Vec<&Level> = self.changed().map(|(level, _)| level).collect();
         store::store_moved_once(tx, &changed).await?;
         self.write_down(tx).await
     }
@@ -167,8 +175,61 @@ impl Ledger {
     async fn write_down(self, tx: &Tx) -> Result<Vec<Movement>, db::Error> {
         store::insert_movements(tx, &self.movements).await?;
         events::record_rows(tx, self.movements.iter().map(event)).await?;
+        self.tell_low(tx).await?;
         Ok(self.movements)
     }
+
+    /// Tells of each product of which so little is free now that it should be bought, and wasn't before.
+    async fn tell_low(&self, tx: &Tx) -> Result<(), db::Error> {
+        let asked = self.levels.iter().filter_map(|level| Some((level.product_id, level.reorder_point?)));
+        for (product, point) in asked {
+            let places = self.of(product);
+            let before = self.stored[places.clone()].iter().flatten().map(|stored| stored.free).sum();
+            let after = self.levels[places].iter().map(Level::free).sum();
+            let mut movements = self.movements.iter().rev();
+            let last = movements.find(|movement| movement.product_id == product);
+            if let Some(last) = last.filter(|_| has_become_low((before, point), (after, point))) {
+                let author = Author {
+                    actor_id: last.actor_id,
+                    request_id: last.request_id.clone(),
+                    now: last.created_at,
+                };
+                record_low(tx, product, after, point, &author).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether so little is free that it should be bought, and wasn't so before; each is what is free and the reorder point.
+fn has_become_low(before: (i64, i64), after: (i64, i64)) -> bool {
+    before.0 > before.1 && after.0 <= after.1
+}
+
+async fn record_low(tx: &Tx, product: Uuid, free: i64, point: i64, author: &Author) -> Result<(), db::Error> {
+    let data = LowStock { free, reorder_point: point };
+    events::record(tx, EventType::StockLow, product, &data, author).await
+}
+
+/// Changes products' reorder points, none where one isn't to be watched; a point above what is free tells that the product is low, unless it was before.
+pub async fn set_reorder_points(
+    tx: &Tx,
+    points: &[(Uuid, Option<i64>)],
+    author: &Author,
+) -> Result<(), db::Error> {
+    let ledger = Ledger::open(tx, &points.iter().map(|(product, _)| *product).collect()).await?;
+    store::set_reorder_points(tx, points).await?;
+    for (product, point) in points {
+        let levels = ledger.levels(ledger.of(*product));
+        let before = levels.iter().find_map(|level| level.reorder_point);
+        let free = levels.iter().map(Level::free).sum();
+        if let Some(point) = *point
+            && has_become_low((free, before.unwrap_or(i64::MIN)), (free, point))
+        {
+            record_low(tx, *product, free, point, author).await?;
+        }
+    }
+    Ok(())
 }
 
 fn event(movement: &Movement) -> NewEvent {

@@ -26,7 +26,7 @@ mod verify;
 pub use adjust::{Adjustment, Change, adjust};
 pub use count::{CountTally, Counted, preview_counts, store_counts};
 pub use events::Author;
-pub use ledger::Refused;
+pub use ledger::{Refused, set_reorder_points};
 pub use model::{Cause, CauseKind, Delta, Kind, Level, MAIN, Movement, Shortage, Sku};
 pub use order_stock::{OrderStock, give_back, hold, place, ship};
 pub use transfer::{Transfer, transfer};

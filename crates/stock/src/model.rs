@@ -88,6 +88,8 @@ pub struct Level {
     pub unavailable: i64,
     /// How much more may be allocated than there is.
     pub backorder_limit: i64,
+    /// At MAIN, the product's: how little may be free of it everywhere before it should be bought; none if nobody asked, or it isn't tracked.
+    pub reorder_point: Option<i64>,
     /// Rises with each movement.
     pub version: i64,
     /// When the last one was; each is later than the one before.
@@ -104,6 +106,7 @@ impl Level {
             allocated: 0,
             unavailable: 0,
             backorder_limit: 0,
+            reorder_point: None,
             version: 0,
             updated_at: Timestamp(0),
         }

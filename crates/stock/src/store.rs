@@ -63,7 +63,8 @@ pub(crate) async fn list_levels(tx: &Tx, products: &BTreeSet<Uuid>) -> Result<Ve
     for ids in ids.chunks(IDS_AT_ONCE) {
         let ids = filled_up(ids.to_vec());
         let sql = [
-            "SELECT product_id, location_id, on_hand, allocated, unavailable, backorder_limit, stock_levels.version, stock_levels.updated_at, priority, code
+            "SELECT product_id, location_id, on_hand, allocated, unavailable, backorder_limit, stock_levels.version, stock_levels.updated_at,
+                    reorder_point, priority, code
              FROM stock_levels JOIN locations ON locations.id = location_id WHERE product_id IN (",
             &placeholders(ids.len()),
             ")",
@@ -76,7 +77,7 @@ pub(crate) async fn list_levels(tx: &Tx, products: &BTreeSet<Uuid>) -> Result<Ve
 
 /// A level with its location's priority and code.
 fn placed_level(row: &Row<'_>) -> Result<(Level, i64, String), Error> {
-    Ok((level(row)?, row.get(8)?, row.get(9)?))
+    Ok((level(row)?, row.get(9)?, row.get(10)?))
 }
 
 fn level(row: &Row<'_>) -> Result<Level, Error> {
@@ -89,13 +90,14 @@ fn level(row: &Row<'_>) -> Result<Level, Error> {
         backorder_limit: row.get(5)?,
         version: row.get(6)?,
         updated_at: row.get(7)?,
+        reorder_point: row.get(8)?,
     })
 }
 
 /// Stores changed levels, each over the version that was read; with none, the level is new.
 pub(crate) async fn store_levels(
     tx: &Tx,
-    levels: impl Iterator<Item = (&Level, &Option<i64>)>,
+    levels: impl Iterator<Item = (&Level, Option<i64>)>,
 ) -> Result<(), Error> {
     const INSERT: &str = "INSERT INTO stock_levels (product_id, location_id, on_hand, allocated, unavailable, version, updated_at, backorder_limit)
                           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -258,18 +260,36 @@ pub async fn open_level(
     tx: &Tx,
     product_id: Uuid,
     backorder_limit: i64,
+    reorder_point: Option<i64>,
     now: Timestamp,
 ) -> Result<(), Error> {
     let level = Level { backorder_limit, updated_at: now, ..Level::empty(product_id, MAIN) };
-    store_levels(tx, std::iter::once((&level, &None))).await
+    store_levels(tx, std::iter::once((&level, None))).await?;
+    match reorder_point {
+        Some(_) => set_reorder_points(tx, &[(product_id, reorder_point)]).await,
+        None => Ok(()),
+    }
 }
 
-/// Gives many new products their levels at MAIN, each with its backorder limit.
-pub async fn open_levels(tx: &Tx, products: &[(Uuid, i64)], now: Timestamp) -> Result<(), Error> {
-    let insert = "INSERT INTO stock_levels (product_id, location_id, on_hand, allocated, unavailable, version, updated_at, backorder_limit)";
-    let row = &["$", "$", "0", "0", "0", "0", "$", "$"];
-    let args = |(product_id, limit): &(Uuid, i64)| {
-        [(*product_id).into(), crate::MAIN.into(), now.0.into(), (*limit).into()]
+/// Changes at which level products should be bought.
+pub(crate) async fn set_reorder_points(tx: &Tx, points: &[(Uuid, Option<i64>)]) -> Result<(), Error> {
+    let sql = "UPDATE stock_levels SET reorder_point = $3 WHERE product_id = $1 AND location_id = $2";
+    let args: Vec<[Value<'_>; 3]> =
+        points.iter().map(|(product, point)| [(*product).into(), MAIN.into(), (*point).into()]).collect();
+    let statements: Vec<(&str, &[Value<'_>])> = args.iter().map(|args| (sql, args.as_slice())).collect();
+    tx.later(&statements).await
+}
+
+/// Gives many new products their levels at MAIN, each with its backorder limit and its reorder point.
+pub async fn open_levels(
+    tx: &Tx,
+    products: &[(Uuid, i64, Option<i64>)],
+    now: Timestamp,
+) -> Result<(), Error> {
+    let insert = "INSERT INTO stock_levels (product_id, location_id, on_hand, allocated, unavailable, version, updated_at, backorder_limit, reorder_point)";
+    let row = &["$", "$", "0", "0", "0", "0", "$", "$", "$"];
+    let args = |(product_id, limit, point): &(Uuid, i64, Option<i64>)| {
+        [(*product_id).into(), MAIN.into(), now.0.into(), (*limit).into(), (*point).into()]
     };
     insert_rows(tx, insert, row, &products.iter().map(args).collect::<Vec<_>>()).await
 }

@@ -20,7 +20,8 @@ CREATE TABLE events_swept (
 );
 INSERT INTO events_swept (xid, seq) VALUES (0, 0);
 
--- As the backorder limit, the product's at MAIN: whoever changes a level sees whether it crosses the reorder point without reading the product.
+-- As the backorder limit, the product's at MAIN: whoever changes a level sees whether it crosses the reorder point without reading the product. None where
+-- the product has none or isn't tracked.
 ALTER TABLE stock_levels ADD COLUMN reorder_point BIGINT;
-UPDATE stock_levels SET reorder_point = (SELECT reorder_point FROM products WHERE products.id = stock_levels.product_id)
+UPDATE stock_levels SET reorder_point = (SELECT reorder_point FROM products WHERE products.id = stock_levels.product_id AND track_stock = TRUE)
 WHERE location_id = X'01930000000070008000000000000001';

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use db::Draft;
+use db::{Draft, Tx};
+use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 use crate::backup_file::{self, Seal, engine};
@@ -79,6 +80,7 @@ async fn restore(
     draft.load(file, seal.length, &progress.of_database()).await?;
     let db = draft.open().await?;
     let applied = db.migrate(MIGRATIONS).await?;
+    db.write((), |tx, ()| settle_in(tx).boxed()).await?;
     let found = verify::look_at(&db, progress).await;
     db.close().await;
     let found = found?;
@@ -86,4 +88,10 @@ async fn restore(
         draft.finish().await?;
     }
     Ok((applied, found))
+}
+
+/// The numbers of transactions are those of the server that the backup is of; where events stand must not depend on them here.
+async fn settle_in(tx: &Tx) -> Result<(), db::Error> {
+    webhooks::settle_in(tx).await?;
+    events::settle_in(tx).await
 }

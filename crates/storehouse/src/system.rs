@@ -157,7 +157,13 @@ impl System {
     fn make_orders(&self, data: &Data, shared: &Arc<Shared>, options: &Options) -> Orders {
         let outgoing = Outgoing::new(options.webhook_networks.clone());
         let webhooks = Webhooks::new(data.db.clone(), self.clock.clone(), &options.secret, outgoing);
-        Orders::new(shared.clone(), Arc::new(webhooks), options.max_pending_orders, options.pending_expiry)
+        Orders::new(
+            shared.clone(),
+            Arc::new(webhooks),
+            options.max_pending_orders,
+            options.pending_expiry,
+            self.readiness.clone(),
+        )
     }
 
     fn make_services(

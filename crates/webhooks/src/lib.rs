@@ -42,7 +42,7 @@ pub use secret::{SecretKey, SigningSecret};
 pub use signature::{Headers, sign};
 pub use store::{
     DeliveryFilter, delivery_position, find_delivery, find_webhook, list_deliveries, list_webhooks,
-    lock_webhook, update_webhook, webhook_position,
+    lock_webhook, settle_in, update_webhook, webhook_position,
 };
 pub use sweep::sweep;
 pub use target::{EventFilter, WebhookUrl};

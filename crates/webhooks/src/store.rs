@@ -109,6 +109,14 @@ pub(crate) async fn move_cursor(tx: &Tx, webhook: Uuid, end: Position) -> Result
     tx.later(&[(sql, &[webhook.into(), end.xid.into(), end.seq.into()])]).await
 }
 
+/// Puts every cursor and delivery where the numbers of the events alone lead; nothing that wasn't told is passed over.
+pub async fn settle_in(tx: &Tx) -> Result<(), Error> {
+    let sql = "UPDATE webhooks SET cursor_xid = 0, cursor_seq = COALESCE(
+                   (SELECT MIN(seq) - 1 FROM events WHERE (xid, seq) > (cursor_xid, cursor_seq)), cursor_seq)";
+    tx.execute(sql, &[]).await?;
+    tx.execute("UPDATE webhook_deliveries SET event_xid = 0 WHERE event_xid <> 0", &[]).await.map(drop)
+}
+
 /// Keeps since when a webhook takes nothing.
 pub(crate) async fn set_failing_since(tx: &Tx, webhook: Uuid, since: Option<Timestamp>) -> Result<(), Error> {
     let sql = "UPDATE webhooks SET failing_since = $2 WHERE id = $1";

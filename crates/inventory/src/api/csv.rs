@@ -20,8 +20,9 @@ use stock::Author;
 use tokio::sync::SemaphorePermit;
 
 use crate::Inventory;
+use crate::api::author;
 use crate::api::products::ProductQuery;
-use crate::api::stock::{LevelQuery, MovementQuery, author};
+use crate::api::stock::{LevelQuery, MovementQuery};
 use crate::export::{LevelSheet, MovementSheet, ProductSheet};
 use crate::import::counts::Counts;
 use crate::import::products::Products;
@@ -131,7 +132,7 @@ async fn product_import(
     query: Query<ImportQuery>,
     upload: Upload,
 ) -> Result<Resource<ImportView>, Problem> {
-    let author = author(&inventory, &caller, &request_id);
+    let author = author(&inventory, caller.account(), &request_id);
     import::<Products>(&inventory, &caller, author, key, query.0, upload).await
 }
 
@@ -143,7 +144,7 @@ async fn stock_import(
     query: Query<ImportQuery>,
     upload: Upload,
 ) -> Result<Resource<ImportView>, Problem> {
-    let author = author(&inventory, &caller, &request_id);
+    let author = author(&inventory, caller.account(), &request_id);
     import::<Counts>(&inventory, &caller, author, key, query.0, upload).await
 }
 

@@ -14,11 +14,13 @@ use kit::openapi::{Problems, op};
 use kit::page::{List, Listing, Page, Sorts};
 use kit::problem::Problem;
 use kit::query::{FromParams, NoQuery, Params, PathId, PathText, Query};
+use kit::request_id::RequestId;
 use kit::search;
 use schemars::JsonSchema;
 use stock::Sku;
 use uuid::Uuid;
 
+use super::author;
 use crate::Inventory;
 use crate::body::{ChangeProduct, CreateProduct};
 use crate::change_product::{Changing, change_product};
@@ -156,12 +158,13 @@ async fn product_list(
 async fn product_create(
     caller: Caller<Staff>,
     State(inventory): State<Inventory>,
+    request_id: RequestId,
     key: IdempotencyKey,
     body: Body<CreateProduct>,
 ) -> Result<Created<ProductView>, Problem> {
     let claim = key.claim(&inventory.shared, caller.account(), body.bytes());
     let new = body.parse_after(claim.refuse_reuse(&inventory.shared.db)).await?;
-    create_product(&inventory, new, claim).await
+    create_product(&inventory, new, claim, author(&inventory, caller.account(), &request_id)).await
 }
 
 async fn product_view(
@@ -211,12 +214,13 @@ async fn product_change(
     State(inventory): State<Inventory>,
     PathId(id): PathId,
     condition: IfMatch,
+    request_id: RequestId,
     body: Body<ChangeProduct>,
 ) -> Result<Resource<ProductView>, Problem> {
     check_staff_acts(&inventory, &caller, id).await?;
     let change = body.parse_after(check_exists(&inventory, id)).await?;
-    let now = inventory.shared.clock.now();
-    change_product(&inventory, Changing { product_id: id, change, condition, now }).await
+    let author = author(&inventory, caller.account(), &request_id);
+    change_product(&inventory, Changing { product_id: id, change, condition, author }).await
 }
 
 async fn product_delete(
@@ -224,10 +228,12 @@ async fn product_delete(
     State(inventory): State<Inventory>,
     PathId(id): PathId,
     condition: IfMatch,
+    request_id: RequestId,
     _: NoQuery,
 ) -> Result<NoContent, Problem> {
     check_staff_acts(&inventory, &caller, id).await?;
-    delete_product(&inventory, id, condition).await?;
+    let author = author(&inventory, caller.account(), &request_id);
+    delete_product(&inventory, id, condition, author).await?;
     Ok(NoContent)
 }
 

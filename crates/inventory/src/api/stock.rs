@@ -16,9 +16,10 @@ use kit::problem::Problem;
 use kit::query::{FromParams, Params};
 use kit::request_id::RequestId;
 use schemars::JsonSchema;
-use stock::{Author, Kind};
+use stock::Kind;
 use uuid::Uuid;
 
+use super::author;
 use crate::Inventory;
 use crate::adjust_stock::adjust_stock;
 use crate::body::{AdjustStock, TransferStock};
@@ -187,7 +188,7 @@ async fn stock_adjust(
 ) -> Result<Created<MovementView>, Problem> {
     let claim = key.claim(&inventory.shared, caller.account(), body.bytes());
     let adjustment = body.parse_after(claim.refuse_reuse(&inventory.shared.db)).await?;
-    let author = author(&inventory, &caller, &request_id);
+    let author = author(&inventory, caller.account(), &request_id);
     adjust_stock(&inventory, adjustment, author, claim).await
 }
 
@@ -200,11 +201,6 @@ async fn stock_transfer(
 ) -> Result<Created<TransferView>, Problem> {
     let claim = key.claim(&inventory.shared, caller.account(), body.bytes());
     let transfer = body.parse_after(claim.refuse_reuse(&inventory.shared.db)).await?;
-    let author = author(&inventory, &caller, &request_id);
+    let author = author(&inventory, caller.account(), &request_id);
     transfer_stock(&inventory, transfer, author, claim).await
-}
-
-pub(crate) fn author(inventory: &Inventory, caller: &Caller<Staff>, request_id: &RequestId) -> Author {
-    let (actor_id, request_id) = (Some(caller.account()), Some(request_id.to_string()));
-    Author { actor_id, request_id, now: inventory.shared.clock.now() }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use db::{Error, Tx};
+use events::{Author, EventType, record_many};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use kit::clock::new_id;
@@ -15,8 +16,8 @@ use uuid::Uuid;
 
 use super::{Import, Importable, Tally};
 use crate::body::{ChangeProduct, CreateProduct};
-use crate::change_product::{change_prices, change_rest, may_change_currency};
-use crate::create_product::{new_product, refuse_taken};
+use crate::change_product::{change_prices, change_rest, changed_fields, may_change_currency};
+use crate::create_product::{change_of, new_product, refuse_taken};
 use crate::model::{Category, Label, Product, Reference};
 use crate::search::words_of;
 use crate::store::categories::{find_category, insert_category};
@@ -172,14 +173,34 @@ impl Plan {
                 "A product was changed meanwhile; try again.",
             ));
         }
-        let levels: Vec<(Uuid, i64)> =
-            self.created.iter().map(|product| (product.id, product.backorder_limit)).collect();
+        let level = |product: &Product| (product.id, product.backorder_limit, product.watched_point());
+        let levels: Vec<_> = self.created.iter().map(level).collect();
         stock::store::open_levels(tx, &levels, import.author.now).await?;
         let limits =
             self.changed.iter().filter(|(before, after)| before.backorder_limit != after.backorder_limit);
         let limits: Vec<(Uuid, i64)> = limits.map(|(_, after)| (after.id, after.backorder_limit)).collect();
         stock::store::set_backorder_limits(tx, &limits).await?;
+        self.watch(tx, &import.author).await?;
+        self.tell(tx, &import.author).await?;
         Ok(self.store_words(tx).await?)
+    }
+
+    /// Changes the reorder points, for which a product is taken as for any change of its stock.
+    async fn watch(&self, tx: &Tx, author: &Author) -> Result<(), Error> {
+        let moved =
+            self.changed.iter().filter(|(before, after)| before.watched_point() != after.watched_point());
+        let points: Vec<_> = moved.map(|(_, after)| (after.id, after.watched_point())).collect();
+        stock::set_reorder_points(tx, &points, author).await
+    }
+
+    /// Each product has its event, as if it had come by itself.
+    async fn tell(&self, tx: &Tx, author: &Author) -> Result<(), Error> {
+        let created = self.created.iter().map(|product| (product.id, change_of(product, Vec::new())));
+        record_many(tx, EventType::ProductCreated, created, author).await?;
+        let changed = self.changed.iter();
+        let changed =
+            changed.map(|(before, after)| (after.id, change_of(after, changed_fields(before, after))));
+        record_many(tx, EventType::ProductChanged, changed, author).await
     }
 
     async fn store_words(&self, tx: &Tx) -> Result<(), Error> {

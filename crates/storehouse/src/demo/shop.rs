@@ -55,7 +55,13 @@ impl Shop {
         let (readiness, metrics) = (Readiness::default(), Arc::<Metrics>::default());
         let surroundings = Surroundings { db, readiness, metrics, docs: false };
         let expiry = settings.orders.pending_expiry;
-        let orders = Orders::new(shared.clone(), Arc::new(webhooks), MAX_PENDING, expiry);
+        let orders = Orders::new(
+            shared.clone(),
+            Arc::new(webhooks),
+            MAX_PENDING,
+            expiry,
+            surroundings.readiness.clone(),
+        );
         let mut shop = Self {
             orders: orders::service(orders, &surroundings),
             inventory: inventory::service(Inventory::new(shared.clone()), &surroundings),

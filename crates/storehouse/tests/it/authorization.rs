@@ -66,6 +66,8 @@ const MATRIX: &[(&str, [Outcome; 5])] = &[
     ("POST /orders/{id}/return", [Unknown, MayNot, Hidden, May, May]),
     ("POST /orders/{id}/pay", [Unknown, MayNot, Hidden, May, May]),
     ("POST /orders/{id}/refund", [Unknown, MayNot, Hidden, May, May]),
+    ("GET /events", [Unknown, MayNot, MayNot, May, May]),
+    ("GET /events/stream", [Unknown, MayNot, MayNot, May, May]),
     ("GET /webhooks", [Unknown, MayNot, MayNot, MayNot, May]),
     ("POST /webhooks", [Unknown, MayNot, MayNot, MayNot, May]),
     ("GET /webhooks/{id}", [Unknown, Hidden, Hidden, Hidden, May]),

@@ -144,6 +144,7 @@ const FAMILIES: [&[&str]; 3] = [
         "storehouse_stock_movements_total",
         "storehouse_stock_value_minor_units",
         "storehouse_low_stock_products",
+        "storehouse_event_streams",
         "storehouse_webhook_pending",
         "storehouse_webhook_oldest_pending_seconds",
         "process_cpu_seconds_total",

@@ -1,6 +1,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use futures_util::FutureExt as _;
 use rusqlite::Connection;
 use storehouse::migrations::MIGRATIONS;
 
@@ -13,6 +14,7 @@ use crate::process::commands::said;
 async fn a_backup_is_private_and_restores_to_what_was_there() {
     each_engine(&[], async |unused| {
         let (database, site) = small_database(unused.engine).await;
+        as_of_another_server(&database).await;
         let file = site.path("a.backup");
         let told = said(&site.run(&["backup", file.to_str().unwrap()]));
         let schema = format!("schema version {}", MIGRATIONS.len());
@@ -21,6 +23,7 @@ async fn a_backup_is_private_and_restores_to_what_was_there() {
         let (copy, other) = empty_place(unused.engine).await;
         let told = restore(&other, &file);
         assert!(told.contains("Products: 1, orders: 5, differences: 0."), "{told}");
+        settle_in(&database).await;
         assert_eq!(content_of(&copy).await, content_of(&database).await);
         check_database(copy.url()).await;
         let process = other.start().await;
@@ -29,6 +32,8 @@ async fn a_backup_is_private_and_restores_to_what_was_there() {
         let session = wire.post("/auth/login", &login).await.unwrap().expect(200).json();
         let mut wire = wire.with_token(session["token"].as_str().unwrap());
         assert_eq!(orders_in(&wire.get("/orders").await.unwrap().expect(200).json()), 5);
+        // One of the account, one of what came in, and two of each order.
+        assert_eq!(orders_in(&wire.get("/events").await.unwrap().expect(200).json()), 12);
         let body = serde_json::json!({"lines": [{"sku": "LAP-1", "quantity": 1}]});
         let placed = wire.post("/orders", &body).await.unwrap().expect(201).json();
         assert_eq!(placed["number"], 1006, "the series goes on");
@@ -147,4 +152,18 @@ async fn stock_that_does_not_add_up_must_be_accepted() {
         assert_eq!(other.run(&["verify"]).status.code(), Some(1));
     })
     .await;
+}
+
+/// Gives the events the numbers of transactions that were far ahead of the server's here.
+async fn as_of_another_server(database: &TestDatabase) {
+    let db = database.open().await;
+    let sql = "UPDATE events SET xid = xid + 1000000000000 WHERE xid <> 0";
+    db.write((), |tx, ()| async { tx.execute(sql, &[]).await }.boxed()).await.unwrap();
+    db.close().await;
+}
+
+async fn settle_in(database: &TestDatabase) {
+    let db = database.open().await;
+    db.write((), |tx, ()| async { events::settle_in(tx).await }.boxed()).await.unwrap();
+    db.close().await;
 }

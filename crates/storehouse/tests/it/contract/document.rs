@@ -110,9 +110,9 @@ impl Operation {
         self.parameters(place).iter().any(|parameter| parameter["name"] == name)
     }
 
-    /// Whether it answers a list in pages.
+    /// Whether it answers a list in pages; events are read by their positions instead.
     pub(crate) fn is_list(&self) -> bool {
-        self.takes("query", "limit")
+        self.takes("query", "cursor")
     }
 
     /// Whether its path names one thing.

@@ -92,7 +92,10 @@ async fn a_filter_of_the_wrong_kind_is_refused() {
                 values.extend(["", "no_such", "1", "%27"].map(str::to_owned));
             }
             let queries: Vec<_> = values.iter().map(|value| (name, format!("{name}={value}"))).collect();
-            refuse(stage, operation, door, findings, &queries).await;
+            // A position that is none is told as a cursor that is none (tests/it/events/endpoints.rs).
+            if name != "after" {
+                refuse(stage, operation, door, findings, &queries).await;
+            }
             refuse(stage, operation, door, findings, &[(name, format!("{name}=a&{name}=a"))]).await;
         }
     })

@@ -8,8 +8,14 @@ use futures_util::FutureExt;
 use kit::clock::Timestamp;
 use uuid::Uuid;
 
+/// Events as clients read them.
+mod endpoints;
+/// Low stock, and what becomes of products.
+mod low;
 /// The order, whoever writes beside.
 mod order;
+/// The same over sockets, while the process is killed and started again.
+mod restarts;
 /// What is told of what is done.
 mod told;
 

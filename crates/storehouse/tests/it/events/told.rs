@@ -7,7 +7,7 @@ use crate::harness::goods::{Goods, check_events};
 use crate::harness::{App, each_app, eventually};
 
 /// All events, as they are told.
-async fn told(app: &App, count: usize) -> Vec<Value> {
+pub(super) async fn told(app: &App, count: usize) -> Vec<Value> {
     eventually("all can be read", async || {
         read(&app.db, None, 10_000, &[]).await.unwrap().items.len() >= count
     })

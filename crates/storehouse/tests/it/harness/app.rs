@@ -317,15 +317,23 @@ impl Call<'_> {
 
     /// Sends it, and checks what must hold for every answer.
     pub(crate) async fn send(self) -> Answer {
+        let (mut answer, body) = self.open().await;
+        // A stream has no end.
+        if answer.header("content-type") != "text/event-stream" {
+            answer.body = body.collect().await.unwrap().to_bytes().to_vec();
+        }
+        answer.check(&[503, 507]);
+        answer
+    }
+
+    /// Sends it, and leaves its body to be read bit by bit.
+    pub(crate) async fn open(self) -> (Answer, Body) {
         let mut request = self.request.body(self.body).unwrap();
         request.extensions_mut().insert(Peer::new(SocketAddr::new(self.address, 50_000)));
         let what = format!("{} {}", request.method(), request.uri());
         let response = self.app.service(self.service).answer(request).await.response;
         let (head, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        let answer = Answer { what, status: head.status, headers: head.headers, body: body.to_vec() };
-        answer.check(&[503, 507]);
-        answer
+        (Answer { what, status: head.status, headers: head.headers, body: Vec::new() }, body)
     }
 }
 

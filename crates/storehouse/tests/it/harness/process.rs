@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
@@ -293,6 +294,16 @@ impl Wire {
 
     pub(crate) async fn post(&mut self, path: &str, body: &Value) -> Result<Answer, String> {
         self.send(Method::POST, path, Some(body), None).await
+    }
+
+    /// Asks for a stream, whose body is then read bit by bit.
+    pub(crate) async fn stream(&mut self, path: &str) -> Result<Incoming, String> {
+        let token = format!("Bearer {}", self.token());
+        let request = Request::get(path).header("host", "localhost").header("authorization", token);
+        let request = request.body(Full::default()).unwrap();
+        self.sender.ready().await.map_err(|error| error.to_string())?;
+        let response = self.sender.send_request(request).await.map_err(|error| error.to_string())?;
+        if response.status() == 200 { Ok(response.into_body()) } else { Err(response.status().to_string()) }
     }
 
     /// Sends one request; an error means that no answer came.

@@ -229,10 +229,15 @@ async fn order_line(app: &App, product_id: Uuid) {
 async fn a_product_with_a_history_is_archived_and_another_removed() {
     each_app(async |app| {
         let staff = app.staff("staff").await;
-        let before = dump(&app.db).await;
+        // What was there is told for ever, and nothing else stays.
+        let rest = async || {
+            let rows = dump(&app.db).await.into_iter();
+            rows.filter(|row| !row.starts_with("events ")).collect::<Vec<_>>()
+        };
+        let before = rest().await;
         let fresh = product(&staff, "FRESH", json!({"barcode": "1"})).await;
         staff.delete(&path("products", &fresh, "")).await.expect(204);
-        assert_eq!(dump(&app.db).await, before, "nothing is left of it");
+        assert_eq!(rest().await, before, "nothing is left of it");
         staff.delete(&path("products", &fresh, "")).await.problem(404, "not_found");
         let moved = product(&staff, "MOVED", json!({})).await;
         adjust(&staff, "MOVED", "MAIN", "receive", 1).await.expect(201);
