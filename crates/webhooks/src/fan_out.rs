@@ -79,7 +79,7 @@ async fn read_news(tx: &Tx) -> Result<Vec<News>, Error> {
 async fn tell(db: &Db, news: News, now: Timestamp) -> Result<bool, Error> {
     match &news.found {
         Found::Gap(_) => {
-            warn!(webhook = %news.webhook.id, "a webhook has missed events, which are not kept any more")
+            warn!(webhook = %news.webhook.id, "a webhook has missed events, which are not kept any more");
         }
         // On PostgreSQL the newest that can be read may lie behind what was read.
         Found::Events(events) if events.end == news.webhook.cursor => return Ok(false),

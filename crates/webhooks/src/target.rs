@@ -59,11 +59,8 @@ impl FromStr for WebhookUrl {
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err(invalid("must not hold a user or a password"));
         }
-        // What stands behind the colon and is no port would else be taken for the usual one.
-        let has_bad_port = uri.port().is_some_and(|port| !matches!(port.as_u16(), 1..))
-            || uri.authority().is_some_and(|authority| authority.as_str().ends_with(':'));
         match host_of(&uri) {
-            Some(host) if is_host(host) && !has_bad_port => Ok(Self { text: text.to_owned(), uri }),
+            Some(host) if is_host(host) && has_good_port(&uri) => Ok(Self { text: text.to_owned(), uri }),
             _ => Err(invalid("must name a host: a name in ASCII, or an IP address in its usual form")),
         }
     }
@@ -76,6 +73,14 @@ fn is_host(host: &str) -> bool {
     }
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     (1..=253).contains(&host.len()) && host.bytes().all(is_plain)
+}
+
+/// Whether behind the host stands a port or nothing: anything else would be taken for the usual port.
+fn has_good_port(uri: &Uri) -> bool {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let rest = authority.strip_prefix(uri.host().unwrap_or_default()).unwrap_or(authority);
+    let port = rest.strip_prefix(':').filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+    rest.is_empty() || port.and_then(|port| port.parse::<u16>().ok()).is_some_and(|port| port > 0)
 }
 
 fn last_label(host: &str) -> &str {

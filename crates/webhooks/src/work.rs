@@ -133,7 +133,7 @@ impl Webhooks {
         }
         while under_way.tasks.join_next().await.is_some() {}
         self.progress.ended.send_replace(true);
-        pending().await
+        pending::<()>().await;
     }
 
     /// Begins what is due, as far as there is room.
