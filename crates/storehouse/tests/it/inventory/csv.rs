@@ -70,7 +70,7 @@ const HOSTILE: [&str; 18] = [
 
 async fn hostile_products(staff: &Client<'_>) {
     for (index, text) in HOSTILE.iter().enumerate() {
-        let label = text.trim().replace(['\t', '\n', '\r'], " ").replace("  ", " ");
+        let label = text.trim().replace(['\t', '\n', '\r', '\u{202e}'], " ").replace("  ", " ");
         let (sku, label) = (format!("-{index}"), format!("{label} {index}"));
         let body = json!({
             "sku": sku, "name": text, "description": text, "external_id": text, "barcode": format!("={index}"), "unit_price": "0.10",
