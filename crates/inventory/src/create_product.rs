@@ -142,7 +142,7 @@ pub(crate) async fn resolve_category(
 }
 
 /// 409 for a SKU or a barcode that another product has.
-pub(crate) fn refuse_taken<T>(stored: Result<T, db::Error>) -> Result<T, Problem> {
+pub(crate) fn refuse_taken(stored: Result<(), db::Error>) -> Result<(), Problem> {
     stored.map_err(|error| match error {
         error if error.violates("products_sku_key") => {
             Problem::conflict("sku_taken", "Another product has this SKU.")

@@ -278,13 +278,15 @@ pub(crate) fn fulfilment_status(order: &Order) -> FulfilmentStatus {
     let sum = |count: fn(&crate::model::Line) -> i64| order.lines.iter().map(count).sum::<i64>();
     let (quantity, shipped) = (sum(|line| line.quantity), sum(|line| line.shipped));
     let (delivered, returned) = (sum(|line| line.delivered), sum(|line| line.returned));
+    // What an order was called off for is awaited no more.
+    let awaited = if order.status == Status::Cancelled { shipped } else { quantity };
     if shipped == 0 {
         FulfilmentStatus::None
-    } else if returned == quantity {
+    } else if returned == awaited {
         FulfilmentStatus::Returned
     } else if returned > 0 {
         FulfilmentStatus::PartiallyReturned
-    } else if delivered == quantity {
+    } else if delivered == awaited {
         FulfilmentStatus::Delivered
     } else if shipped == quantity {
         FulfilmentStatus::Fulfilled

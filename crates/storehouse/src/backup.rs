@@ -11,6 +11,7 @@ use kit::clock::{Clock, Timestamp};
 use tokio::time::Instant;
 
 use crate::backup_file::{engine, seal};
+use crate::migrate::spare_database;
 use crate::progress::Progress;
 use crate::settings::Settings;
 
@@ -27,6 +28,7 @@ pub(crate) struct Made {
 /// Makes it and says so. A file that is there is replaced only by force.
 pub(crate) fn run(settings: &Settings, file: &Path, force: bool) -> Result<String> {
     ensure!(force || !file.exists(), "{} is there already: give another name, or --force", file.display());
+    spare_database(settings, file)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (begun, progress) = (Instant::now(), Progress::new());
     let url = &settings.database_url;

@@ -16,7 +16,7 @@ use orders::OrderSheet;
 use stock::Author;
 
 use crate::cli::{Exported, ImportArgs, Imported};
-use crate::migrate::{open_existing, open_migrated};
+use crate::migrate::{open_existing, open_migrated, spare_database};
 use crate::progress::Progress;
 use crate::settings::Settings;
 
@@ -102,6 +102,7 @@ fn cause(problem: &Problem) -> String {
 
 /// Writes a file; one that is there is replaced once the new one is whole.
 pub(crate) fn export(settings: &Settings, what: Exported, file: &Path) -> Result<()> {
+    spare_database(settings, file)?;
     runtime()?.block_on(async {
         let db = open_existing(settings).await?;
         let written = match what {

@@ -1,10 +1,26 @@
 //! `storehouse migrate`: brings the database to this version's tables.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result, ensure};
 use db::{DatabaseUrl, Db};
 
 use crate::migrations::MIGRATIONS;
 use crate::settings::Settings;
+
+/// Refuses to write over the database itself, whose files are those beside it too.
+pub(crate) fn spare_database(settings: &Settings, file: &Path) -> Result<()> {
+    let DatabaseUrl::Sqlite(database) = &settings.database_url else { return Ok(()) };
+    let whole = |path: &Path| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    let absolute = |path: &Path| std::path::absolute(path).ok().and_then(|path| whole(&path));
+    let is_own = ["", "-wal", "-shm", ".lock"].into_iter().any(|ending| {
+        let mut own = database.as_os_str().to_owned();
+        own.push(ending);
+        absolute(Path::new(&own)).is_some_and(|own| absolute(file) == Some(own))
+    });
+    ensure!(!is_own, "{} belongs to the database: give another name", file.display());
+    Ok(())
+}
 
 /// The database, for whoever only reads it, and so makes none.
 pub(crate) async fn open_existing(settings: &Settings) -> Result<Db> {

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{Import, Importable, Tally};
 use crate::body::{ChangeProduct, CreateProduct};
 use crate::change_product::{change_prices, change_rest, changed_fields, may_change_currency};
-use crate::create_product::{change_of, new_product, refuse_taken};
+use crate::create_product::{change_of, new_product};
 use crate::model::{Category, Label, Product, Reference};
 use crate::search::words_of;
 use crate::store::categories::{find_category, insert_category};
@@ -167,11 +167,16 @@ impl Plan {
         }
         let products: Vec<&Product> =
             self.created.iter().chain(self.changed.iter().map(|(_, after)| after)).collect();
-        if !refuse_taken(store_products(tx, &products).await)? {
-            return Err(Problem::conflict(
-                "changed_meanwhile",
-                "A product was changed meanwhile; try again.",
-            ));
+        match store_products(tx, &products).await {
+            Ok(true) => {}
+            Err(error) if !["products_sku_key", "products_barcode"].iter().any(|key| error.violates(key)) => {
+                return Err(error.into());
+            }
+            // What is taken now wasn't when the file was looked at.
+            Ok(false) | Err(_) => {
+                let detail = "A product was changed meanwhile; try again.";
+                return Err(Problem::conflict("changed_meanwhile", detail));
+            }
         }
         let level = |product: &Product| (product.id, product.backorder_limit, product.watched_point());
         let levels: Vec<_> = self.created.iter().map(level).collect();

@@ -215,6 +215,9 @@ impl LineCount {
     }
 }
 
+/// Far more than any table has.
+const MOST_COLUMNS: usize = 1000;
+
 /// What parts the cells, and the text behind a first line `sep=;` that only says so. Else it is what parts the header into most names that are known.
 fn separator<'a>(text: &'a str, known: &[Column]) -> (u8, &'a str) {
     let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
@@ -225,8 +228,10 @@ fn separator<'a>(text: &'a str, known: &[Column]) -> (u8, &'a str) {
         return (told, rest);
     }
     let count = |separator: u8| {
-        let names =
-            first.split(char::from(separator)).filter(|name| find(name.trim_matches('"'), known).is_some());
+        let names = first
+            .split(char::from(separator))
+            .take(MOST_COLUMNS)
+            .filter(|name| find(name.trim_matches('"'), known).is_some());
         names.count()
     };
     let mut best = SEPARATORS[0];
@@ -249,6 +254,9 @@ fn read_header(record: &StringRecord, known: &[Column]) -> Result<Vec<Column>, P
     // A spreadsheet may leave empty columns behind the last.
     let width =
         record.iter().enumerate().filter(|(_, name)| !name.is_empty()).last().map_or(0, |(last, _)| last + 1);
+    if width > MOST_COLUMNS {
+        return Err(malformed(format!("The header has {width} names: is it a table of this kind?")));
+    }
     for name in record.iter().take(width) {
         match find(name, known) {
             Some(column) if columns.iter().any(|other| other.name == column.name) => {
@@ -359,6 +367,7 @@ mod tests {
         assert_eq!(told(""), "validation_failed row 1, column sku");
         assert_eq!(told("sku,price\na,1\n\"b,2\nc,3\n"), "malformed_csv ");
         assert_eq!(told("\"sku"), "malformed_csv ");
+        assert_eq!(told(&format!("sku{}\n", ",x".repeat(1000))), "malformed_csv ");
         assert_eq!(told("sku\na\nb\nc\nd\ne\n"), "too_many_rows ");
     }
 }

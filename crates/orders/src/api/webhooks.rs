@@ -234,7 +234,7 @@ async fn replay(
     let input = (webhook, delivery, orders.shared.clock.now(), claim);
     let replayed = orders.shared.db.write(input, |tx, (webhook, delivery, now, claim)| {
         let work = move || async move {
-            check_enabled(tx, *webhook).await?;
+            check_enabled(tx, *webhook, *delivery).await?;
             let found = replay_delivery(tx, *webhook, *delivery, *now).await?;
             Answer::new(&DeliveryView::from(found.ok_or_else(Problem::not_found)?))
         };
@@ -243,8 +243,9 @@ async fn replay(
     replayed.await
 }
 
-async fn check_enabled(tx: &Tx, id: Uuid) -> Result<(), Problem> {
+async fn check_enabled(tx: &Tx, id: Uuid, delivery: Uuid) -> Result<(), Problem> {
     let webhook = lock_webhook(tx, id).await?.ok_or_else(Problem::not_found)?;
+    find_delivery(tx, id, delivery).await?.ok_or_else(Problem::not_found)?;
     if webhook.enabled {
         return Ok(());
     }

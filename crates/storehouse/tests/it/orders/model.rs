@@ -172,11 +172,12 @@ impl Model {
     fn fulfilment(&self) -> &'static str {
         let (quantity, shipped) = (self.sum(|line| line.quantity), self.sum(|line| line.shipped));
         let (delivered, returned) = (self.sum(|line| line.delivered), self.sum(|line| line.returned));
+        let awaited = if self.status == "cancelled" { shipped } else { quantity };
         match () {
             () if shipped == 0 => "none",
-            () if returned == quantity => "returned",
+            () if returned == awaited => "returned",
             () if returned > 0 => "partially_returned",
-            () if delivered == quantity => "delivered",
+            () if delivered == awaited => "delivered",
             () if shipped == quantity => "fulfilled",
             () => "partial",
         }

@@ -42,6 +42,13 @@ async fn files_go_in_and_out_without_a_server() {
         for (what, expected) in [("stock", "L-1,MAIN,5"), ("movements", ",L-1,MAIN,count,5,0,0,5,0,"), ("orders", "number,id,")] {
             assert!(said(&site.run(&["export", what, "-"])).contains(expected), "{what}");
         }
+        if let Some(own) = database.url().strip_prefix("sqlite:") {
+            for own in [own.to_owned(), format!("{own}-wal")] {
+                assert!(site.refusal(&["export", "stock", &own]).contains("belongs to the database"), "{own}");
+                let line = site.refusal(&["backup", "--force", &own]);
+                assert!(line.contains("belongs to the database"), "{line}");
+            }
+        }
         let nowhere = site.refusal(&["export", "stock", &path("no/such/folder.csv")]);
         assert!(nowhere.contains("can't write"), "{nowhere}");
         assert!(site.refusal(&["import", "stock", &path("no-such.csv")]).contains("can't read"));
