@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::get_with;
@@ -15,6 +15,7 @@ use aide::openapi::OpenApi;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use bytes::Bytes;
 use db::Db;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -221,7 +222,7 @@ pub fn service<S: Clone + Send + Sync + 'static>(
     name: &'static str,
     surroundings: &Surroundings,
     state: S,
-    endpoints: impl FnOnce() -> ApiRouter<S>,
+    endpoints: fn() -> ApiRouter<S>,
 ) -> Service {
     let (router, own_document) = openapi::finish(name, endpoints);
     let (health_router, health_document) = openapi::finish("health", health_endpoints);
@@ -231,7 +232,7 @@ pub fn service<S: Clone + Send + Sync + 'static>(
     let mut router = router.with_state(state).merge(health_router.with_state(health));
     router = router.merge(metrics_router(&surroundings.metrics));
     if surroundings.docs {
-        router = router.merge(docs_router(&document));
+        router = router.merge(docs_router(move || self::document(name, endpoints)));
     }
     Service::new(name, with_fallbacks(router), counts)
 }
@@ -256,11 +257,12 @@ pub fn document<S: Clone + Send + Sync + 'static>(
     openapi::merge([openapi::finish(name, endpoints).1, openapi::finish("health", health_endpoints).1])
 }
 
-/// `/openapi.json` and `/docs`, its rendering.
-pub fn docs_router(document: &OpenApi) -> Router {
-    let json: Arc<str> = serde_json::to_string(document).unwrap_or_default().into();
+/// `/openapi.json` and `/docs`, its rendering. The document is written when somebody first asks for it, since it takes longer than all the rest of a start.
+pub fn docs_router(document: impl FnOnce() -> OpenApi + Send + 'static) -> Router {
+    let written = move || Bytes::from(serde_json::to_string(&document()).unwrap_or_default());
+    let json = Arc::new(LazyLock::new(written));
     let serve = move || {
-        let json = json.to_string();
+        let json = Bytes::clone(&json);
         async move { ([(http::header::CONTENT_TYPE, "application/json")], json) }
     };
     Router::new().route(DOCUMENT_PATH, axum::routing::get(serve)).merge(docs::router())

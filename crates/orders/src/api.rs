@@ -15,7 +15,7 @@ use http::request::Parts;
 use kit::answer::{Answer, Created, NoContent, Resource};
 use kit::body::Body;
 use kit::clock::Timestamp;
-use kit::csv::{Download, Export, Wanted};
+use kit::csv::{Download, Wanted};
 use kit::etag::{IfMatch, IfNoneMatch};
 use kit::fields::{FromFields, Invalid};
 use kit::idempotency::IdempotencyKey;
@@ -226,7 +226,7 @@ async fn order_export(
     wanted: Wanted<OrderQuery>,
 ) -> Result<Download<OrderSheet>, Problem> {
     let sheet = OrderSheet(wanted.filter.filter(None));
-    Download::begin(Export::new(orders.shared.db.clone(), sheet, false).with_mark(wanted.has_mark)).await
+    Download::begin(&orders.shared.db, sheet, wanted.has_mark).await
 }
 
 async fn order_create(

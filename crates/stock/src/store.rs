@@ -255,22 +255,6 @@ pub(crate) async fn take_products(tx: &Tx, in_order: &[Uuid]) -> Result<(), Erro
     tx.exclude_others("products", in_order).await
 }
 
-/// Gives a new product its level at MAIN, so that it can be backordered before any of it came in.
-pub async fn open_level(
-    tx: &Tx,
-    product_id: Uuid,
-    backorder_limit: i64,
-    reorder_point: Option<i64>,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let level = Level { backorder_limit, updated_at: now, ..Level::empty(product_id, MAIN) };
-    store_levels(tx, std::iter::once((&level, None))).await?;
-    match reorder_point {
-        Some(_) => set_reorder_points(tx, &[(product_id, reorder_point)]).await,
-        None => Ok(()),
-    }
-}
-
 /// Changes at which level products should be bought.
 pub(crate) async fn set_reorder_points(tx: &Tx, points: &[(Uuid, Option<i64>)]) -> Result<(), Error> {
     let sql = "UPDATE stock_levels SET reorder_point = $3 WHERE product_id = $1 AND location_id = $2";
@@ -280,7 +264,7 @@ pub(crate) async fn set_reorder_points(tx: &Tx, points: &[(Uuid, Option<i64>)]) 
     tx.later(&statements).await
 }
 
-/// Gives many new products their levels at MAIN, each with its backorder limit and its reorder point.
+/// Gives new products their levels at MAIN, each with its backorder limit and its reorder point, so that they can be backordered before any of them came in.
 pub async fn open_levels(
     tx: &Tx,
     products: &[(Uuid, i64, Option<i64>)],

@@ -8,7 +8,7 @@ use aide::axum::routing::{get_with, post_with};
 use axum::extract::State;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Resource};
-use kit::csv::{Download, Export, Received, RowFaults, Upload, Wanted};
+use kit::csv::{Download, Received, RowFaults, Upload, Wanted};
 use kit::idempotency::{self, IdempotencyKey};
 use kit::identity::{Caller, Staff};
 use kit::openapi::{Problems, op};
@@ -102,7 +102,7 @@ async fn product_export(
     wanted: Wanted<ProductQuery>,
 ) -> Result<Download<ProductSheet>, Problem> {
     let sheet = ProductSheet(wanted.filter.filter(true));
-    Download::begin(Export::new(inventory.shared.db.clone(), sheet, false).with_mark(wanted.has_mark)).await
+    Download::begin(&inventory.shared.db, sheet, wanted.has_mark).await
 }
 
 async fn level_export(
@@ -112,7 +112,7 @@ async fn level_export(
 ) -> Result<Download<LevelSheet>, Problem> {
     let has_figures = wanted.filter.figures.unwrap_or(false);
     let sheet = LevelSheet { filter: wanted.filter.levels.filter(), has_figures };
-    Download::begin(Export::new(inventory.shared.db.clone(), sheet, false).with_mark(wanted.has_mark)).await
+    Download::begin(&inventory.shared.db, sheet, wanted.has_mark).await
 }
 
 async fn movement_export(
@@ -121,7 +121,7 @@ async fn movement_export(
     wanted: Wanted<MovementQuery>,
 ) -> Result<Download<MovementSheet>, Problem> {
     let sheet = MovementSheet(wanted.filter.filter());
-    Download::begin(Export::new(inventory.shared.db.clone(), sheet, false).with_mark(wanted.has_mark)).await
+    Download::begin(&inventory.shared.db, sheet, wanted.has_mark).await
 }
 
 async fn product_import(

@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use db::Db;
 use futures_util::{StreamExt, stream};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
@@ -62,7 +63,8 @@ pub struct Download<S> {
 impl<S: Sheet> Download<S> {
     /// Reads the first part, so that a database that fails at once is told by the status; one that fails later breaks the answer off, and no part is
     /// taken for the whole.
-    pub async fn begin(mut export: Export<S>) -> Result<Self, Problem> {
+    pub async fn begin(db: &Db, sheet: S, has_mark: bool) -> Result<Self, Problem> {
+        let mut export = Export::new(db.clone(), sheet, false).with_mark(has_mark);
         let first = export.next().await?.map(|part| Ok(Bytes::from(part.bytes)));
         let rest = stream::try_unfold(export, |mut export| async move {
             match export.next().await {

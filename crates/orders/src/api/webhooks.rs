@@ -4,7 +4,6 @@ use aide::axum::ApiRouter;
 use aide::axum::routing::{delete_with, get_with, patch_with, post_with, put_with};
 use axum::Json;
 use axum::extract::State;
-use db::Tx;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created, NoContent, Resource};
 use kit::body::{Body, Nothing};
@@ -234,18 +233,19 @@ async fn replay(
     let input = (webhook, delivery, orders.shared.clock.now(), claim);
     let replayed = orders.shared.db.write(input, |tx, (webhook, delivery, now, claim)| {
         let work = move || async move {
-            check_enabled(tx, *webhook, *delivery).await?;
+            let target = lock_webhook(tx, *webhook).await?.ok_or_else(Problem::not_found)?;
             let found = replay_delivery(tx, *webhook, *delivery, *now).await?;
-            Answer::new(&DeliveryView::from(found.ok_or_else(Problem::not_found)?))
+            let found = found.ok_or_else(Problem::not_found)?;
+            // A refusal takes the replay back.
+            check_enabled(&target)?;
+            Answer::new(&DeliveryView::from(found))
         };
         idempotency::once(tx, claim, work).boxed()
     });
     replayed.await
 }
 
-async fn check_enabled(tx: &Tx, id: Uuid, delivery: Uuid) -> Result<(), Problem> {
-    let webhook = lock_webhook(tx, id).await?.ok_or_else(Problem::not_found)?;
-    find_delivery(tx, id, delivery).await?.ok_or_else(Problem::not_found)?;
+fn check_enabled(webhook: &Webhook) -> Result<(), Problem> {
     if webhook.enabled {
         return Ok(());
     }

@@ -48,7 +48,7 @@ impl<'a> Goods<'a> {
                         backorder_limit.into(),
                     ];
                     tx.execute(sql, &args).await?;
-                    stock::store::open_level(tx, *id, backorder_limit, None, Timestamp(0)).await
+                    stock::store::open_levels(tx, &[(*id, backorder_limit, None)], Timestamp(0)).await
                 }
                 .boxed()
             })
