@@ -11,12 +11,16 @@ use crate::settings::Settings;
 /// Refuses to write over the database itself, whose files are those beside it too.
 pub(crate) fn spare_database(settings: &Settings, file: &Path) -> Result<()> {
     let DatabaseUrl::Sqlite(database) = &settings.database_url else { return Ok(()) };
-    let whole = |path: &Path| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
-    let absolute = |path: &Path| std::path::absolute(path).ok().and_then(|path| whole(&path));
+    let place = |path: &Path| {
+        let path = std::path::absolute(path).ok()?;
+        Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?))
+    };
+    // Where one of the two has no folder, nothing can be written over.
+    let (Some(database), Some(target)) = (place(database), place(file)) else { return Ok(()) };
     let is_own = ["", "-wal", "-shm", ".lock"].into_iter().any(|ending| {
         let mut own = database.as_os_str().to_owned();
         own.push(ending);
-        absolute(Path::new(&own)).is_some_and(|own| absolute(file) == Some(own))
+        target.as_os_str() == own
     });
     ensure!(!is_own, "{} belongs to the database: give another name", file.display());
     Ok(())
