@@ -202,6 +202,15 @@ impl Db {
         }
     }
 
+    /// What the transactions of this process have told of ([`Tx::tally`]), by word; no word stands for those that found no place.
+    pub fn tally(&self) -> impl Iterator<Item = (Option<&'static str>, u64)> {
+        let tally = match &*self.engine {
+            Engine::Sqlite(sqlite) => sqlite.tally(),
+            Engine::Postgres(postgres) => postgres.tally(),
+        };
+        tally.counts()
+    }
+
     /// The engine and where the data lives, without a secret.
     pub fn describe(&self) -> String {
         match &*self.engine {

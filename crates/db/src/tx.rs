@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use metrics::Labelled;
 use rusqlite::Connection;
 use uuid::Uuid;
 
@@ -17,7 +18,12 @@ pub struct Tx {
     access: Access,
     failure: Mutex<Option<Failure>>,
     actions: Mutex<Vec<Action>>,
+    /// None where nothing is written.
+    tally: Option<Arc<Tally>>,
 }
+
+/// What committed transactions have written, by words of a fixed list; words beyond its places share one.
+pub(crate) type Tally = Labelled<&'static str, 64>;
 
 /// The connection, shared with the code that begins and ends the transaction.
 ///
@@ -40,7 +46,11 @@ pub(crate) enum Access {
 
 impl Tx {
     pub(crate) fn new(link: Link, access: Access) -> Self {
-        Self { link, access, failure: Mutex::default(), actions: Mutex::default() }
+        Self { link, access, failure: Mutex::default(), actions: Mutex::default(), tally: None }
+    }
+
+    pub(crate) fn writing(link: Link, tally: &Arc<Tally>) -> Self {
+        Self { tally: Some(Arc::clone(tally)), ..Self::new(link, Access::Write) }
     }
 
     /// Runs a statement and counts the rows that it changed.
@@ -128,6 +138,13 @@ impl Tx {
     /// Has the write itself run an action after its COMMIT, before the caller is answered and even if the caller has gone; never after a rollback.
     pub fn after_commit(&self, action: impl FnOnce() + Send + 'static) {
         lock(&self.actions).push(Box::new(action));
+    }
+
+    /// Counts what the closure has written, under a word of a fixed list, once it is committed; [`crate::Db::tally`] tells how much.
+    pub fn tally(&self, word: &'static str, count: u64) {
+        if let Some(tally) = self.tally.clone() {
+            self.after_commit(move || tally.add(word, count));
+        }
     }
 
     /// Takes the guard row of a rule over several rows, until the end of the transaction. A guard that no migration made is an error.

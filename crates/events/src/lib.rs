@@ -23,5 +23,7 @@ pub use author::Author;
 pub use data::{Cause, Data, LowStock, OrderChange, ProductChange, StockMove, UserChange, WebhookChange};
 pub use event_type::{EventType, ObjectKind};
 pub use position::Position;
-pub use read::{Event, Events, Object, ReadError, newest, read_after, settle_in, sweep};
-pub use record::{NewEvent, record, record_many, record_rows};
+pub use read::{
+    Event, Events, Object, Objects, ReadError, newest, read_after, read_objects, settle_in, sweep,
+};
+pub use record::{NewEvent, record, record_many, record_rows, write_metrics};

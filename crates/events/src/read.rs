@@ -110,6 +110,26 @@ async fn check_not_ahead(tx: &Tx, after: Position, oldest: Position) -> Result<(
     Ok(())
 }
 
+/// The objects of one type of events among the next behind a position.
+#[derive(Debug)]
+pub struct Objects {
+    /// In the order of the events, each with the moment of its own.
+    pub items: Vec<(Uuid, Timestamp)>,
+    /// Where to read on.
+    pub end: Position,
+    /// Whether there may be more at this moment.
+    pub has_more: bool,
+}
+
+/// Reads what a type of events is about, behind a position: for whoever follows one type alone and needs nothing of what the events tell. What was swept away is
+/// passed over.
+pub async fn read_objects(tx: &Tx, after: Position, event_type: EventType) -> Result<Objects, db::Error> {
+    let items = store::list_objects(tx, after, WINDOW, event_type).await?;
+    let end = store::end_of_window(tx, after, WINDOW).await?;
+    let (end, count) = end.unwrap_or((after, 0));
+    Ok(Objects { items, end, has_more: count == WINDOW })
+}
+
 /// Where somebody stands who wants nothing of what happened so far.
 pub async fn newest(tx: &Tx) -> Result<Position, db::Error> {
     match store::find_newest_settled(tx).await? {

@@ -1,7 +1,8 @@
 //! Writing events, in the transaction that changes something.
 
-use db::Tx;
+use db::{Db, Tx};
 use kit::clock::Timestamp;
+use kit::metrics::Text;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -24,7 +25,11 @@ pub struct NewEvent {
 
 /// Records what such rows explain, all at once. The rows belong into the same transaction.
 pub async fn record_rows(tx: &Tx, events: impl Iterator<Item = NewEvent>) -> Result<(), db::Error> {
-    store::insert_thin(tx, events).await
+    let events: Vec<NewEvent> = events.collect();
+    for alike in events.chunk_by(|one, next| one.event_type == next.event_type) {
+        count(tx, alike[0].event_type, alike.len());
+    }
+    store::insert_thin(tx, &events).await
 }
 
 /// Records what no such row explains, with what it tells; of this nothing may be personal.
@@ -49,5 +54,20 @@ pub async fn record_many<T: Serialize>(
         told.map(|(object_id, data)| Ok((object_id, serde_json::to_string(&data)?))).collect();
     let told =
         told.map_err(|error: serde_json::Error| db::Error::Internal(format!("an event's data: {error}")))?;
+    count(tx, event_type, told.len());
     store::insert_whole(tx, event_type, &told, author).await
+}
+
+/// So many events more, once they are committed.
+fn count(tx: &Tx, event_type: EventType, count: usize) {
+    tx.tally(event_type.as_str(), u64::try_from(count).unwrap_or(u64::MAX));
+}
+
+/// Tells how many events this process has recorded, by type.
+pub fn write_metrics(db: &Db, text: &mut Text) {
+    let help = "Events that were recorded, each once, when it is stored.";
+    for (word, count) in db.tally() {
+        let labels = [("type", word.unwrap_or("other"))];
+        text.counter("storehouse_events_recorded_total", help, &labels, count);
+    }
 }

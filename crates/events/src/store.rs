@@ -15,9 +15,10 @@ use crate::read::{Event, Object};
 use crate::record::NewEvent;
 
 /// Adds events that another row explains.
-pub(crate) async fn insert_thin(tx: &Tx, events: impl Iterator<Item = NewEvent>) -> Result<(), Error> {
+pub(crate) async fn insert_thin(tx: &Tx, events: &[NewEvent]) -> Result<(), Error> {
     const INSERT: &str = "INSERT INTO events (type, object_id, source_id, created_at)";
     let rows: Vec<[Value<'_>; 4]> = events
+        .iter()
         .map(|event| {
             [
                 event.event_type.as_str().into(),
@@ -144,6 +145,24 @@ fn order_change(row: &Row<'_>) -> Result<OrderChange, Error> {
         reason: row.get(27)?,
         details: StoredJson(row.get(28)?),
     })
+}
+
+/// What the events of a type are about, among the next behind a position.
+pub(crate) async fn list_objects(
+    tx: &Tx,
+    after: Position,
+    window: i64,
+    event_type: EventType,
+) -> Result<Vec<(Uuid, Timestamp)>, Error> {
+    let log = tx.log_sql();
+    let sql = format!(
+        "SELECT page.object_id, page.created_at
+         FROM (SELECT {}, type, object_id, created_at FROM events WHERE {} ORDER BY {} LIMIT $3) AS page
+         WHERE page.type = $4 ORDER BY page.xid, page.seq",
+        log.position, log.behind, log.ascending
+    );
+    let args = [after.xid.into(), after.seq.into(), window.into(), event_type.as_str().into()];
+    tx.rows(&sql, &args, |row| Ok((row.get(0)?, row.get(1)?))).await
 }
 
 /// The last of the next so many events behind a position, and how many there are; none if there are none.

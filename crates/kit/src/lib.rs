@@ -6,7 +6,7 @@
 //! Files in reading order: `problem` (the one HTTP error), `identity` (who calls), `token`, `body`, `fields`
 //! and `json` (reading a body), `query`, `page`, `etag`, `idempotency`, `answer` (what a handler answers),
 //! `service` and `openapi` (what surrounds the endpoints), `metrics` (what a process counts), `server` (how a port is served), `shared` (what every service holds); then the small
-//! ones: `client`, `clock`, `csv` (tables as files), `docs`, `limit`, `money`, `outgoing` (requests of our own), `request_id`, `search`, `secret`, `statement`, `stream`, `telemetry`,
+//! ones: `client`, `clock`, `csv` (tables as files), `docs`, `limit`, `mail` (the way out for mails), `money`, `outgoing` (requests of our own), `request_id`, `search`, `secret`, `statement`, `stream`, `telemetry`,
 //! `text`.
 
 pub mod answer;
@@ -21,6 +21,7 @@ pub mod idempotency;
 pub mod identity;
 pub mod json;
 pub mod limit;
+pub mod mail;
 pub mod metrics;
 pub mod money;
 pub mod openapi;

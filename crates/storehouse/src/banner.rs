@@ -7,6 +7,7 @@ use anyhow::Result;
 use db::{DatabaseUrl, Db};
 use futures_util::FutureExt as _;
 
+use crate::mail;
 use crate::part::Part;
 use crate::serve::{Listeners, address_of};
 use crate::settings::{Environment, Settings};
@@ -54,6 +55,9 @@ async fn text(settings: &Settings, places: &[Place], db: Option<&Db>) -> Result<
         return Ok(text + "  sessions  checked by the services; with DATABASE_URL set, here too\n");
     };
     text += &format!("  data      {}\n", db.describe());
+    if places.iter().any(|(part, _)| *part != Part::Gateway) {
+        text += &format!("  mail      {}\n", mail::describe(settings));
+    }
     text += &own_file(settings, places);
     let front = gateway.or(places.first().map(|(_, address)| address.as_str()));
     if let Some(front) = front.filter(|_| settings.docs) {

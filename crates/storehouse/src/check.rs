@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use gateway::{Ports, Routes};
 
+use crate::mail;
 use crate::settings::Settings;
 
 /// The routes of this file, as text.
@@ -15,8 +16,12 @@ pub(crate) fn file(file: &Path) -> Result<String> {
     Ok(format!("{} is good:\n{routes}", file.display()))
 }
 
-/// The routes that `serve` would use, as text.
+/// What `serve` would do, as text: its routes, and what becomes of mails.
 pub(crate) fn in_use(settings: &Settings) -> Result<String> {
+    Ok(format!("{}\nMail: {}\n", routes_in_use(settings)?, mail::describe(settings)))
+}
+
+fn routes_in_use(settings: &Settings) -> Result<String> {
     if let Some(named) = &settings.gateway.routes_file {
         return file(named);
     }

@@ -4,7 +4,7 @@
 //! It is not a place for behaviour: what a request does stands in the gateway and the services. Its tables are all of
 //! them: `migrations` lists every migration in order.
 //!
-//! Files in reading order: `cli`, `part`, `settings`, `migrations`, `system` (with `nightly`), then a command each: `serve` (with `banner`),
+//! Files in reading order: `cli`, `part`, `settings`, `migrations`, `system` (with `nightly`), then a command each: `serve` (with `banner` and `mail`),
 //! `check`, `migrate`, `verify`, `files` (import and export), `backup` (with `backup_file`), `restore`, `migrate_to`, `demo`, `openapi`, `admin`,
 //! `health`; `progress` shows how far one is.
 
@@ -17,6 +17,7 @@ mod cli;
 mod demo;
 mod files;
 mod health;
+mod mail;
 mod migrate;
 mod migrate_to;
 pub mod migrations;

@@ -38,4 +38,5 @@ pub const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/0008_events.postgres.sql"),
     },
     Migration::portable(9, "webhooks", include_str!("../migrations/0009_webhooks.sql")),
+    Migration::portable(10, "mails", include_str!("../migrations/0010_mails.sql")),
 ];

@@ -93,5 +93,6 @@ async fn restore(
 /// The numbers of transactions are those of the server that the backup is of; where events stand must not depend on them here.
 async fn settle_in(tx: &Tx) -> Result<(), db::Error> {
     webhooks::settle_in(tx).await?;
+    mails::settle_in(tx).await?;
     events::settle_in(tx).await
 }

@@ -24,8 +24,8 @@ use crate::migrate::open_migrated;
 use crate::nightly::Plan;
 use crate::part::Part;
 use crate::settings::{Backups, Environment, Settings};
-use crate::system::{Options, System};
-use crate::{banner, check};
+use crate::system::{MailOptions, Options, System};
+use crate::{banner, check, mail};
 
 /// A part of this process with the port that it was given.
 pub(crate) type Listeners = Vec<(Part, TcpListener)>;
@@ -83,6 +83,7 @@ fn options(settings: &Settings, parts: &[Part], secret: Secret, ports: Ports) ->
         pending_expiry: settings.orders.pending_expiry,
         event_retention: settings.orders.event_retention,
         webhook_networks: settings.orders.webhook_networks.clone(),
+        mail: mail_options(settings, parts),
         docs: settings.docs,
         metrics_access: metrics_access(settings, parts),
         data_dir: settings.data_dir.clone(),
@@ -106,6 +107,14 @@ fn metrics_access(settings: &Settings, parts: &[Part]) -> MetricsAccess {
             MetricsAccess::Closed
         }
     }
+}
+
+fn mail_options(settings: &Settings, parts: &[Part]) -> Option<MailOptions> {
+    let options = mail::options(settings);
+    if options.is_none() && parts != [Part::Gateway] {
+        warn!("no mail is sent, since SMTP_URL is not set");
+    }
+    options
 }
 
 fn nightly(settings: &Settings) -> Option<Plan> {

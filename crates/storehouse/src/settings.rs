@@ -17,6 +17,7 @@ use accounts::PasswordHash;
 use anyhow::{Result, ensure};
 use db::DatabaseUrl;
 use ipnet::IpNet;
+use kit::mail::{Address, Mailbox, SmtpUrl};
 use kit::money::Currency;
 use kit::secret::Secret;
 use kit::telemetry::{Format, Levels};
@@ -37,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) gateway: Gateway,
     pub(crate) orders: Orders,
     pub(crate) backups: Backups,
+    pub(crate) mail: Mail,
     /// Whether `/docs` and `/openapi.json` are served.
     pub(crate) docs: bool,
     /// Lets its bearer read the gateway's `/metrics`.
@@ -100,6 +102,14 @@ pub(crate) struct Backups {
     pub(crate) keep: usize,
 }
 
+/// What is told by mail, and how.
+pub(crate) struct Mail {
+    /// Where there is none, development writes mails to files, and production sends none.
+    pub(crate) smtp: Option<SmtpUrl>,
+    pub(crate) from: Option<Mailbox>,
+    pub(crate) low_stock_to: Vec<Address>,
+}
+
 /// What is logged, and how; no format means text on a terminal and JSON elsewhere.
 #[derive(Clone, Debug)]
 pub(crate) struct Logs {
@@ -144,6 +154,7 @@ impl Settings {
                 time: values.read("BACKUP_TIME", parse::time_of_day)?,
                 keep: usize::try_from(values.read("BACKUP_KEEP", parse::at_least_one)?).unwrap_or(usize::MAX),
             },
+            mail: Mail::read(&values)?,
             docs: values.read("DOCS", parse::switch)?,
             metrics_token: values.read_optional("METRICS_TOKEN", parse::bearer_token)?,
             logs: Logs {
@@ -157,6 +168,7 @@ impl Settings {
             settings.environment == Environment::Development || settings.gateway.rate_limit,
             "RATE_LIMIT is off, which is refused in production: remove it"
         );
+        settings.mail.check(settings.environment)?;
         Ok(settings)
     }
 
@@ -185,6 +197,28 @@ impl Settings {
     /// A settings file with what is in effect; secrets stand in comments.
     pub(crate) fn to_toml(&self) -> String {
         show::toml(&self.values)
+    }
+}
+
+impl Mail {
+    fn read(values: &Values) -> Result<Self> {
+        Ok(Self {
+            smtp: values.read_optional("SMTP_URL", |text| text.parse().ok())?,
+            from: values.read_optional("MAIL_FROM", |text| text.parse().ok())?,
+            low_stock_to: values.read("LOW_STOCK_EMAILS", parse::addresses)?,
+        })
+    }
+
+    fn check(&self, environment: Environment) -> Result<()> {
+        ensure!(
+            self.smtp.is_none() || self.from.is_some(),
+            "MAIL_FROM is not set, and SMTP_URL is: say whom mails come from"
+        );
+        ensure!(
+            environment == Environment::Development || self.smtp.is_some() || self.low_stock_to.is_empty(),
+            "LOW_STOCK_EMAILS is set, and SMTP_URL isn't, without which no mail is sent in production: set both or none"
+        );
+        Ok(())
     }
 }
 

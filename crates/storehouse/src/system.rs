@@ -17,6 +17,7 @@ use kit::client::ClientKey;
 use kit::clock::Clock;
 use kit::idempotency;
 use kit::identity::Sessions;
+use kit::mail::{Address, Mail};
 use kit::metrics::{self, Metrics};
 use kit::money::Currency;
 use kit::outgoing::Outgoing;
@@ -24,6 +25,7 @@ use kit::secret::Secret;
 use kit::service::{Readiness, Service, Surroundings};
 use kit::shared::Shared;
 use kit::token::Tokens;
+use mails::Mails;
 use orders::{Orders, expire_orders};
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
@@ -64,6 +66,8 @@ pub struct Options {
     pub event_retention: Duration,
     /// Networks that are not public, which webhooks may reach all the same.
     pub webhook_networks: Vec<IpNet>,
+    /// How mails are sent, if they are.
+    pub mail: Option<MailOptions>,
     /// Whether `/docs` and `/openapi.json` are served.
     pub docs: bool,
     /// Who may read the gateway's `/metrics`.
@@ -84,12 +88,22 @@ pub struct Options {
     pub ports: Ports,
 }
 
+/// How mails are sent.
+#[derive(Clone)]
+pub struct MailOptions {
+    /// The way out.
+    pub way: Arc<dyn Mail>,
+    /// Who is told of low stock.
+    pub low_stock_to: Vec<Address>,
+}
+
 /// What this process runs of the system, ready to be served.
 pub struct System {
     gateway: Option<Gateway>,
     services: Vec<Service>,
     orders: Option<Orders>,
     inventory: Option<Inventory>,
+    mails: Option<Mails>,
     /// Whether the process takes work.
     pub readiness: Readiness,
     metrics: Arc<Metrics>,
@@ -112,7 +126,7 @@ impl System {
         let data = db.map(|db| Data { live: LiveSessions::new(db.clone(), clock.clone()), db });
         let readiness = Readiness::default();
         let metrics = process_metrics(data.as_ref(), &readiness, &options);
-        let (gateway, services, orders, inventory) = (None, Vec::new(), None, None);
+        let (gateway, services, orders, inventory, mails) = (None, Vec::new(), None, None, None);
         let event_retention = options.event_retention;
         let plan = options.nightly.clone().filter(|_| data.is_some());
         let nightly = plan.map(|plan| Nightly::new(plan, clock.clone(), readiness.clone(), &metrics));
@@ -121,6 +135,7 @@ impl System {
             services,
             orders,
             inventory,
+            mails,
             readiness,
             metrics,
             data,
@@ -134,6 +149,7 @@ impl System {
             system.orders = runs(Part::Orders).then(|| system.make_orders(data, &shared, &options));
             system.inventory = runs(Part::Inventory).then(|| Inventory::new(shared.clone()));
             system.services = system.make_services(data, &shared, &options)?;
+            system.mails = system.make_mails(data, &options);
         }
         if options.parts.contains(&Part::Gateway) {
             system.gateway = Some(system.make_gateway(options));
@@ -164,6 +180,15 @@ impl System {
             options.pending_expiry,
             self.readiness.clone(),
         )
+    }
+
+    /// A gateway alone sends none: its database is there for sessions.
+    fn make_mails(&self, data: &Data, options: &Options) -> Option<Mails> {
+        let MailOptions { way, low_stock_to } = options.mail.clone().filter(|_| !self.services.is_empty())?;
+        let mails = Mails::new(data.db.clone(), self.clock.clone(), way, low_stock_to);
+        let counts = Arc::clone(&mails.counts);
+        self.metrics.add(move |text| counts.write(text));
+        Some(mails)
     }
 
     fn make_services(
@@ -231,7 +256,7 @@ impl System {
     }
 
     /// Does the work that nobody asks for, until it is dropped: follows the session feed, sweeps what is past its
-    /// time, watches the gateway's backends, lets orders expire, tells webhooks, adds up all stock, makes backups.
+    /// time, watches the gateway's backends, lets orders expire, tells webhooks, sends mails, adds up all stock, makes backups.
     pub async fn work(&self) {
         let front = OptionFuture::from(self.gateway.as_ref().map(Gateway::work));
         let back = self.data.as_ref().map(|data| join(data.live.clone().follow_feed(), self.sweep(data)));
@@ -241,14 +266,14 @@ impl System {
         );
         let figures = OptionFuture::from(self.inventory.as_ref().map(keep_figures));
         let backups = OptionFuture::from(self.nightly.as_ref().map(Nightly::work));
-        join5(front, OptionFuture::from(back), of_orders, figures, backups).await;
+        let mails = OptionFuture::from(self.mails.as_ref().map(Mails::work));
+        join(mails, join5(front, OptionFuture::from(back), of_orders, figures, backups)).await;
     }
 
     /// Begins no more of what can't be broken off, and resolves once what was begun is done. The work must go on meanwhile.
     pub async fn finish(&self) {
-        if let Some(orders) = &self.orders {
-            orders.webhooks.finish().await;
-        }
+        let webhooks = OptionFuture::from(self.orders.as_ref().map(|orders| orders.webhooks.finish()));
+        join(webhooks, OptionFuture::from(self.mails.as_ref().map(Mails::finish))).await;
     }
 
     /// Makes the night's backup now if it is due and nobody else makes it.
@@ -269,8 +294,11 @@ impl System {
         }
     }
 
-    /// Adds up what the metrics tell of all stock and of all webhooks, before its time.
+    /// Adds up what the metrics tell of all stock, all webhooks and all mails, before its time.
     pub async fn refresh_figures(&self) -> Result<(), db::Error> {
+        if let Some(mails) = &self.mails {
+            mails.refresh_figures().await?;
+        }
         if let Some(orders) = &self.orders {
             orders.webhooks.refresh_figures().await?;
         }
@@ -298,6 +326,7 @@ impl System {
         let kept_since = self.clock.now().minus(self.event_retention);
         while events::sweep(&data.db, kept_since, SWEEP_LIMIT).await? == ALL {}
         while webhooks::sweep(&data.db, self.clock.now(), SWEEP_LIMIT).await? == ALL {}
+        while mails::sweep(&data.db, self.clock.now(), SWEEP_LIMIT).await? == ALL {}
         Ok(())
     }
 }
@@ -325,6 +354,7 @@ fn process_metrics(data: Option<&Data>, readiness: &Readiness, options: &Options
         text.gauge("storehouse_ready", "Whether the process takes work: 1 or 0.", &[], is_ready);
         if let Some(db) = &db {
             db.write_metrics(text);
+            events::write_metrics(db, text);
         }
     });
     metrics

@@ -32,7 +32,7 @@ use crate::closure::stopped;
 use crate::listener::Ear;
 use crate::migration::Migration;
 use crate::shared_write::{Call, SharedWrite};
-use crate::tx::{Access, Tx};
+use crate::tx::{Access, Tally, Tx};
 use crate::url::place;
 
 /// More writes than could ever run at a time.
@@ -172,6 +172,10 @@ impl Postgres {
         let help = "Transactions that wait for a connection.";
         text.gauge("storehouse_db_pool_waiting", help, &[], pool.waiting as f64);
         self.transactions.write_metrics(text);
+    }
+
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.transactions.tally
     }
 
     pub(crate) fn describe(&self) -> String {

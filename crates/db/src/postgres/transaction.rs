@@ -15,7 +15,7 @@ use super::session::Session;
 use crate::Error;
 use crate::closure::run_actions;
 use crate::error::{Cause, Failure};
-use crate::tx::{Access, Link, Tx};
+use crate::tx::{Access, Link, Tally, Tx};
 
 const RETRIES: u32 = 5;
 
@@ -32,11 +32,14 @@ pub(super) struct Transactions {
     retries: AtomicU64,
     /// How long a commit took.
     commit_time: Histogram,
+    /// What the commits held, as the closures tell it.
+    pub(super) tally: Arc<Tally>,
 }
 
 impl Transactions {
     pub(super) fn new(pool: Pool) -> Self {
-        Self { pool, retries: AtomicU64::new(0), commit_time: Histogram::of_times() }
+        let (retries, commit_time) = (AtomicU64::new(0), Histogram::of_times());
+        Self { pool, retries, commit_time, tally: Arc::default() }
     }
 
     pub(super) fn write_metrics(&self, text: &mut Text) {
@@ -80,7 +83,11 @@ impl Transactions {
     {
         let begun = Session::begin(&self.pool, begin(access)).await;
         let session = Arc::new(begun.map_err(|error| Lost::Refused(error.into()))?);
-        let tx = Tx::new(Link::Postgres(Arc::clone(&session)), access);
+        let link = Link::Postgres(Arc::clone(&session));
+        let tx = match access {
+            Access::Write => Tx::writing(link, &self.tally),
+            Access::Read => Tx::new(link, access),
+        };
         // Inside the async block, so that a panic before the first await is caught as well.
         let result = AssertUnwindSafe(async { work(&tx, input).await }).catch_unwind().await;
         let result = tx.judge(result.unwrap_or_else(|_| Err(Error::Panicked.into())));

@@ -13,7 +13,7 @@ use super::syncer::Committed;
 use crate::Error;
 use crate::closure::{Action, Job};
 use crate::error::{Cause, Failure};
-use crate::tx::{Access, Link, Tx, lock};
+use crate::tx::{Link, Tally, Tx, lock};
 
 /// How many batches have savepoints from their start once one had to be run again: a savepoint costs a tenth of a write, so that whoever makes
 /// writes fail can't make all of them run twice.
@@ -25,6 +25,7 @@ pub(super) type Fatal = String;
 /// What the next commit is about to write.
 pub(super) struct Batch<'a> {
     connection: &'a Shared,
+    tally: &'a Arc<Tally>,
     jobs: Vec<Box<dyn Job>>,
     /// How many of them were kept that changed anything.
     writes: u64,
@@ -43,9 +44,10 @@ enum Savepoints {
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn new(connection: &'a Shared) -> Self {
+    pub(super) fn new(connection: &'a Shared, tally: &'a Arc<Tally>) -> Self {
         Self {
             connection,
+            tally,
             jobs: Vec::new(),
             writes: 0,
             actions: Vec::new(),
@@ -113,7 +115,7 @@ impl<'a> Batch<'a> {
     /// False if one has to be taken back that has no savepoint.
     fn run_each(&mut self, first: usize) -> Result<bool, Failure> {
         for job in self.jobs.iter_mut().skip(first) {
-            match run_one(self.connection, job.as_mut(), self.savepoints)? {
+            match run_one(self.connection, self.tally, job.as_mut(), self.savepoints)? {
                 Ran::Kept { changed, actions } => {
                     self.writes += u64::from(changed);
                     self.actions.extend(actions);
@@ -144,9 +146,14 @@ enum Ran {
 }
 
 /// Runs one write. It is an error here only if the whole transaction is gone.
-fn run_one(connection: &Shared, job: &mut dyn Job, savepoints: Savepoints) -> Result<Ran, Failure> {
+fn run_one(
+    connection: &Shared,
+    tally: &Arc<Tally>,
+    job: &mut dyn Job,
+    savepoints: Savepoints,
+) -> Result<Ran, Failure> {
     let changes_before = start_one(&lock(connection), savepoints)?;
-    let tx = Tx::new(Link::Sqlite(Arc::clone(connection)), Access::Write);
+    let tx = Tx::writing(Link::Sqlite(Arc::clone(connection)), tally);
     let keep = job.run(&tx);
     let (failure, actions) = tx.end();
     let connection = lock(connection);

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use metrics::{Histogram, Text};
 
 use super::connection::beside;
+use crate::tx::Tally;
 
 const SIZES: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256];
 
@@ -15,11 +17,14 @@ pub(super) struct Measures {
     pub(super) batch_size: Histogram,
     /// How long it took, its sync included.
     pub(super) commit_time: Histogram,
+    /// What the commits held, as the closures tell it.
+    pub(super) tally: Arc<Tally>,
 }
 
 impl Default for Measures {
     fn default() -> Self {
-        Self { batch_size: Histogram::of_numbers(SIZES), commit_time: Histogram::of_times() }
+        let (batch_size, commit_time) = (Histogram::of_numbers(SIZES), Histogram::of_times());
+        Self { batch_size, commit_time, tally: Arc::default() }
     }
 }
 

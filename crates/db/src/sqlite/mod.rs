@@ -37,7 +37,7 @@ use self::writer::{State, Syncer};
 use crate::Error;
 use crate::closure::{self, Message};
 use crate::migration::Migration;
-use crate::tx::{Tx, lock};
+use crate::tx::{Tally, Tx, lock};
 
 const WRITES_QUEUED: usize = 4096;
 const READS_QUEUED: usize = 1024;
@@ -159,6 +159,10 @@ impl Sqlite {
         measures::write_size(&self.path, text);
     }
 
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.measures.tally
+    }
+
     pub(crate) fn describe(&self) -> String {
         format!("SQLite {}", self.path.display())
     }
@@ -177,7 +181,7 @@ fn start_writer(
     let log = (durability == Durability::EachCommit).then_some(log);
     let connection = Arc::new(Mutex::new(connection));
     let ((committed, mut to_sync), (done, synced)) = (mpsc::channel(1), mpsc::channel(1));
-    let (measures, failed) = (Arc::clone(measures), report.clone());
+    let (tally, measures, failed) = (Arc::clone(&measures.tally), Arc::clone(measures), report.clone());
     let handle = runtime.clone();
     let syncer = start_thread("db-syncer", move || {
         // What is done after a commit may spawn a task.
@@ -187,7 +191,8 @@ fn start_writer(
     let (checkpoints, checkpointer) = start_checkpointer(path, report.clone())?;
     let handle = runtime.clone();
     let writer = start_thread("db-writer", move || {
-        handle.block_on(writer::run(&connection, queue, Syncer { committed, synced }, checkpoints, &report));
+        let syncer = Syncer { committed, synced };
+        handle.block_on(writer::run(&connection, &tally, queue, syncer, checkpoints, &report));
     })?;
     Ok(vec![writer, syncer, checkpointer])
 }

@@ -1,6 +1,8 @@
 //! The one thread that writes: it takes all the writes that wait, runs them in one transaction, commits it, and hands it on to be synced and
 //! answered. While a sync runs nothing can be answered, so what comes meanwhile joins the next commit, which follows on the sync.
 
+use std::sync::Arc;
+
 use rusqlite::config::DbConfig;
 use tokio::sync::{mpsc, watch};
 
@@ -9,7 +11,7 @@ use super::checkpointer::Checkpoints;
 use super::connection::Shared;
 use super::syncer::{Committed, Synced};
 use crate::closure::{Job, Message, stopped};
-use crate::tx::lock;
+use crate::tx::{Tally, lock};
 
 const BATCH: usize = 256;
 
@@ -42,12 +44,13 @@ pub(super) struct Syncer {
 /// Serves the queue until it is closed, or until the disk can no longer be trusted.
 pub(super) async fn run(
     connection: &Shared,
+    tally: &Arc<Tally>,
     mut queue: mpsc::Receiver<Message>,
     syncer: Syncer,
     mut checkpoints: Checkpoints,
     state: &watch::Sender<State>,
 ) {
-    let mut batch = Batch::new(connection);
+    let mut batch = Batch::new(connection, tally);
     let Err(stop) = write_all(&mut batch, &mut queue, syncer, &mut checkpoints).await else {
         return close(connection, checkpoints, state).await;
     };

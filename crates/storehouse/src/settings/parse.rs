@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use accounts::PasswordHash;
 use ipnet::IpNet;
+use kit::mail::Address;
 use kit::secret::Secret;
 use kit::telemetry::Format;
 
@@ -125,6 +126,10 @@ fn is_origin(text: &str) -> bool {
 pub(super) fn networks(text: &str) -> Option<Vec<IpNet>> {
     let network = |item: &str| item.parse().ok().or_else(|| item.parse::<IpAddr>().ok().map(IpNet::from));
     items(text).map(network).collect()
+}
+
+pub(super) fn addresses(text: &str) -> Option<Vec<Address>> {
+    items(text).map(|item| item.parse().ok()).collect()
 }
 
 /// What can stand in a header after `Bearer`.

@@ -232,6 +232,27 @@ pub(crate) const TABLE: &[Setting] = &[
         help: "networks that webhooks may reach although they are private; all public addresses may be reached",
     },
     Setting {
+        name: "SMTP_URL",
+        kind: Secret,
+        default: Unset,
+        valid: "smtps://user:password@host, smtp://host:587?tls=required, or smtp://host; a password needs one of the first two",
+        help: "the server that mails are sent by; where none is set, development writes them to DATA_DIR/mail, and production sends none",
+    },
+    Setting {
+        name: "MAIL_FROM",
+        kind: Text,
+        default: PerEnvironment { development: "Storehouse <storehouse@localhost>", production: "" },
+        valid: "an email address, with a name before it if wanted: Storehouse <storehouse@example.com>",
+        help: "whom mails come from; needed with SMTP_URL",
+    },
+    Setting {
+        name: "LOW_STOCK_EMAILS",
+        kind: List,
+        default: Unset,
+        valid: "email addresses with commas between them",
+        help: "who is told by mail of products that fell to their reorder point",
+    },
+    Setting {
         name: "DOCS",
         kind: Switch,
         default: PerEnvironment { development: "on", production: "off" },

@@ -1,6 +1,6 @@
 use std::fs;
 
-use super::table::TABLE;
+use super::table::{Kind, TABLE};
 use super::*;
 
 fn read(environment: &[(&str, &str)]) -> Result<Settings> {
@@ -85,10 +85,8 @@ fn every_setting_is_read_and_says_what_is_valid() {
     let any_text = ["BACKUP_FOLDER", "DATA_DIR", "JWT_SECRET", "METRICS_TOKEN", "ROUTES_FILE"];
     for setting in TABLE.iter().filter(|setting| !any_text.contains(&setting.name)) {
         let error = refusal(&[(setting.name, "nonsense://?!")]);
-        assert!(
-            error.starts_with(setting.name) && error.contains("nonsense") && error.contains(setting.valid),
-            "{error}"
-        );
+        assert!(error.starts_with(setting.name) && error.contains(setting.valid), "{error}");
+        assert_eq!(error.contains("nonsense"), setting.kind != Kind::Secret, "{error}");
         assert!(error.contains("from the environment"), "{error}");
     }
 }
@@ -100,6 +98,32 @@ fn a_bearer_token_is_one_word_and_never_shown() {
     let settings = read(&[("METRICS_TOKEN", "hunter2")]).unwrap();
     assert!(!settings.to_toml().contains("hunter2"));
     assert_eq!(settings.metrics_token.unwrap().expose(), "hunter2");
+}
+
+#[test]
+fn mails_need_a_server_in_production_and_somebody_whom_they_come_from() {
+    let production = [("ENVIRONMENT", "production"), ("JWT_SECRET", GOOD_SECRET)];
+    let with = |more: &[(&'static str, &'static str)]| [production.as_slice(), more].concat();
+    let (server, from) =
+        (("SMTP_URL", "smtps://app:hunter2@mail.example.com"), ("MAIL_FROM", "Us <us@example.com>"));
+    let told = ("LOW_STOCK_EMAILS", "ada@example.com, bob@example.com");
+    assert!(refusal(&with(&[told])).contains("SMTP_URL"));
+    assert!(refusal(&with(&[server])).contains("MAIL_FROM"));
+    for bad in ["smtps://app:hunter2@", "smtp://app:hunter2@mail.example.com", "app:hunter2@mail.example.com"]
+    {
+        let error = refusal(&with(&[("SMTP_URL", bad), from]));
+        assert!(
+            error.starts_with("SMTP_URL (from the environment) must be ") && !error.contains("hunter2"),
+            "{error}"
+        );
+    }
+    assert!(refusal(&[("LOW_STOCK_EMAILS", "ada@example.com, bob")]).contains("bob"));
+    let settings = read(&with(&[server, from, told])).unwrap();
+    assert!(!settings.to_toml().contains("hunter2") && settings.to_toml().contains("ada@example.com"));
+    let mail = settings.mail;
+    assert_eq!((mail.smtp.unwrap().host(), mail.low_stock_to.len()), ("mail.example.com", 2));
+    let development = read(&[told]).unwrap().mail;
+    assert!(development.smtp.is_none() && development.from.is_some());
 }
 
 #[test]

@@ -34,6 +34,10 @@ mod events;
 #[cfg(test)]
 mod webhooks;
 
+/// What people are told by mail.
+#[cfg(test)]
+mod mails;
+
 /// What all endpoints have in common.
 #[cfg(test)]
 mod shared;

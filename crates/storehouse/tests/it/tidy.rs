@@ -12,6 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["db"],
     &["kit"],
     &["events"],
+    &["mails"],
     &["accounts", "stock", "webhooks"],
     &["auth", "users", "orders", "inventory", "gateway"],
     &["storehouse"],

@@ -219,6 +219,7 @@ pub(crate) fn options() -> Options {
         pending_expiry: Duration::from_secs(24 * 60 * 60),
         event_retention: Duration::from_secs(30 * 24 * 60 * 60),
         webhook_networks: vec!["127.0.0.0/8".parse().unwrap()],
+        mail: None,
         docs: true,
         metrics_access: MetricsAccess::Open,
         data_dir: std::env::temp_dir(),

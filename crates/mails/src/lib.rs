@@ -1,0 +1,64 @@
+//! What people are told by mail: an outbox, what the mails say, and the work that sends them.
+//!
+//! It is not a service: it has no endpoints. A mail is asked for in the transaction of what it tells of, by its kind and the ids that it is about; its text is made
+//! when it is sent, so that no secret and hardly anything personal lies in the outbox (decision 0016). Every process that has a way out for mails sends a share of them.
+//!
+//! What holds: a mail is sent once by one process; again only where its end was not stored, such as after a crash, and then with the same `Message-ID`. One that
+//! can't be sent is tried again for a day.
+//!
+//! Tables: `mails`, `low_stock_cursor`. It reads `products` and `stock_levels`.
+//!
+//! Files in reading order: `kind` (what mails there are), `store` (every statement), `low_stock` (events become mails), `compose` (what a mail says), `schedule` (when it is
+//! tried again), `outcome` (what became of it), `work` (all of that, for ever), `counts` (what they count).
+
+mod compose;
+mod counts;
+mod kind;
+mod low_stock;
+mod outcome;
+mod schedule;
+mod store;
+mod work;
+
+use std::sync::Arc;
+
+use db::{Db, Error};
+use futures_util::FutureExt;
+use kit::clock::{Clock, Timestamp};
+use kit::mail::{Address, Mail};
+use tracing::warn;
+
+pub use counts::MailCounts;
+pub use kind::Kind;
+pub use store::settle_in;
+
+/// What sending mails needs.
+pub struct Mails {
+    db: Db,
+    clock: Clock,
+    way: Arc<dyn Mail>,
+    /// Who is told of low stock.
+    low_stock_to: Vec<Address>,
+    /// What became of the mails.
+    pub counts: Arc<MailCounts>,
+    progress: work::Progress,
+}
+
+impl Mails {
+    /// With the way out, and those who are told of low stock.
+    pub fn new(db: Db, clock: Clock, way: Arc<dyn Mail>, low_stock_to: Vec<Address>) -> Self {
+        let (counts, progress) = (Arc::default(), work::Progress::default());
+        Self { db, clock, way, low_stock_to, counts, progress }
+    }
+}
+
+/// Removes at most `limit` mails that nobody has sent in time: where no process has a way out, nobody else does.
+pub async fn sweep(db: &Db, now: Timestamp, limit: i64) -> Result<u64, Error> {
+    let oldest = now.minus(schedule::KEPT);
+    let swept =
+        db.write((oldest, limit), |tx, (oldest, limit)| store::sweep(tx, *oldest, *limit).boxed()).await?;
+    if swept > 0 {
+        warn!(count = swept, "mails were given up that no process could send");
+    }
+    Ok(swept)
+}

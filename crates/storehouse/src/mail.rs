@@ -1,0 +1,35 @@
+//! How mails leave by these settings: to a mail server, into a folder, or not at all.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kit::mail::{Folder, Mail, Smtp};
+
+use crate::settings::{Environment, Settings};
+use crate::system::MailOptions;
+
+/// None in production without a mail server.
+pub(crate) fn options(settings: &Settings) -> Option<MailOptions> {
+    let from = settings.mail.from.clone()?;
+    let way: Arc<dyn Mail> = match (&settings.mail.smtp, settings.environment) {
+        (Some(server), _) => Arc::new(Smtp::new(server, from)),
+        (None, Environment::Development) => Arc::new(Folder::new(folder(settings), from)),
+        (None, Environment::Production) => return None,
+    };
+    Some(MailOptions { way, low_stock_to: settings.mail.low_stock_to.clone() })
+}
+
+/// What becomes of mails, said to a person.
+pub(crate) fn describe(settings: &Settings) -> String {
+    match (&settings.mail.smtp, settings.environment) {
+        (Some(server), _) => format!("sent by {}", server.host()),
+        (None, Environment::Development) => {
+            format!("not sent, but written to {}", folder(settings).display())
+        }
+        (None, Environment::Production) => "none is sent, since SMTP_URL is not set".to_owned(),
+    }
+}
+
+fn folder(settings: &Settings) -> PathBuf {
+    settings.data_dir.join("mail")
+}
