@@ -7,6 +7,7 @@ use events::{Author, EventType};
 use kit::clock::Timestamp;
 use kit::identity::Role;
 use kit::text::StoredJson;
+use mails::{Kind, Purpose};
 use uuid::Uuid;
 
 use crate::create_account::{record_change, search_text};
@@ -55,8 +56,20 @@ pub async fn change_account(
     } else if after.role != before.role {
         forget_account(tx, live, after.id, now).await?;
     }
+    if after.email != before.email {
+        tell_of_email(tx, before, now).await?;
+    }
     record_change(tx, EventType::UserChanged, &after, change.fields(), author).await?;
     Ok(after)
+}
+
+/// Tells the former address, and asks whoever reads at the new one to confirm it. What was mailed to the former proves nothing any more.
+async fn tell_of_email(tx: &Tx, before: &Account, now: Timestamp) -> Result<(), db::Error> {
+    for purpose in [Purpose::VerifyEmail, Purpose::ResetPassword] {
+        mails::void_token(tx, purpose, before.id).await?;
+    }
+    mails::ask_former_address(tx, before.id, &before.email, now).await?;
+    mails::ask(tx, Kind::VerifyEmail, before.id, now).await
 }
 
 impl AccountChange {
@@ -76,14 +89,16 @@ impl AccountChange {
     }
 }
 
-fn changed(before: &Account, change: &AccountChange, now: Timestamp) -> Account {
+pub(crate) fn changed(before: &Account, change: &AccountChange, now: Timestamp) -> Account {
     let preferences = match &change.preferences {
         None => before.preferences.clone(),
         Some(new) => StoredJson(new.as_ref().map_or("{}", Preferences::as_str).to_owned()),
     };
+    let email = change.email.as_ref().map_or(&*before.email, Email::as_str);
     Account {
         id: before.id,
-        email: change.email.as_ref().map_or(&*before.email, Email::as_str).to_owned(),
+        email_verified: before.email_verified && email == before.email,
+        email: email.to_owned(),
         username: change.username.as_ref().map_or(&*before.username, Username::as_str).to_owned(),
         role: change.role.unwrap_or(before.role),
         full_name: change.full_name.clone().unwrap_or_else(|| before.full_name.clone()),
@@ -98,7 +113,7 @@ fn changed(before: &Account, change: &AccountChange, now: Timestamp) -> Account 
     }
 }
 
-fn keys_of(account: &Account) -> Result<(String, String), Error> {
+pub(crate) fn keys_of(account: &Account) -> Result<(String, String), Error> {
     let stored = |_| Error::Database(db::Error::Internal("a stored name is not valid".to_owned()));
     let email: Email = account.email.parse().map_err(stored)?;
     let username: Username = account.username.parse().map_err(stored)?;
@@ -118,7 +133,13 @@ pub async fn change_password(
     if !store::update_password_hash(tx, id, old, new).await? {
         return Err(Error::NotFound);
     }
+    tell_of_password(tx, id, now).await?;
     end_all_sessions(tx, live, id, Some(keep), now).await
+}
+
+pub(crate) async fn tell_of_password(tx: &Tx, id: Uuid, now: Timestamp) -> Result<(), db::Error> {
+    mails::void_token(tx, Purpose::ResetPassword, id).await?;
+    mails::ask(tx, Kind::PasswordChanged, id, now).await
 }
 
 /// Deletes an account that the transaction has locked: its sessions end, its personal data goes, its email and user name are free again.
@@ -133,6 +154,7 @@ pub async fn delete_account(
     if !store::delete_account(tx, account.id).await? {
         return Err(Error::NotFound);
     }
+    mails::forget_account(tx, account.id, &keys_of(account)?.0).await?;
     record_change(tx, EventType::UserDeleted, account, Vec::new(), author).await?;
     require_an_admin(tx, account.is_active_admin()).await
 }

@@ -79,6 +79,7 @@ pub async fn create_account(
         created_at: author.now,
         updated_at: author.now,
         version: 1,
+        email_verified: false,
     };
     let keys = [&*new.email.key(), &*new.username.key()];
     store::insert_account(tx, &account, keys, &search_text(&account), new.password_hash.as_deref()).await?;

@@ -1,13 +1,13 @@
 //! Accounts, their credentials and their sessions: what auth and users share.
 //!
-//! It is not a service: it has no endpoints. Whatever becomes of an account has its event, written here. Its functions work on a transaction that the caller holds; its
+//! It is not a service: it has no endpoints. Whatever becomes of an account has its event, written here, and the mails that its holder gets are asked for here. Its functions work on a transaction that the caller holds; its
 //! pieces of state are [`Passwords`], the bounded pool that hashes, [`LoginLimits`], which counts wrong guesses, and
 //! [`LiveSessions`], the cache of sessions.
 //!
 //! Tables: `accounts`, `sessions`, `session_feed`; the guard rows `admins` and `session_feed`.
 //!
 //! Files in reading order: `model` (types that can only be valid), `store` (every statement), `create_account`,
-//! `change_account`, `argon2id`, `passwords`, `login_limits`, `refresh_token`, `session` (start, refresh, end), `live_sessions` (the cache
+//! `change_account`, `mailed_token`, `argon2id`, `passwords`, `login_limits`, `refresh_token`, `session` (start, refresh, end), `live_sessions` (the cache
 //! and the feed that keeps it true in every process), `error`.
 
 use std::net::IpAddr;
@@ -22,6 +22,7 @@ mod create_account;
 mod error;
 mod live_sessions;
 mod login_limits;
+mod mailed_token;
 mod model;
 mod passwords;
 mod refresh_token;
@@ -35,6 +36,7 @@ pub use create_account::{FirstAdmin, NewAccount, create_account};
 pub use error::Error;
 pub use live_sessions::LiveSessions;
 pub use login_limits::{Attempt, LoginLimits};
+pub use mailed_token::{confirm_email, reset_password};
 pub use model::{
     Account, Credentials, Email, LoginPassword, Password, Preferences, Session, Username, parse_role,
 };

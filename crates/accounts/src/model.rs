@@ -231,6 +231,8 @@ pub struct Account {
     pub updated_at: Timestamp,
     /// Rises with each change.
     pub version: i64,
+    /// Whether the person has shown to read what comes to the email.
+    pub email_verified: bool,
 }
 
 impl Account {

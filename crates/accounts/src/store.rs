@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::model::{Account, Credentials, Session};
 use crate::session::{ABSOLUTE_LIFETIME, IDLE_LIFETIME};
 
-const ACCOUNT: &str = "id, email, username, role, full_name, phone, address, preferences, disabled, created_at, updated_at, version";
+const ACCOUNT: &str = "id, email, username, role, full_name, phone, address, preferences, disabled, created_at, updated_at, version, email_verified";
 
 fn account(row: &Row<'_>) -> Result<Account, Error> {
     let role: String = row.get(3)?;
@@ -27,6 +27,7 @@ fn account(row: &Row<'_>) -> Result<Account, Error> {
         created_at: Timestamp(row.get(9)?),
         updated_at: Timestamp(row.get(10)?),
         version: row.get(11)?,
+        email_verified: row.get(12)?,
     })
 }
 
@@ -59,7 +60,7 @@ pub async fn find_credentials_by_email(tx: &Tx, email_key: &str) -> Result<Optio
 }
 
 fn credentials(row: &Row<'_>) -> Result<Credentials, Error> {
-    Ok(Credentials { account: account(row)?, password_hash: row.get(12)? })
+    Ok(Credentials { account: account(row)?, password_hash: row.get(13)? })
 }
 
 /// Whether there is any account at all.
@@ -151,9 +152,10 @@ pub async fn insert_account(
 /// Stores a changed account with its unique keys and search text.
 pub async fn update_account(tx: &Tx, account: &Account, keys: [&str; 2], search: &str) -> Result<(), Error> {
     let sql = "UPDATE accounts SET email = $2, email_key = $3, username = $4, username_key = $5, role = $6, full_name = $7,
-                      phone = $8, address = $9, preferences = $10, disabled = $11, search = $12, updated_at = $13, version = $14
+                      phone = $8, address = $9, preferences = $10, disabled = $11, search = $12, updated_at = $13, version = $14,
+                      email_verified = $15
                WHERE id = $1";
-    let args: [Value<'_>; 14] = [
+    let args: [Value<'_>; 15] = [
         account.id.into(),
         (&account.email).into(),
         keys[0].into(),
@@ -168,6 +170,7 @@ pub async fn update_account(tx: &Tx, account: &Account, keys: [&str; 2], search:
         search.into(),
         account.updated_at.0.into(),
         account.version.into(),
+        account.email_verified.into(),
     ];
     tx.execute(sql, &args).await.map(drop)
 }
@@ -176,6 +179,12 @@ pub async fn update_account(tx: &Tx, account: &Account, keys: [&str; 2], search:
 pub async fn update_password_hash(tx: &Tx, id: Uuid, old: &str, new: &str) -> Result<bool, Error> {
     let sql = "UPDATE accounts SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
     Ok(tx.execute(sql, &[id.into(), old.into(), new.into()]).await? == 1)
+}
+
+/// Sets a hash, whatever was there before.
+pub async fn set_password_hash(tx: &Tx, id: Uuid, new: &str) -> Result<bool, Error> {
+    let sql = "UPDATE accounts SET password_hash = $2 WHERE id = $1";
+    Ok(tx.execute(sql, &[id.into(), new.into()]).await? == 1)
 }
 
 /// Removes an account, and the answers that were stored for its idempotency keys.

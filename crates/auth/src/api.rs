@@ -17,11 +17,12 @@ use kit::request_id::RequestId;
 use kit::token::Claims;
 
 use crate::model::{
-    LoginAnswer, LoginBody, PasswordBody, RefreshBody, RegisterBody, SessionFilter, SessionView,
+    ForgotBody, LoginAnswer, LoginBody, PasswordBody, RefreshBody, RegisterBody, ResetBody, SessionFilter,
+    SessionView, TokenBody,
 };
 use crate::refresh::refresh;
 use crate::register::register;
-use crate::{Auth, change_password, log_in};
+use crate::{Auth, change_password, log_in, reset_password, verify_email};
 
 // What only the handler knows may go wrong; the rest comes from its types.
 const REGISTER: Problems = &[
@@ -34,6 +35,16 @@ const LOGIN: Problems = &[
 ];
 const PASSWORD: Problems = &[(429, "Too many wrong passwords; `Retry-After` says when to come back.")];
 const REFRESH: Problems = &[(401, "The refresh token is not valid, or no longer.")];
+
+const TOKEN: Problems = &[
+    (401, "The token is not valid, or no longer."),
+    (429, "Too many tokens were tried; `Retry-After` says when to come back."),
+];
+const FORGOT: Problems = &[(429, "Too many mails were asked for; `Retry-After` says when to come back.")];
+const RESEND: Problems = &[
+    (409, "The email is confirmed already."),
+    (429, "Too many mails were asked for; `Retry-After` says when to come back."),
+];
 
 pub(crate) fn endpoints() -> ApiRouter<Auth> {
     ApiRouter::new()
@@ -59,6 +70,28 @@ pub(crate) fn endpoints() -> ApiRouter<Auth> {
         .api_route(
             "/auth/password",
             post_with(password_change, op("password_change", "Change the own password", PASSWORD)),
+        )
+        .api_route(
+            "/auth/password/forgot",
+            post_with(
+                password_forgot,
+                op("password_forgot", "Have a token mailed with which a new password can be set", FORGOT),
+            ),
+        )
+        .api_route(
+            "/auth/password/reset",
+            post_with(password_reset, op("password_reset", "Set a new password by a mailed token", TOKEN)),
+        )
+        .api_route(
+            "/auth/email/verify",
+            post_with(email_verify, op("email_verify", "Confirm an email by a mailed token", TOKEN)),
+        )
+        .api_route(
+            "/auth/email/verify/resend",
+            post_with(
+                email_verify_resend,
+                op("email_verify_resend", "Have the token mailed again that confirms the own email", RESEND),
+            ),
         )
         .api_route(
             "/auth/validate",
@@ -172,6 +205,50 @@ async fn password_change(
     body: Body<PasswordBody>,
 ) -> Result<NoContent, Problem> {
     change_password::change_password(&auth, &caller, body.parse()?, &client).await?;
+    Ok(NoContent)
+}
+
+async fn password_forgot(
+    _: Public,
+    State(auth): State<Auth>,
+    client: Client,
+    body: Body<ForgotBody>,
+) -> Result<NoContent, Problem> {
+    auth.mail_limits.admit(client.address)?;
+    reset_password::ask_for_reset(&auth, &body.parse()?.email).await?;
+    Ok(NoContent)
+}
+
+async fn password_reset(
+    _: Public,
+    State(auth): State<Auth>,
+    client: Client,
+    body: Body<ResetBody>,
+) -> Result<NoContent, Problem> {
+    auth.mail_limits.admit(client.address)?;
+    reset_password::reset_password(&auth, body.parse()?).await?;
+    Ok(NoContent)
+}
+
+async fn email_verify(
+    _: Public,
+    State(auth): State<Auth>,
+    client: Client,
+    request_id: RequestId,
+    body: Body<TokenBody>,
+) -> Result<NoContent, Problem> {
+    auth.mail_limits.admit(client.address)?;
+    verify_email::verify_email(&auth, &body.parse()?, &request_id).await?;
+    Ok(NoContent)
+}
+
+async fn email_verify_resend(
+    caller: Caller<Anyone>,
+    State(auth): State<Auth>,
+    body: Body<Nothing>,
+) -> Result<NoContent, Problem> {
+    body.parse()?;
+    verify_email::send_again(&auth, &caller).await?;
     Ok(NoContent)
 }
 

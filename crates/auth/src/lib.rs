@@ -4,15 +4,18 @@
 //! It has no table of its own: `accounts` and `sessions` belong to the kernel `accounts`.
 //!
 //! Files in reading order: `model` (what requests may say, what answers show), `api` (handlers), then an operation each: `register`,
-//! `log_in`, `refresh`, `change_password`; last `counts` (what is counted).
+//! `log_in`, `refresh`, `change_password`, `reset_password`, `verify_email`; last `mail_limits` (how often mails may be asked for) and `counts` (what is counted).
 
 mod api;
 mod change_password;
 mod counts;
 mod log_in;
+mod mail_limits;
 mod model;
 mod refresh;
 mod register;
+mod reset_password;
+mod verify_email;
 
 use std::sync::Arc;
 
@@ -22,6 +25,7 @@ use axum::extract::FromRef;
 use counts::AuthCounts;
 use kit::service::{Service, Surroundings};
 use kit::shared::Shared;
+use mail_limits::MailLimits;
 
 /// The service's state.
 #[derive(Clone)]
@@ -29,13 +33,16 @@ pub struct Auth {
     shared: Arc<Shared>,
     accounts: Accounts,
     first_admin: FirstAdmin,
+    mail_limits: Arc<MailLimits>,
     counts: Arc<AuthCounts>,
 }
 
 impl Auth {
-    /// With what every service holds, what auth and users share, and whether the first account of all becomes an admin.
-    pub fn new(shared: Arc<Shared>, accounts: Accounts, first_admin: FirstAdmin) -> Self {
-        Self { shared, accounts, first_admin, counts: Arc::default() }
+    /// With what every service holds, what auth and users share, whether the first account of all becomes an admin, and whether it is limited how often mails may be
+    /// asked for.
+    pub fn new(shared: Arc<Shared>, accounts: Accounts, first_admin: FirstAdmin, rate_limit: bool) -> Self {
+        let limits = if rate_limit { MailLimits::new(&shared.clock) } else { MailLimits::off() };
+        Self { shared, accounts, first_admin, mail_limits: Arc::new(limits), counts: Arc::default() }
     }
 }
 
@@ -47,8 +54,11 @@ impl FromRef<Auth> for Arc<Shared> {
 
 /// The service, complete.
 pub fn service(auth: Auth, surroundings: &Surroundings) -> Service {
-    let counts = Arc::clone(&auth.counts);
-    surroundings.metrics.add(move |text| counts.write(text));
+    let (counts, limits) = (Arc::clone(&auth.counts), Arc::clone(&auth.mail_limits));
+    surroundings.metrics.add(move |text| {
+        counts.write(text);
+        limits.write(text);
+    });
     kit::service::service("auth", surroundings, auth, api::endpoints)
 }
 

@@ -79,6 +79,46 @@ impl FromFields for PasswordBody {
     }
 }
 
+/// What confirming an email asks for.
+#[derive(JsonSchema)]
+pub(crate) struct TokenBody {
+    /// As it was mailed.
+    pub(crate) token: Text<200>,
+}
+
+impl FromFields for TokenBody {
+    fn from_fields(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        fields.required("token").map(|token| Self { token })
+    }
+}
+
+/// What asking for a new password asks for.
+#[derive(JsonSchema)]
+pub(crate) struct ForgotBody {
+    pub(crate) email: Email,
+}
+
+impl FromFields for ForgotBody {
+    fn from_fields(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        fields.required("email").map(|email| Self { email })
+    }
+}
+
+/// What setting a new password asks for.
+#[derive(JsonSchema)]
+pub(crate) struct ResetBody {
+    /// As it was mailed.
+    pub(crate) token: Text<200>,
+    pub(crate) new_password: Password,
+}
+
+impl FromFields for ResetBody {
+    fn from_fields(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        let (token, new_password) = (fields.required("token"), fields.required("new_password"));
+        Some(Self { token: token?, new_password: new_password? })
+    }
+}
+
 /// Who is logged in, and the tokens.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct LoginAnswer {

@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use kit::client::Client;
 use kit::problem::Problem;
 use kit::request_id::RequestId;
+use mails::Kind;
 
 use crate::model::{LoginAnswer, RegisterBody};
 use crate::{Auth, AuthCounts};
@@ -47,6 +48,7 @@ struct Registration {
 impl Registration {
     async fn run(&self, tx: &Tx) -> Result<(Account, Session), accounts::Error> {
         let account = create_account(tx, &self.new, self.first_admin, &self.author).await?;
+        mails::ask(tx, Kind::VerifyEmail, account.id, self.author.now).await?;
         let session = start_session(tx, account.id, &self.session, self.author.now).await?;
         let counts = Arc::clone(&self.counts);
         tx.after_commit(move || counts.registrations.increment());

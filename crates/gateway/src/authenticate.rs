@@ -8,8 +8,15 @@ use crate::forward::Upstream;
 use crate::pipeline::Gateway;
 use crate::routes::Route;
 
-/// What nobody can have a token for yet.
-const ALWAYS_PUBLIC: [&str; 3] = ["/auth/register", "/auth/login", "/auth/refresh"];
+/// What nobody can have a token for yet, or any more.
+const ALWAYS_PUBLIC: [&str; 6] = [
+    "/auth/register",
+    "/auth/login",
+    "/auth/refresh",
+    "/auth/email/verify",
+    "/auth/password/forgot",
+    "/auth/password/reset",
+];
 
 /// The caller; `None` where none is asked for.
 pub(crate) async fn caller(

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::future::BoxFuture;
-use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Message, SinglePart};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Body, Message, SinglePart};
 use uuid::Uuid;
 
 pub use self::folder::Folder;
@@ -73,9 +73,18 @@ impl Letter {
             .date(UNIX_EPOCH + Duration::from_micros(date))
             .message_id(Some(format!("<{}@{}>", self.id.simple(), from.email.domain())))
             .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
-            .singlepart(SinglePart::plain(self.text.clone()))
+            .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body(&self.text)))
             .map_err(|_| MailError::NoSuchAddress("no mail can be made of it".into()))
     }
+}
+
+/// As it stands, where the wire takes it so (RFC 5322: ASCII, lines of at most 998 characters): whoever opens a mail's file reads a link as it is.
+fn body(text: &str) -> Body {
+    if text.is_ascii() && text.lines().all(|line| line.len() <= 998) {
+        let lines = text.replace('\n', "\r\n").into_bytes();
+        return Body::dangerous_pre_encoded(lines, ContentTransferEncoding::SevenBit);
+    }
+    Body::new(text.to_owned())
 }
 
 #[cfg(test)]
@@ -114,6 +123,16 @@ pub(crate) mod tests {
             assert!(head.split("\r\n").any(|known| known == line), "{line}: {head}");
         }
         assert_eq!(body.replace("\r\n", "\n").trim_end(), "Four lamps.\nNo pens.");
+    }
+
+    #[test]
+    fn a_link_stands_as_it_is_and_what_the_wire_does_not_take_is_encoded() {
+        let link = format!("https://shop.example.com/reset-password#token={}", "a".repeat(64));
+        assert!(written("x", &link).contains(&link));
+        for text in ["Lämpchen".to_owned(), "a".repeat(999)] {
+            let written = written("x", &text);
+            assert!(written.is_ascii() && written.lines().all(|line| line.len() <= 76), "{written}");
+        }
     }
 
     #[test]

@@ -4,34 +4,98 @@ use db::{Error, Tx};
 use kit::clock::Timestamp;
 use kit::mail::{Address, Letter};
 use kit::text::is_visible;
+use tracing::warn;
 
+use crate::account_mails::{self, Notice};
 use crate::kind::Kind;
 use crate::low_stock::MOST_PRODUCTS;
-use crate::store::{self, Claimed, LowProduct};
+use crate::public_url::PublicUrl;
+use crate::store::{self, Claimed, Holder, LowProduct};
+use crate::token::{Purpose, mint};
 
 /// How much of a name a mail shows.
 const MOST_OF_NAME: usize = 100;
 
 /// What a mail says.
 #[derive(Debug, PartialEq, Eq)]
-struct Content {
-    subject: String,
-    text: String,
+pub(crate) struct Content {
+    pub(crate) subject: String,
+    pub(crate) text: String,
 }
 
+/// A mail and where it goes.
+type Written = Option<(String, Content)>;
+
 /// The mail as it is now; none if there is nothing to tell any more, or nobody to tell it to.
-pub(crate) async fn compose(tx: &Tx, claimed: &Claimed, now: Timestamp) -> Result<Option<Letter>, Error> {
-    let content = match claimed.kind {
-        Kind::LowStock => low_stock(&store::list_products(tx, &claimed.subjects).await?),
+pub(crate) async fn compose(
+    tx: &Tx,
+    claimed: &Claimed,
+    public_url: Option<&PublicUrl>,
+    now: Timestamp,
+) -> Result<Option<Letter>, Error> {
+    let Some((to, content)) = write(tx, claimed, public_url, now).await? else { return Ok(None) };
+    let Ok(to) = to.parse::<Address>() else {
+        warn!(mail = %claimed.id, kind = claimed.kind.as_str(), "a mail was given up, since nothing can be sent to its address");
+        return Ok(None);
     };
-    let to = claimed.recipient.as_deref().and_then(|recipient| recipient.parse::<Address>().ok());
-    Ok(content.zip(to).map(|(content, to)| Letter {
-        id: claimed.id,
-        to,
-        subject: content.subject,
-        text: content.text,
-        date: now,
-    }))
+    Ok(Some(Letter { id: claimed.id, to, subject: content.subject, text: content.text, date: now }))
+}
+
+async fn write(
+    tx: &Tx,
+    claimed: &Claimed,
+    public_url: Option<&PublicUrl>,
+    now: Timestamp,
+) -> Result<Written, Error> {
+    let notice = match claimed.kind {
+        Kind::LowStock => {
+            let content = low_stock(&store::list_products(tx, &claimed.subjects).await?);
+            return Ok(claimed.recipient.clone().zip(content));
+        }
+        Kind::VerifyEmail => return write_verification(tx, claimed, public_url, now).await,
+        Kind::ResetPassword => return write_reset(tx, claimed, public_url, now).await,
+        Kind::PasswordChanged => Notice::Password,
+        Kind::EmailChanged => Notice::Email,
+        Kind::SecondFactorChanged => Notice::SecondFactor,
+        Kind::ApiKeyMade => Notice::ApiKey,
+    };
+    let Some(holder) = find_holder(tx, claimed).await? else { return Ok(None) };
+    let content = account_mails::notice(notice, &holder.username, claimed.created_at);
+    Ok(Some((claimed.recipient.clone().unwrap_or(holder.proof.email), content)))
+}
+
+async fn write_verification(
+    tx: &Tx,
+    claimed: &Claimed,
+    public_url: Option<&PublicUrl>,
+    now: Timestamp,
+) -> Result<Written, Error> {
+    let holder = find_holder(tx, claimed).await?;
+    let Some(holder) = holder.filter(|holder| !holder.is_disabled && !holder.is_verified) else {
+        return Ok(None);
+    };
+    let token = mint(tx, Purpose::VerifyEmail, &holder.proof, now).await?;
+    Ok(Some((holder.proof.email, account_mails::verify_email(&holder.username, &token, public_url))))
+}
+
+/// It goes to the address that is stored, not to what was typed, which may only look like it.
+async fn write_reset(
+    tx: &Tx,
+    claimed: &Claimed,
+    public_url: Option<&PublicUrl>,
+    now: Timestamp,
+) -> Result<Written, Error> {
+    let holder = store::find_holder_by_key(tx, claimed.recipient.as_deref().unwrap_or_default()).await?;
+    let Some(holder) = holder.filter(|holder| !holder.is_disabled) else { return Ok(None) };
+    let token = mint(tx, Purpose::ResetPassword, &holder.proof, now).await?;
+    Ok(Some((holder.proof.email, account_mails::reset_password(&holder.username, &token, public_url))))
+}
+
+async fn find_holder(tx: &Tx, claimed: &Claimed) -> Result<Option<Holder>, Error> {
+    match claimed.account {
+        Some(account) => store::find_holder(tx, account).await,
+        None => Ok(None),
+    }
 }
 
 fn low_stock(products: &[LowProduct]) -> Option<Content> {
@@ -61,7 +125,7 @@ fn low_line(product: &LowProduct) -> String {
 }
 
 /// A name as one line of plain text: what doesn't show, line breaks and directions of writing among it, is a blank.
-fn one_line(name: &str) -> String {
+pub(crate) fn one_line(name: &str) -> String {
     let visible = name.chars().map(|character| if is_visible(character) { character } else { ' ' });
     let visible: String = visible.take(MOST_OF_NAME).collect();
     visible.trim().to_owned()

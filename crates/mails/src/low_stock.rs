@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::kind::Kind;
 use crate::schedule::PATIENCE;
-use crate::store;
+use crate::store::{self, NewMail};
 
 /// How long it is waited, after the first product fell, for others to be told of in the same mail.
 const GATHERING: Duration = Duration::from_secs(60);
@@ -78,7 +78,8 @@ async fn ask(tx: &Tx, found: &Found, recipients: &[String], now: Timestamp) -> R
         return Ok(());
     }
     for recipient in recipients {
-        store::insert_mail(tx, Kind::LowStock, recipient, products, now).await?;
+        let (kind, recipient) = (Kind::LowStock, Some(recipient.as_str()));
+        store::insert_mail(tx, &NewMail { kind, account: None, recipient, subjects: products }, now).await?;
     }
     Ok(())
 }

@@ -7,13 +7,16 @@ use kit::statement::{filled_up, placeholders};
 use uuid::Uuid;
 
 use crate::kind::Kind;
+use crate::token::{Proof, Purpose};
 
 /// A mail that is this process's to send for a while.
 #[derive(Clone, Debug)]
 pub(crate) struct Claimed {
     pub(crate) id: Uuid,
     pub(crate) kind: Kind,
-    /// Where it goes.
+    /// Whom it is about.
+    pub(crate) account: Option<Uuid>,
+    /// Where it goes, if not to the account's address.
     pub(crate) recipient: Option<String>,
     /// What it is about.
     pub(crate) subjects: Vec<Uuid>,
@@ -24,19 +27,41 @@ pub(crate) struct Claimed {
     pub(crate) until: Timestamp,
 }
 
-/// Asks for a mail to an address, about these things.
-pub(crate) async fn insert_mail(
-    tx: &Tx,
-    kind: Kind,
-    recipient: &str,
-    subjects: &[Uuid],
-    now: Timestamp,
-) -> Result<(), Error> {
-    let sql = "INSERT INTO mails (id, kind, recipient, subjects, created_at, due_at, attempts) VALUES ($1, $2, $3, $4, $5, $5, 0)";
-    let subjects: Vec<String> = subjects.iter().map(Uuid::to_string).collect();
+/// A mail that is asked for.
+pub(crate) struct NewMail<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) account: Option<Uuid>,
+    /// Where it goes, if not to the account's address; of what resets a password, the key of the email.
+    pub(crate) recipient: Option<&'a str>,
+    pub(crate) subjects: &'a [Uuid],
+}
+
+/// Asks for a mail.
+pub(crate) async fn insert_mail(tx: &Tx, new: &NewMail<'_>, now: Timestamp) -> Result<(), Error> {
+    let sql = "INSERT INTO mails (id, kind, account_id, recipient, subjects, created_at, due_at, attempts)
+               VALUES ($1, $2, $3, $4, $5, $6, $6, 0)";
+    let subjects: Vec<String> = new.subjects.iter().map(Uuid::to_string).collect();
     let subjects = subjects.join(" ");
-    let args = [new_id().into(), kind.as_str().into(), recipient.into(), (&subjects).into(), now.0.into()];
+    let args = [
+        new_id().into(),
+        new.kind.as_str().into(),
+        new.account.into(),
+        new.recipient.into(),
+        (&subjects).into(),
+        now.0.into(),
+    ];
     tx.execute(sql, &args).await.map(drop)
+}
+
+/// Whether one of this kind waits for the same account or recipient.
+pub(crate) async fn is_waiting(tx: &Tx, new: &NewMail<'_>) -> Result<bool, Error> {
+    let (column, value): (&str, Value<'_>) = match new.recipient {
+        Some(recipient) => ("recipient", recipient.into()),
+        None => ("account_id", new.account.into()),
+    };
+    let sql = format!("SELECT id FROM mails WHERE kind = $1 AND {column} = $2 LIMIT 1");
+    let found = tx.optional(&sql, &[new.kind.as_str().into(), value], |row| row.get::<Uuid>(0)).await?;
+    Ok(found.is_some())
 }
 
 /// Whether there is a mail to send.
@@ -49,21 +74,22 @@ pub(crate) async fn is_any_due(tx: &Tx, now: Timestamp) -> Result<bool, Error> {
 pub(crate) async fn claim(tx: &Tx, now: Timestamp, until: Timestamp) -> Result<Option<Claimed>, Error> {
     let sql = "UPDATE mails SET due_at = $2, attempts = attempts + 1
                WHERE id = (SELECT id FROM mails WHERE due_at <= $1 ORDER BY due_at, id LIMIT 1) AND due_at <= $1
-               RETURNING id, kind, recipient, subjects, created_at, attempts, due_at";
+               RETURNING id, kind, account_id, recipient, subjects, created_at, attempts, due_at";
     tx.optional(sql, &[now.0.into(), until.0.into()], claimed).await
 }
 
 fn claimed(row: &Row<'_>) -> Result<Claimed, Error> {
-    let subjects: String = row.get(3)?;
+    let subjects: String = row.get(4)?;
     let subjects: Result<_, _> = subjects.split_whitespace().map(Uuid::try_parse).collect();
     Ok(Claimed {
         id: row.get(0)?,
         kind: row.get(1)?,
-        recipient: row.get(2)?,
+        account: row.get(2)?,
+        recipient: row.get(3)?,
         subjects: subjects.map_err(|_| Error::Internal("a mail about what has no id".to_owned()))?,
-        created_at: row.get(4)?,
-        attempts: row.get(5)?,
-        until: row.get(6)?,
+        created_at: row.get(5)?,
+        attempts: row.get(6)?,
+        until: row.get(7)?,
     })
 }
 
@@ -90,10 +116,106 @@ pub(crate) async fn count_waiting(tx: &Tx) -> Result<i64, Error> {
 }
 
 /// Removes at most `limit` mails that were asked for before a moment.
-pub(crate) async fn sweep(tx: &Tx, before: Timestamp, limit: i64) -> Result<u64, Error> {
+pub(crate) async fn sweep_mails(tx: &Tx, before: Timestamp, limit: i64) -> Result<u64, Error> {
     let sql =
         "DELETE FROM mails WHERE id IN (SELECT id FROM mails WHERE created_at < $1 ORDER BY id LIMIT $2)";
     tx.execute(sql, &[before.0.into(), limit.into()]).await
+}
+
+/// Who has an account.
+pub(crate) struct Holder {
+    pub(crate) proof: Proof,
+    pub(crate) username: String,
+    pub(crate) is_disabled: bool,
+    pub(crate) is_verified: bool,
+}
+
+const HOLDER: &str = "SELECT id, email, username, disabled, email_verified FROM accounts WHERE";
+
+fn holder(row: &Row<'_>) -> Result<Holder, Error> {
+    Ok(Holder {
+        proof: Proof { account_id: row.get(0)?, email: row.get(1)? },
+        username: row.get(2)?,
+        is_disabled: row.get(3)?,
+        is_verified: row.get(4)?,
+    })
+}
+
+/// Who has the account of this id.
+pub(crate) async fn find_holder(tx: &Tx, account: Uuid) -> Result<Option<Holder>, Error> {
+    tx.optional(&format!("{HOLDER} id = $1"), &[account.into()], holder).await
+}
+
+/// Who has the email with this key.
+pub(crate) async fn find_holder_by_key(tx: &Tx, email_key: &str) -> Result<Option<Holder>, Error> {
+    tx.optional(&format!("{HOLDER} email_key = $1"), &[email_key.into()], holder).await
+}
+
+/// Keeps a token's hash in place of the earlier one of the same account and purpose.
+pub(crate) async fn replace_token(
+    tx: &Tx,
+    purpose: Purpose,
+    proof: &Proof,
+    hash: &[u8],
+    expires_at: Timestamp,
+) -> Result<(), Error> {
+    let sql = "INSERT INTO mail_tokens (account_id, purpose, hash, email, expires_at) VALUES ($1, $2, $3, $4, $5)
+               ON CONFLICT (account_id, purpose) DO UPDATE SET hash = excluded.hash, email = excluded.email, expires_at = excluded.expires_at";
+    let args = [
+        proof.account_id.into(),
+        purpose.as_str().into(),
+        hash.into(),
+        (&proof.email).into(),
+        expires_at.0.into(),
+    ];
+    tx.execute(sql, &args).await.map(drop)
+}
+
+fn proof(row: &Row<'_>) -> Result<Proof, Error> {
+    Ok(Proof { account_id: row.get(0)?, email: row.get(1)? })
+}
+
+/// What the token with this hash proves, if its time isn't over.
+pub(crate) async fn find_token(
+    tx: &Tx,
+    purpose: Purpose,
+    hash: &[u8],
+    now: Timestamp,
+) -> Result<Option<Proof>, Error> {
+    let sql =
+        "SELECT account_id, email FROM mail_tokens WHERE hash = $1 AND purpose = $2 AND expires_at > $3";
+    tx.optional(sql, &[hash.into(), purpose.as_str().into(), now.0.into()], proof).await
+}
+
+/// The same, and it is gone.
+pub(crate) async fn take_token(
+    tx: &Tx,
+    purpose: Purpose,
+    hash: &[u8],
+    now: Timestamp,
+) -> Result<Option<Proof>, Error> {
+    let sql = "DELETE FROM mail_tokens WHERE hash = $1 AND purpose = $2 AND expires_at > $3 RETURNING account_id, email";
+    tx.optional(sql, &[hash.into(), purpose.as_str().into(), now.0.into()], proof).await
+}
+
+/// Makes the token void that an account may have for this.
+pub async fn void_token(tx: &Tx, purpose: Purpose, account: Uuid) -> Result<(), Error> {
+    let sql = "DELETE FROM mail_tokens WHERE account_id = $1 AND purpose = $2";
+    tx.execute(sql, &[account.into(), purpose.as_str().into()]).await.map(drop)
+}
+
+/// Removes what is kept of an account that is deleted, and of the email with this key.
+pub async fn forget_account(tx: &Tx, account: Uuid, email_key: &str) -> Result<(), Error> {
+    // In the order of whoever sends one: the mail, then its token.
+    let sql = "DELETE FROM mails WHERE account_id = $1 OR recipient = $2";
+    tx.execute(sql, &[account.into(), email_key.into()]).await?;
+    tx.execute("DELETE FROM mail_tokens WHERE account_id = $1", &[account.into()]).await.map(drop)
+}
+
+/// Removes at most `limit` tokens whose time is over.
+pub(crate) async fn sweep_tokens(tx: &Tx, now: Timestamp, limit: i64) -> Result<u64, Error> {
+    let sql = "DELETE FROM mail_tokens WHERE hash IN (SELECT hash FROM mail_tokens WHERE expires_at <= $1 LIMIT $2)";
+    tx.execute(sql, &[now.0.into(), limit.into()]).await
 }
 
 /// Up to where events of low stock have become mails; none before the first time.

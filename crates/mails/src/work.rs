@@ -16,6 +16,7 @@ use crate::Mails;
 use crate::compose::compose;
 use crate::low_stock::gather;
 use crate::outcome::{Made, keep};
+use crate::public_url::PublicUrl;
 use crate::store::{self, Claimed};
 
 /// How often it is looked for mails that are due.
@@ -50,7 +51,7 @@ enum Next {
     /// It had nothing to tell any more, and is gone.
     Void,
     /// This one.
-    Mail(Claimed, Letter),
+    Mail(Box<Claimed>, Letter),
 }
 
 impl Mails {
@@ -102,7 +103,7 @@ impl Mails {
                 Next::Mail(claimed, letter) => {
                     // Where one can't be sent now, the next can't either.
                     if self
-                        .send(claimed, &letter)
+                        .send(*claimed, &letter)
                         .await
                         .is_err_and(|error| matches!(error, MailError::NotSent(_)))
                     {
@@ -120,7 +121,8 @@ impl Mails {
         if !self.db.lookup(now, |tx, now| store::is_any_due(tx, *now).boxed()).await? {
             return Ok(Next::Nothing);
         }
-        self.db.write(now, |tx, now| claim(tx, *now).boxed()).await
+        let input = (now, self.public_url.clone());
+        self.db.write(input, |tx, (now, public_url)| claim(tx, public_url.as_ref(), *now).boxed()).await
     }
 
     async fn send(&self, claimed: Claimed, letter: &Letter) -> Result<(), MailError> {
@@ -149,10 +151,10 @@ impl Mails {
     }
 }
 
-async fn claim(tx: &Tx, now: Timestamp) -> Result<Next, Error> {
+async fn claim(tx: &Tx, public_url: Option<&PublicUrl>, now: Timestamp) -> Result<Next, Error> {
     let Some(claimed) = store::claim(tx, now, now.plus(LEASE)).await? else { return Ok(Next::Nothing) };
-    match compose(tx, &claimed, now).await? {
-        Some(letter) => Ok(Next::Mail(claimed, letter)),
+    match compose(tx, &claimed, public_url, now).await? {
+        Some(letter) => Ok(Next::Mail(Box::new(claimed), letter)),
         None => {
             store::end(tx, &claimed).await?;
             Ok(Next::Void)

@@ -16,7 +16,8 @@ pub(crate) fn options(settings: &Settings) -> Option<MailOptions> {
         (None, Environment::Development) => Arc::new(Folder::new(folder(settings), from)),
         (None, Environment::Production) => return None,
     };
-    Some(MailOptions { way, low_stock_to: settings.mail.low_stock_to.clone() })
+    let (low_stock_to, public_url) = (settings.mail.low_stock_to.clone(), settings.mail.public_url.clone());
+    Some(MailOptions { way, low_stock_to, public_url })
 }
 
 /// What becomes of mails, said to a person.

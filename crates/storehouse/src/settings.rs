@@ -21,6 +21,7 @@ use kit::mail::{Address, Mailbox, SmtpUrl};
 use kit::money::Currency;
 use kit::secret::Secret;
 use kit::telemetry::{Format, Levels};
+use mails::PublicUrl;
 
 use values::{Origin, Values};
 
@@ -107,6 +108,7 @@ pub(crate) struct Mail {
     /// Where there is none, development writes mails to files, and production sends none.
     pub(crate) smtp: Option<SmtpUrl>,
     pub(crate) from: Option<Mailbox>,
+    pub(crate) public_url: Option<PublicUrl>,
     pub(crate) low_stock_to: Vec<Address>,
 }
 
@@ -205,6 +207,7 @@ impl Mail {
         Ok(Self {
             smtp: values.read_optional("SMTP_URL", |text| text.parse().ok())?,
             from: values.read_optional("MAIL_FROM", |text| text.parse().ok())?,
+            public_url: values.read_optional("PUBLIC_URL", |text| text.parse().ok())?,
             low_stock_to: values.read("LOW_STOCK_EMAILS", parse::addresses)?,
         })
     }
@@ -213,6 +216,11 @@ impl Mail {
         ensure!(
             self.smtp.is_none() || self.from.is_some(),
             "MAIL_FROM is not set, and SMTP_URL is: say whom mails come from"
+        );
+        let is_safe = self.public_url.as_ref().is_none_or(PublicUrl::is_encrypted);
+        ensure!(
+            environment == Environment::Development || is_safe,
+            "PUBLIC_URL is not https, which is refused in production: a token that is mailed could be read on its way"
         );
         ensure!(
             environment == Environment::Development || self.smtp.is_some() || self.low_stock_to.is_empty(),

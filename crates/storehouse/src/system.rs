@@ -25,7 +25,7 @@ use kit::secret::Secret;
 use kit::service::{Readiness, Service, Surroundings};
 use kit::shared::Shared;
 use kit::token::Tokens;
-use mails::Mails;
+use mails::{Mails, PublicUrl};
 use orders::{Orders, expire_orders};
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
@@ -95,6 +95,8 @@ pub struct MailOptions {
     pub way: Arc<dyn Mail>,
     /// Who is told of low stock.
     pub low_stock_to: Vec<Address>,
+    /// What links begin with.
+    pub public_url: Option<PublicUrl>,
 }
 
 /// What this process runs of the system, ready to be served.
@@ -184,8 +186,9 @@ impl System {
 
     /// A gateway alone sends none: its database is there for sessions.
     fn make_mails(&self, data: &Data, options: &Options) -> Option<Mails> {
-        let MailOptions { way, low_stock_to } = options.mail.clone().filter(|_| !self.services.is_empty())?;
-        let mails = Mails::new(data.db.clone(), self.clock.clone(), way, low_stock_to);
+        let options = options.mail.clone().filter(|_| !self.services.is_empty())?;
+        let MailOptions { way, low_stock_to, public_url } = options;
+        let mails = Mails::new(data.db.clone(), self.clock.clone(), way, low_stock_to, public_url);
         let counts = Arc::clone(&mails.counts);
         self.metrics.add(move |text| counts.write(text));
         Some(mails)
@@ -202,7 +205,8 @@ impl System {
         let accounts = self.make_accounts(data, options)?;
         let service = |part: &Part| match part {
             Part::Auth => {
-                let auth = Auth::new(shared.clone(), accounts.clone(), options.first_admin);
+                let auth =
+                    Auth::new(shared.clone(), accounts.clone(), options.first_admin, options.rate_limit);
                 Some(auth::service(auth, &surroundings))
             }
             Part::Users => {

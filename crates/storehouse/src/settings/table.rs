@@ -246,6 +246,13 @@ pub(crate) const TABLE: &[Setting] = &[
         help: "whom mails come from; needed with SMTP_URL",
     },
     Setting {
+        name: "PUBLIC_URL",
+        kind: Text,
+        default: Unset,
+        valid: "an address such as https://shop.example.com, perhaps with a path; in production https",
+        help: "where your pages are: links in mails lead to /verify-email and /reset-password there; where none is set, mails say what to send to the API",
+    },
+    Setting {
         name: "LOW_STOCK_EMAILS",
         kind: List,
         default: Unset,

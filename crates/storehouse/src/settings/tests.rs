@@ -118,7 +118,8 @@ fn mails_need_a_server_in_production_and_somebody_whom_they_come_from() {
         );
     }
     assert!(refusal(&[("LOW_STOCK_EMAILS", "ada@example.com, bob")]).contains("bob"));
-    let settings = read(&with(&[server, from, told])).unwrap();
+    assert!(refusal(&with(&[server, from, ("PUBLIC_URL", "http://shop.example.com")])).contains("https"));
+    let settings = read(&with(&[server, from, told, ("PUBLIC_URL", "https://shop.example.com")])).unwrap();
     assert!(!settings.to_toml().contains("hunter2") && settings.to_toml().contains("ada@example.com"));
     let mail = settings.mail;
     assert_eq!((mail.smtp.unwrap().host(), mail.low_stock_to.len()), ("mail.example.com", 2));

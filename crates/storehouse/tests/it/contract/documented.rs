@@ -8,8 +8,16 @@ use super::examples::strangers;
 use super::stage::Findings;
 
 /// What anybody may call.
-const PUBLIC: &[&str] =
-    &["GET /health", "GET /health/ready", "POST /auth/login", "POST /auth/refresh", "POST /auth/register"];
+const PUBLIC: &[&str] = &[
+    "GET /health",
+    "GET /health/ready",
+    "POST /auth/email/verify",
+    "POST /auth/login",
+    "POST /auth/password/forgot",
+    "POST /auth/password/reset",
+    "POST /auth/refresh",
+    "POST /auth/register",
+];
 
 #[test]
 fn every_operation_says_what_it_may_answer() {

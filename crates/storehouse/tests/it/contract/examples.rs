@@ -19,6 +19,14 @@ const EXAMPLES: &[(&str, Who, &str)] = &[
         Who::Owner,
         r#"{"current_password": "correct horse", "new_password": "battery staple"}"#,
     ),
+    ("POST /auth/password/forgot", Who::Nobody, r#"{"email": "new@example.com"}"#),
+    (
+        "POST /auth/password/reset",
+        Who::Nobody,
+        r#"{"token": "no-such-token", "new_password": "battery staple"}"#,
+    ),
+    ("POST /auth/email/verify", Who::Nobody, r#"{"token": "no-such-token"}"#),
+    ("POST /auth/email/verify/resend", Who::Owner, "{}"),
     (
         "POST /users",
         Who::Admin,

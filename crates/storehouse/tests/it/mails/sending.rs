@@ -172,7 +172,7 @@ async fn without_a_server_a_mail_is_a_file() {
     each_engine(storehouse::migrations::MIGRATIONS, async |database| {
         let folder = tempfile::tempdir().unwrap();
         let way = Folder::new(folder.path().to_owned(), "storehouse@localhost".parse().unwrap());
-        let mail = MailOptions { way: Arc::new(way), low_stock_to: Vec::new() };
+        let mail = MailOptions { way: Arc::new(way), low_stock_to: Vec::new(), public_url: None };
         let app = App::with(database, |options| options.mail = Some(mail)).await;
         let product = Goods::new("LAMP", 3).add_to(&app.db).await;
         ask(&app.db, "ada@example.com", product, app.clock.now()).await;

@@ -1,0 +1,43 @@
+//! Showing that one reads what comes to one's address, by a token that is mailed.
+
+use accounts::{Account, Author, Email, confirm_email, store};
+use futures_util::FutureExt;
+use kit::identity::Caller;
+use kit::problem::Problem;
+use kit::request_id::RequestId;
+use kit::secret::Secret;
+use mails::Kind;
+
+use crate::Auth;
+use crate::model::TokenBody;
+use crate::reset_password::refuse;
+
+pub(crate) async fn verify_email(
+    auth: &Auth,
+    body: &TokenBody,
+    request_id: &RequestId,
+) -> Result<(), Problem> {
+    let now = auth.shared.clock.now();
+    // Whoever shows the token need not be logged in.
+    let author = Author { request_id: Some(request_id.to_string()), ..Author::nobody(now) };
+    let input = (Secret::new(body.token.as_str()), author);
+    let confirmed =
+        auth.shared.db.write(input, |tx, (token, author)| confirm_email(tx, token, author).boxed()).await;
+    confirmed.map_err(refuse)
+}
+
+/// Sends the mail again.
+pub(crate) async fn send_again(auth: &Auth, caller: &Caller) -> Result<(), Problem> {
+    let id = caller.account();
+    let found = auth.shared.db.lookup(id, |tx, id| store::find_account(tx, *id).boxed()).await?;
+    let account: Account = found.ok_or_else(Problem::not_found)?;
+    if account.email_verified {
+        return Err(Problem::conflict("email_verified", "The email is confirmed already."));
+    }
+    let key = account.email.parse::<Email>().map(|email| email.key()).unwrap_or_default();
+    auth.mail_limits.admit_mail(&key)?;
+    let input = (id, auth.shared.clock.now());
+    let asked =
+        auth.shared.db.write(input, |tx, (id, now)| mails::ask(tx, Kind::VerifyEmail, *id, *now).boxed());
+    Ok(asked.await?)
+}
