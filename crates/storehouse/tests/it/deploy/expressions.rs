@@ -8,6 +8,8 @@ use storehouse::nightly::Plan;
 use tokio::sync::OnceCell;
 
 use crate::harness::{App, each_engine, postgres_server};
+use crate::mails::receiver::Receiver;
+use crate::mails::sent_to;
 use crate::metrics::a_day;
 use crate::metrics::scrape::{Scrape, split_key};
 
@@ -98,7 +100,12 @@ impl Offered {
                 time: Duration::ZERO,
                 keep: 1,
             };
-            let app = App::split_with(database, |options| options.nightly = Some(plan.clone())).await;
+            let receiver = Receiver::start().await;
+            let app = App::split_with(database, |options| {
+                options.nightly = Some(plan.clone());
+                sent_to(&receiver)(options);
+            })
+            .await;
             a_day(&app).await;
             for part in super::PARTS {
                 let scrape = Scrape::of_part(&app, part).await;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kit::mail::Folder;
+use serde_json::json;
 use storehouse::system::MailOptions;
 use uuid::Uuid;
 
@@ -163,6 +164,23 @@ async fn a_mail_server_may_ask_who_we_are_and_an_unsafe_way_is_not_taken() {
             eventually("it was tried", async || ended(&app, "retried").await >= 1.0).await;
             assert_eq!(receiver.arrived().len(), 1);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn in_parts_one_of_them_sends() {
+    each_engine(storehouse::migrations::MIGRATIONS, async |database| {
+        let receiver = Receiver::start().await;
+        let app = App::split_with(database, sent_to(&receiver)).await;
+        let ada = super::register(&app, "ada").await;
+        let change = json!({"email": "countess@example.com", "current_password": "password123"});
+        ada.put("/users/me", change).await.expect(200);
+        super::mails_to(&receiver, "countess@example.com", super::CONFIRM, 1).await;
+        super::mails_to(&receiver, "ada@example.com", super::EMAIL_CHANGED, 1).await;
+        super::all_sent(&app).await;
+        let ids: Vec<String> = receiver.arrived().iter().map(|mail| mail.header("Message-ID")).collect();
+        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "each once");
     })
     .await;
 }
