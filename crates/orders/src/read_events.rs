@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use events::{EventType, Events, Position, ReadError};
+use events::{EventFilter, Events, Position, ReadError, chosen_types};
 use futures_util::FutureExt;
 use http::StatusCode;
 use kit::problem::Problem;
@@ -21,8 +21,8 @@ pub(crate) enum After {
     Event(Position),
 }
 
-/// The types that a reader wants; all if there are none.
-pub(crate) type Wanted = Arc<[EventType]>;
+/// What a reader wants; all if there is none.
+pub(crate) type Wanted = Arc<[EventFilter]>;
 
 /// The position behind which a reader begins; none if with the oldest that is kept.
 pub(crate) async fn start(orders: &Orders, after: After) -> Result<Option<Position>, Problem> {
@@ -42,7 +42,7 @@ pub(crate) async fn read_page(
 ) -> Result<Events, Problem> {
     let (db, input) = (&orders.shared.db, (after, limit, Arc::clone(wanted)));
     let read = db.read(input, |tx, (after, limit, wanted)| {
-        async move { events::read_after(tx, *after, *limit, wanted).await.map_err(Refused) }.boxed()
+        async move { events::read_after(tx, *after, *limit, &chosen_types(wanted)).await.map_err(Refused) }.boxed()
     });
     let page = read.await.map_err(|Refused(error)| problem(error))?;
     if !page.items.is_empty() {

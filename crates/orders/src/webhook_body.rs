@@ -1,11 +1,12 @@
 //! What requests about webhooks may say.
 
+use events::EventFilter;
 use kit::fields::{Faults, Fields, FromFields, FromJson, read_list};
 use kit::json::Json;
 use kit::openapi::refuse_null;
 use kit::text::Text;
 use schemars::JsonSchema;
-use webhooks::{EventFilter, WebhookUrl};
+use webhooks::WebhookUrl;
 
 /// What a webhook is for.
 pub(crate) type WebhookDescription = Text<200>;
@@ -57,6 +58,17 @@ impl FromFields for ChangeWebhook {
 fn read_types(fields: &mut Fields<'_, '_>) -> Option<Option<Option<Vec<EventFilter>>>> {
     fields.change_with("types", |json: &Json<'_>, faults: &mut Faults| match json {
         Json::Null => Some(None),
-        list => read_list(list, EventFilter::MOST, faults, EventFilter::from_json).map(Some),
+        list => read_list(list, EventFilter::MOST, faults, EventFilter::from_json)
+            .map(|types| Some(each_once(types))),
+    })
+}
+
+/// What stands twice says nothing more.
+fn each_once(types: Vec<EventFilter>) -> Vec<EventFilter> {
+    types.into_iter().fold(Vec::new(), |mut once, filter| {
+        if !once.contains(&filter) {
+            once.push(filter);
+        }
+        once
     })
 }

@@ -1,11 +1,11 @@
 //! What answers about webhooks show.
 
-use events::Position;
+use events::{EventFilter, Position};
 use kit::clock::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
-use webhooks::{Attempt, Delivery, DeliveryStatus, EventFilter, Webhook};
+use webhooks::{Attempt, Delivery, DeliveryStatus, Webhook};
 
 /// A webhook.
 #[derive(Serialize, JsonSchema)]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use db::{Db, Error, Tx};
-use events::{Event, Events, Position, ReadError};
+use events::{Event, Events, Position, ReadError, chosen_types};
 use futures_util::FutureExt;
 use kit::clock::{Timestamp, new_id};
 use tokio::sync::Notify;
@@ -12,7 +12,6 @@ use tracing::warn;
 
 use crate::model::Webhook;
 use crate::store::{self, NewDelivery, Waiting};
-use crate::target::chosen_types;
 
 /// How many events of a webhook are read at once.
 const AT_ONCE: i64 = 100;

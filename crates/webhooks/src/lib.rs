@@ -8,7 +8,7 @@
 //!
 //! Tables: `webhooks`, `webhook_deliveries`; the guard `webhooks`.
 //!
-//! Files in reading order: `model` (a webhook and a delivery), `target` (where to, and what of), `secret` and `signature` (what proves that it was us), `store` (every statement),
+//! Files in reading order: `model` (a webhook and a delivery), `target` (where to), `secret` and `signature` (what proves that it was us), `store` (every statement),
 //! `manage` (making, changing, removing one), `fan_out` (events become deliveries), `schedule` (when it is tried again), `claim` (taking what is due), `attempt` (sending it),
 //! `outcome` (what became of it), `work` (all of that, for ever), `sweep`, `counts` (what they count).
 
@@ -45,7 +45,7 @@ pub use store::{
     lock_webhook, settle_in, update_webhook, webhook_position,
 };
 pub use sweep::sweep;
-pub use target::{EventFilter, WebhookUrl};
+pub use target::WebhookUrl;
 
 /// What telling others needs.
 pub struct Webhooks {

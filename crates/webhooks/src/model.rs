@@ -1,13 +1,11 @@
 //! A webhook, and the delivery of an event to it.
 
 use db::{Column, Value};
-use events::Position;
+use events::{EventFilter, Position};
 use kit::clock::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
-
-use crate::target::EventFilter;
 
 /// Who is told what happened, and where.
 #[derive(Clone, Debug)]

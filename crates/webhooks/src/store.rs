@@ -4,7 +4,7 @@ mod deliveries;
 mod log;
 
 use db::{Error, Row, Tx, Value};
-use events::Position;
+use events::{Position, join_filters, split_filters};
 use kit::clock::Timestamp;
 use kit::page::{Conditions, Key, PageRequest};
 use uuid::Uuid;
@@ -16,7 +16,6 @@ pub(crate) use self::deliveries::{
 pub use self::log::{DeliveryFilter, delivery_position, find_delivery, list_deliveries};
 pub(crate) use self::log::{oldest_pending, sweep_ended};
 use crate::model::Webhook;
-use crate::target::{join_filters, split_filters};
 
 const WEBHOOK: &str =
     "id, url, description, types, enabled, disabled_reason, generation, rotated_at, failing_since,

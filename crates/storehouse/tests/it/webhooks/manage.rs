@@ -54,6 +54,24 @@ async fn a_webhook_is_made_seen_changed_and_removed() {
 }
 
 #[tokio::test]
+async fn what_it_is_told_is_kept_once() {
+    each_app(async |app| {
+        let admin = app.admin("admin").await;
+        let twice = json!(["order.*", "stock.low", "order.*", "order.placed", "stock.low"]);
+        let once = json!(["order.*", "stock.low", "order.placed"]);
+        let added = admin.post("/webhooks", json!({"url": "https://example.com/", "types": twice})).await;
+        let added = added.expect(201);
+        assert_eq!(added.json()["types"], once);
+        let changed = admin.put(added.header("location"), json!({"types": twice})).await.expect(200).json();
+        assert_eq!(changed["types"], once);
+        let refused = admin.put(added.header("location"), json!({"types": ["order.lost"]})).await;
+        let told = refused.problem(422, "validation_failed").json()["errors"][0]["message"].clone();
+        assert!(told.as_str().unwrap().contains("webhook.disabled"), "all that there are are listed: {told}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn there_are_only_so_many() {
     each_app(async |app| {
         let admin = app.admin("admin").await;
