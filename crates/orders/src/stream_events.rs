@@ -1,9 +1,9 @@
 //! A stream of events (WHATWG HTML, server-sent events): looks for new ones twice a second, holds a page of them at most, and ends when the session
 //! ends, the role changes or the process stops.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aide::OperationOutput;
@@ -13,19 +13,21 @@ use axum::response::sse::{self, Sse};
 use axum::response::{IntoResponse, Response};
 use events::{Event, Position};
 use futures_util::stream::unfold;
-use http::HeaderName;
+use http::header::RETRY_AFTER;
+use http::{HeaderName, StatusCode};
 use kit::identity::{Caller, Check, Staff};
 use kit::metrics::Text;
 use kit::problem::Problem;
 use kit::token::Claims;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use crate::Orders;
 use crate::read_events::{After, Wanted, read_page, start};
 
-/// How many streams a process has open at most.
+/// How many streams a process has open at most, and how many of them for one account.
 const MOST_STREAMS: usize = 64;
+const MOST_OF_ONE: usize = 8;
 
 /// How long after a look that found nothing the next one follows.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -36,21 +38,54 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How many events are held ready for a client.
 const READY: i64 = 50;
 
-/// The open streams of a process.
-#[derive(Clone)]
-pub(crate) struct Streams(Arc<Semaphore>);
+/// How many streams each account has open in this process.
+#[derive(Clone, Default)]
+pub(crate) struct Streams(Arc<Mutex<HashMap<Uuid, usize>>>);
 
-impl Default for Streams {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MOST_STREAMS)))
-    }
+/// A stream's place among them, until it is dropped.
+struct Place {
+    streams: Streams,
+    account: Uuid,
 }
 
 impl Streams {
+    fn take_place(&self, account: Uuid) -> Result<Place, Problem> {
+        let mut open = self.open();
+        if open.get(&account).is_some_and(|own| *own >= MOST_OF_ONE) {
+            let detail = format!(
+                "This account has {MOST_OF_ONE} event streams open already, which is the most: end one."
+            );
+            let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", detail);
+            return Err(problem.with_header(RETRY_AFTER, "10"));
+        }
+        if open.values().sum::<usize>() >= MOST_STREAMS {
+            let detail = format!("{MOST_STREAMS} event streams are open already, which is the most.");
+            return Err(Problem::unavailable(10, detail));
+        }
+        *open.entry(account).or_default() += 1;
+        Ok(Place { streams: self.clone(), account })
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<Uuid, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "there are at most 64")]
     pub(crate) fn write(&self, text: &mut Text) {
-        let open = (MOST_STREAMS - self.0.available_permits()) as f64;
+        let open = self.open().values().sum::<usize>() as f64;
         text.gauge("storehouse_event_streams", "Event streams that are open.", &[], open);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.streams.open();
+        match open.get_mut(&self.account) {
+            Some(own) if *own > 1 => *own -= 1,
+            _ => {
+                open.remove(&self.account);
+            }
+        }
     }
 }
 
@@ -65,7 +100,7 @@ struct Reader {
     position: Position,
     ready: VecDeque<Event>,
     sent_at: Instant,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// Opens a stream; what was asked for wrongly is told before it begins.
@@ -75,9 +110,7 @@ pub(crate) async fn stream_events(
     after: After,
     wanted: Wanted,
 ) -> Result<EventStream, Problem> {
-    let place = Arc::clone(&orders.streams.0).try_acquire_owned().map_err(|_| {
-        Problem::unavailable(10, format!("{MOST_STREAMS} event streams are open already, which is the most."))
-    })?;
+    let place = orders.streams.take_place(caller.account())?;
     let start = start(orders, after).await?;
     let first = read_page(orders, start, READY, &wanted).await?;
     Ok(EventStream(Reader {

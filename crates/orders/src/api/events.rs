@@ -10,7 +10,7 @@ use aide::{OperationInput, OperationOutput};
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
-use events::{Event, EventType, Events, Position};
+use events::{Event, EventFilter, Events, Position};
 use http::header::{HeaderName, HeaderValue, LINK};
 use http::request::Parts;
 use kit::fields::Invalid;
@@ -29,8 +29,11 @@ use crate::stream_events::{EventStream, stream_events};
 const GONE: (u16, &str) =
     (410, "Events behind this position are not kept any more; `oldest` says where those begin that are.");
 const READ: Problems = &[GONE];
-const STREAM: Problems =
-    &[GONE, (503, "As many streams are open as may be; `Retry-After` says when to come back.")];
+const STREAM: Problems = &[
+    GONE,
+    (429, "The account has 8 streams open, which is the most."),
+    (503, "As many streams are open as may be; `Retry-After` says when to come back."),
+];
 
 /// What a client sends that was cut off: the id of the last event that it has seen (WHATWG HTML, server-sent events).
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -47,10 +50,10 @@ pub(super) fn endpoints() -> ApiRouter<Orders> {
 /// Which events, and how many of them.
 #[derive(JsonSchema)]
 struct EventQuery {
-    /// Only what happened after this: an event's `id`, or an answer's `position`; `latest` for what happens from now on. Without it the oldest that are kept.
+    /// Only what happened after this: an answer's `next_cursor` or `position`, or an event's `id`; `latest` for what happens from now on. Without it the oldest that are kept.
     #[schemars(with = "Option<String>")]
     after: After,
-    /// Only these types, with commas between them.
+    /// Only these types (`order.placed`), or all of a kind (`order.*`), with commas between them.
     #[schemars(rename = "type", with = "Option<String>")]
     wanted: Wanted,
     /// How many at most.
@@ -70,7 +73,7 @@ struct StreamQuery {
     /// Only what happened after this event; `latest` for what happens from now on. Without it the oldest that are kept.
     #[schemars(with = "Option<String>")]
     after: After,
-    /// Only these types, with commas between them.
+    /// Only these types (`order.placed`), or all of a kind (`order.*`), with commas between them.
     #[schemars(rename = "type", with = "Option<String>")]
     wanted: Wanted,
 }
@@ -90,16 +93,15 @@ fn parse_after(text: &str) -> Result<After, Invalid> {
 }
 
 fn wanted(params: &mut Params) -> Wanted {
-    let parse = |text: &str| -> Option<Wanted> { text.split(',').map(EventType::parse).collect() };
-    let invalid = || Invalid::value("must be types of events, with commas between them");
-    params.optional_with("type", |text| parse(text).ok_or_else(invalid)).unwrap_or_else(|| Arc::new([]))
+    let parse = |text: &str| text.split(',').map(str::parse).collect();
+    params.optional_with("type", parse).unwrap_or_else(|| Arc::new([]))
 }
 
 /// Some events, the oldest first.
 #[derive(Serialize, JsonSchema)]
 struct EventPage {
     items: Vec<Event>,
-    /// Where the next page begins, for `after`; null if there is no more for now.
+    /// The next page's `after`; null if there is no more for now, and then `position` is what to come back with.
     next_cursor: Option<Position>,
     /// Up to where this page tells all there was to tell: what happens later comes after it.
     position: Position,
@@ -108,7 +110,7 @@ struct EventPage {
 }
 
 impl EventPage {
-    fn new(page: Events, wanted: &[EventType], limit: i64) -> Self {
+    fn new(page: Events, wanted: &[EventFilter], limit: i64) -> Self {
         let next_cursor = page.has_more.then_some(page.end);
         let types: Vec<&str> = wanted.iter().map(|wanted| wanted.as_str()).collect();
         let types = if types.is_empty() { String::new() } else { format!("&type={}", types.join(",")) };

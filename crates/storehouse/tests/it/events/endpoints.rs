@@ -94,6 +94,40 @@ async fn what_was_asked_for_wrongly_is_told() {
     .await;
 }
 
+/// A generic reader of lists: it knows `items` and `next_cursor`, and gives that as `after`.
+#[tokio::test]
+async fn the_next_cursor_is_what_after_takes_and_kinds_are_chosen_as_a_whole() {
+    each_app(async |app| {
+        let staff = app.staff("staff").await;
+        for number in 0..5 {
+            place(&staff, &format!("Lamp {number}")).await;
+        }
+        let all = told(&staff, 6).await;
+        for (wanted, expected) in [
+            ("", &ids(&all)[..]),
+            ("&type=order.*", &ids(&all)[1..]),
+            ("&type=user.*,order.changed", &ids(&all)[..1]),
+        ] {
+            let (mut after, mut seen) = (String::new(), Vec::new());
+            loop {
+                let page = staff.get(&format!("/events?limit=2{wanted}{after}")).await.expect(200).json();
+                seen.extend(ids(&page));
+                let Some(next) = page["next_cursor"].as_str() else { break };
+                after = format!("&after={next}");
+            }
+            assert_eq!(seen, expected, "{wanted}");
+        }
+        let (_, mut body) = staff.request(Method::GET, "/events/stream?type=order.*").open().await;
+        assert!(next_events(&mut body, 5).await.iter().all(|(_, name, _)| name == "order.placed"));
+        for wrong in ["order", "order.lost", "ord*", "*", "order.*,", "Order.*"] {
+            let refused = staff.get(&format!("/events?type={wrong}")).await.problem(400, "invalid_parameter");
+            let told = refused.json()["errors"][0]["message"].clone();
+            assert!(told.as_str().unwrap().contains("there are order.placed, order.changed"), "{told}");
+        }
+    })
+    .await;
+}
+
 /// Reads a stream until so many events have come; each is its id, its type and itself.
 async fn next_events(body: &mut Body, count: usize) -> Vec<(String, String, Value)> {
     let (mut text, mut events) = (String::new(), Vec::new());
@@ -161,8 +195,15 @@ async fn there_are_so_many_streams_and_no_more() {
     each_app(async |app| {
         let staff = app.staff("staff").await;
         let mut open = Vec::new();
-        for _ in 0..64 {
-            open.push(staff.request(Method::GET, "/events/stream").open().await);
+        for number in 0..8 {
+            let person = app.staff(&format!("staff{number}")).await;
+            for _ in 0..8 {
+                open.push(person.request(Method::GET, "/events/stream").open().await);
+            }
+            if number == 0 {
+                let refused = person.get("/events/stream").await.problem(429, "too_many_streams");
+                assert!(refused.text().contains("8 event streams"), "{}", refused.text());
+            }
         }
         assert!(open.iter().all(|(answer, _)| answer.status.as_u16() == 200));
         let metrics = app.nobody().get("/metrics").await.expect(200).text();
@@ -171,6 +212,8 @@ async fn there_are_so_many_streams_and_no_more() {
         assert_eq!(refused.header("retry-after"), "10");
         open.pop();
         staff.get("/events/stream").await.expect(200);
+        let metrics = app.nobody().get("/metrics").await.expect(200).text();
+        assert!(metrics.contains("storehouse_event_streams 63"), "one that has ended gives its place back");
     })
     .await;
 }
