@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 
 use crate::fields::{Faults, Fields, FromFields, ReadContext, read_object};
 use crate::identity::{Role, Verified};
-use crate::json::Json;
+use crate::json::{Json, Malformed};
 use crate::openapi;
 use crate::problem::Problem;
 use crate::query::Params;
@@ -87,8 +87,8 @@ impl<T: FromFields> Body<T> {
     }
 
     fn read(&self, bytes: &[u8]) -> Result<T, Problem> {
-        let json =
-            Json::parse(bytes).map_err(|malformed| Problem::malformed("malformed_json", malformed.0))?;
+        let malformed = |Malformed(why)| Problem::malformed("malformed_json", format!("The body {why}."));
+        let json = Json::parse(bytes).map_err(malformed)?;
         let mut faults = Faults::new(self.context);
         let value = read_object(&json, &mut faults);
         match (value, faults.into_list()) {
@@ -118,12 +118,12 @@ where
 /// A request's whole body: 413 past `limit` bytes, 408 past the deadline.
 pub async fn receive(request: Request, limit: usize) -> Result<Bytes, Problem> {
     if declared_length(request.headers()).is_some_and(|length| length > limit as u64) {
-        return Err(too_large(limit));
+        return Err(Problem::body_too_large(limit));
     }
     let body = Limited::new(request.into_body(), limit);
     match tokio::time::timeout(BODY_DEADLINE, body.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(limit)),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::body_too_large(limit)),
         Ok(Err(_)) => Err(Problem::malformed("incomplete_body", "The body ended before it was complete.")),
         Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -136,14 +136,6 @@ pub async fn receive(request: Request, limit: usize) -> Result<Bytes, Problem> {
 /// What `Content-Length` says.
 pub(crate) fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn too_large(limit: usize) -> Problem {
-    Problem::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "body_too_large",
-        format!("The body is larger than {limit} bytes."),
-    )
 }
 
 fn is_json(content_type: &HeaderValue) -> bool {

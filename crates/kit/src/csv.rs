@@ -4,13 +4,14 @@
 //! read is checked whole before anything is stored.
 //!
 //! Files in reading order: `cell` (text that a spreadsheet must not take for a formula), `export` (a table written in parts), `download` (as an answer),
-//! `decode` (which text a file is), `table` (its rows and cells), `upload` (as a request's body), `faults` (what is wrong with it, row by row).
+//! `decode` (which text a file is), `strict` (what is no CSV), `table` (its rows and cells), `upload` (as a request's body), `faults` (what is wrong with it, row by row).
 
 mod cell;
 mod decode;
 mod download;
 mod export;
 mod faults;
+mod strict;
 mod table;
 mod upload;
 

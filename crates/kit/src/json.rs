@@ -27,14 +27,14 @@ pub enum Json<'a> {
     Object(Vec<(Cow<'a, str>, Self)>),
 }
 
-/// Why a body is no JSON that we take; a sentence for the client.
+/// Why a text is no JSON that we take: what follows "the body" or "the cell" in a sentence for the client.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed(pub String);
 
 impl<'a> Json<'a> {
-    /// Reads a whole body.
-    pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
-        let raw: &RawValue = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
+    /// Reads a whole text.
+    pub fn parse(text: &'a [u8]) -> Result<Self, Malformed> {
+        let raw: &RawValue = serde_json::from_slice(text).map_err(|error| not_json(&error))?;
         Self::from_raw(raw, MAX_DEPTH)
     }
 
@@ -66,7 +66,7 @@ impl<'a> Json<'a> {
         let mut names: Vec<&str> = members.iter().map(|(name, _)| &**name).collect();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Malformed(format!("The key {:?} stands twice in one object.", shorten(twice[0]))));
+            return Err(Malformed(format!("has the key {:?} twice in one object", shorten(twice[0]))));
         }
         members.into_iter().map(|(name, raw)| Ok((name, Self::from_raw(raw, depth)?))).collect()
     }
@@ -170,12 +170,12 @@ impl<'de> Visitor<'de> for MembersVisitor {
 }
 
 fn deeper(depth: usize) -> Result<usize, Malformed> {
-    depth.checked_sub(1).ok_or_else(|| Malformed(format!("The body nests deeper than {MAX_DEPTH} levels.")))
+    depth.checked_sub(1).ok_or_else(|| Malformed(format!("nests deeper than {MAX_DEPTH} levels")))
 }
 
 /// Says where, in our own words: no library's text reaches a client.
 fn not_json(error: &serde_json::Error) -> Malformed {
-    Malformed(format!("The body is not valid JSON: see line {}, column {}.", error.line(), error.column()))
+    Malformed(format!("is not valid JSON: see line {}, column {}", error.line(), error.column()))
 }
 
 fn shorten(name: &str) -> String {
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn refuses_a_key_that_stands_twice_also_escaped_and_nested() {
         for body in [r#"{"a":1,"a":2}"#, r#"{"a":1,"\u0061":2}"#, r#"{"x":[{"a":1,"a":2}]}"#] {
-            assert!(Json::parse(body.as_bytes()).unwrap_err().0.contains("stands twice"), "{body}");
+            assert!(Json::parse(body.as_bytes()).unwrap_err().0.contains("twice in one object"), "{body}");
         }
         assert!(Json::parse(br#"{"a":1,"A":2}"#).is_ok());
     }

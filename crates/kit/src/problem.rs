@@ -136,6 +136,20 @@ impl Problem {
         .with_header(header::ETAG, etag)
     }
 
+    /// 413: the body is larger than so many bytes.
+    pub fn body_too_large(most: usize) -> Self {
+        let size = match (most.is_multiple_of(1 << 20), most.is_multiple_of(1 << 10)) {
+            (true, _) => format!("{} MiB", most >> 20),
+            (_, true) => format!("{} KiB", most >> 10),
+            _ => format!("{most} bytes"),
+        };
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            format!("The body is larger than {size}, which is the most."),
+        )
+    }
+
     /// 422: well-formed but invalid; all faults at once.
     pub fn invalid(errors: Vec<Fault>) -> Self {
         let code = match errors.first() {

@@ -16,7 +16,7 @@ use kit::problem::Problem;
 use super::backends::{Backend, Backends, Unsettled};
 use super::download::DownloadBody;
 use super::pool::{Unanswered, is_own_fault};
-use super::upload::{Progress, UploadBody, too_large};
+use super::upload::{Progress, UploadBody};
 use super::{EndOfBody, Limits, RouteTime, bad_gateway, timed_out};
 
 type Upload = http::Request<UploadBody>;
@@ -43,7 +43,7 @@ pub(super) async fn call(
 ) -> Result<Response, Problem> {
     // What its head declares.
     if request.body().size_hint().lower() > max_body as u64 {
-        return Err(too_large(max_body));
+        return Err(Problem::body_too_large(max_body));
     }
     let mut request = cleared(request).map(|body| UploadBody::new(body, limits, max_body, ended));
     let progress = request.body().progress();

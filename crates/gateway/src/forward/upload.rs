@@ -89,7 +89,7 @@ impl Upload {
                 self.fail(Problem::malformed("incomplete_body", "The body ended before it was complete."))
             }
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) if data.len() > self.remaining => self.fail(too_large(self.most)),
+                Ok(data) if data.len() > self.remaining => self.fail(Problem::body_too_large(self.most)),
                 Ok(data) => {
                     self.remaining -= data.len();
                     if self.body.is_end_stream() {
@@ -132,11 +132,6 @@ impl http_body::Body for UploadBody {
     fn size_hint(&self) -> SizeHint {
         self.0.as_ref().map_or(SizeHint::with_exact(0), |upload| upload.body.size_hint())
     }
-}
-
-pub(super) fn too_large(most: usize) -> Problem {
-    let detail = format!("The body is larger than {most} bytes.");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
 
 fn too_slow(limits: &Limits) -> Problem {

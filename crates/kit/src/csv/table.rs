@@ -8,7 +8,8 @@ use bytes::Bytes;
 
 use super::cell::unshield;
 use super::decode::{Charset, decode, malformed};
-use super::faults::RowFaults;
+use super::faults::{RowFaults, place};
+use super::strict::{Breach, find_breach};
 use crate::fields::Invalid;
 use crate::json::Json;
 use crate::problem::{Fault, Problem};
@@ -73,7 +74,10 @@ impl Table {
         let mut reader =
             ReaderBuilder::new().delimiter(separator).has_headers(false).flexible(true).from_reader(source);
         let (mut lines, mut record) = (LineCount::default(), StringRecord::new());
-        lines.next(&mut reader, &mut record)?;
+        if !lines.next(&mut reader, &mut record)? {
+            return Err(malformed("The file is empty: its first row must name the columns."));
+        }
+        check_rules(text, separator, &record)?;
         let columns = read_header(&record, known)?;
         let (ends, numbers) = (Vec::new(), Vec::new());
         let has_decimal_comma = separator == b';';
@@ -164,12 +168,18 @@ impl Table {
                 no if no.eq_ignore_ascii_case("false") => Json::Bool(false),
                 other => Json::String(other.into()),
             },
-            Kind::Object => Json::parse(cell.as_bytes()).map_err(|malformed| Invalid {
-                code: "malformed_json",
-                message: format!("must be JSON. {}", malformed.0).into(),
-            })?,
+            Kind::Object => Json::parse(cell.as_bytes())
+                .map_err(|malformed| Invalid { code: "malformed_json", message: malformed.0.into() })?,
         }))
     }
+}
+
+/// 400 at the first place that breaks the rules of CSV, which the reader would pass over.
+fn check_rules(text: &str, separator: u8, header: &StringRecord) -> Result<(), Problem> {
+    let Some(Breach { row, column, what }) = find_breach(text, separator) else { return Ok(()) };
+    let number = (column + 1).to_string();
+    let name = header.get(column).filter(|name| !name.trim().is_empty()).unwrap_or(&number);
+    Err(malformed(format!("In {}, {what}.", place(row, name))))
 }
 
 /// A number, or else the text that stands in its place, which its type refuses.
@@ -332,7 +342,9 @@ mod tests {
             ]
         );
         let (table, _) = read("sku,more\na,{\n").unwrap();
-        assert_eq!(table.object(0).1[0].code, "malformed_json");
+        let fault = &table.object(0).1[0];
+        let told = (&*fault.code, &*fault.message);
+        assert_eq!(told, ("malformed_json", "is not valid JSON: see line 1, column 1"));
         assert_eq!(
             objects("sku;price\na;1.234,50\nb;1,234\nc;1,2,3\n"),
             [
@@ -364,7 +376,15 @@ mod tests {
         );
         assert_eq!(told("price\n1\n"), "validation_failed row 1, column sku");
         assert_eq!(told("sku,cost\n"), "unknown_field row 1, column cost");
-        assert_eq!(told(""), "validation_failed row 1, column sku");
+        assert_eq!([told(""), told("\r\n\n")], ["malformed_csv ", "malformed_csv "]);
+        let detail = |text: &str| read(text).unwrap_err().detail().to_owned();
+        assert!(detail("").starts_with("The file is empty"));
+        assert_eq!(
+            detail("sku,price\na,1\n\n\"b\"x,2\n"),
+            "In row 4, column sku, text stands behind the closing quote."
+        );
+        assert_eq!(detail("sku\ra\r"), "In row 1, column sku, a CR stands alone, without its LF.");
+        assert_eq!(detail("sku\na,\"\" "), "In row 2, column 2, text stands behind the closing quote.");
         assert_eq!(told("sku,price\na,1\n\"b,2\nc,3\n"), "malformed_csv ");
         assert_eq!(told("\"sku"), "malformed_csv ");
         assert_eq!(told(&format!("sku{}\n", ",x".repeat(1000))), "malformed_csv ");

@@ -332,8 +332,26 @@ async fn files_are_read_as_spreadsheets_write_them() {
         import(&staff, "/products/import", "sku,name\n\"L-1,Lamp\nL-2,Lamp\n")
             .await
             .problem(400, "malformed_csv");
-        import(&staff, "/products/import", "").await.problem(422, "validation_failed");
-        for content_type in ["application/json", "text/plain", "text/csv; charset=koi8-r", ""] {
+        for (file, told) in [
+            (&b""[..], "The file is empty: its first row must name the columns."),
+            (b"\xef\xbb\xbf\r\n", "The file is empty: its first row must name the columns."),
+            (
+                b"sku,name\nL-1,\"Lamp\"s\n",
+                "In row 2, column name, text stands behind the closing quote.",
+            ),
+            (b"sku,name\rL-1,Lamp\r", "In row 1, column name, a CR stands alone, without its LF."),
+            (
+                b"\xff\xfes\0k\0u\0\n",
+                "The file isn't UTF-16LE throughout, which its byte order mark says it is: it may be cut off or damaged; save it anew, as UTF-8.",
+            ),
+        ] {
+            let refused = import(&staff, "/products/import", file).await.problem(400, "malformed_csv");
+            assert_eq!(refused.json()["detail"], told);
+        }
+        let cell = import(&staff, "/products/import", "sku,attributes\nL-1,{\n").await;
+        let fault = cell.problem(422, "validation_failed").json()["errors"][0].clone();
+        assert_eq!(fault["message"], "is not valid JSON: see line 1, column 1");
+        for content_type in ["application/json", "text/plain", "text/csv; charset=koi8-r", "text/csv; charset=\"UTF-16\"", ""] {
             let answer =
                 staff.request(Method::POST, "/products/import").raw(content_type, text.clone()).send().await;
             answer.problem(415, "unsupported_media_type");
@@ -352,7 +370,8 @@ async fn a_file_that_is_too_large_or_broken_off_changes_nothing() {
             for door in ["gateway", "inventory"] {
                 let large = Bytes::from(vec![b'x'; 64 * 1024 * 1024 + 1]);
                 let answer = staff.request(Method::POST, path).to(door).raw("text/csv", large).send().await;
-                answer.problem(413, "body_too_large");
+                let refused = answer.problem(413, "body_too_large");
+                assert_eq!(refused.json()["detail"], "The body is larger than 64 MiB, which is the most.");
             }
         }
         let parts =
