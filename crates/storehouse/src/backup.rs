@@ -11,6 +11,7 @@ use kit::clock::{Clock, Timestamp};
 use tokio::time::Instant;
 
 use crate::backup_file::{engine, seal};
+use crate::files::is_stream;
 use crate::migrate::spare_database;
 use crate::progress::Progress;
 use crate::settings::Settings;
@@ -27,6 +28,7 @@ pub(crate) struct Made {
 
 /// Makes it and says so. A file that is there is replaced only by force.
 pub(crate) fn run(settings: &Settings, file: &Path, force: bool) -> Result<String> {
+    ensure_file(file)?;
     ensure!(force || !file.exists(), "{} is there already: give another name, or --force", file.display());
     spare_database(settings, file)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -41,6 +43,12 @@ pub(crate) fn run(settings: &Settings, file: &Path, force: bool) -> Result<Strin
         size(bytes),
         begun.elapsed().as_secs_f64()
     ))
+}
+
+/// A backup is read back before it is good, and a stream can't be: what `-` means elsewhere, it can't mean here.
+pub(crate) fn ensure_file(file: &Path) -> Result<()> {
+    ensure!(!is_stream(file), "a backup is a file that is checked as a whole: - is none (./- would be)");
+    Ok(())
 }
 
 /// Writes a backup under another name, reads it back, and gives it its name when it is whole and on the disk.

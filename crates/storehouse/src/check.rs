@@ -7,13 +7,17 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use gateway::{Ports, Routes};
 
+use crate::files::is_stream;
 use crate::mail;
 use crate::settings::Settings;
 
 /// The routes of this file, as text.
 pub(crate) fn file(file: &Path) -> Result<String> {
-    let routes = read(file)?;
-    Ok(format!("{} is good:\n{routes}", file.display()))
+    if is_stream(file) {
+        let text = io::read_to_string(io::stdin()).context("can't read standard input")?;
+        return Ok(format!("standard input is good:\n{}", parse(&text, "standard input")?));
+    }
+    Ok(format!("{} is good:\n{}", file.display(), read(file)?))
 }
 
 /// What `serve` would do, as text: its routes, and what becomes of mails.
@@ -40,7 +44,11 @@ fn routes_in_use(settings: &Settings) -> Result<String> {
 pub(crate) fn read(file: &Path) -> Result<Routes> {
     let name = file.display().to_string();
     let text = fs::read_to_string(file).with_context(|| format!("can't read the routes file {name}"))?;
-    let error = match Routes::parse(&text, &name) {
+    parse(&text, &name)
+}
+
+fn parse(text: &str, name: &str) -> Result<Routes> {
+    let error = match Routes::parse(text, name) {
         Ok(routes) => return Ok(routes),
         Err(error) => error,
     };

@@ -50,9 +50,10 @@ Examples:
     #[command(after_help = "Examples:
   storehouse check                 the file that `serve` would use
   storehouse check my-routes.yaml
+  envsubst < routes.yaml.in | storehouse check -
   storehouse check --schema > routes.schema.json   for an editor's YAML support")]
     Check {
-        /// The file [default: the one that `serve` would use]
+        /// The file; - is standard input [default: the one that `serve` would use]
         file: Option<PathBuf>,
 
         /// Print the file's JSON Schema instead
@@ -93,7 +94,8 @@ use POST /products/import and /stock/import instead. docs/csv.md tells what a fi
 Examples:
   storehouse import products products.csv --dry-run
   storehouse import products products.csv
-  storehouse import stock counted.csv --charset windows-1252"
+  storehouse import stock counted.csv --charset windows-1252
+  gzip -dc products.csv.gz | storehouse import products -"
     )]
     Import(ImportArgs),
 
@@ -116,7 +118,7 @@ Examples:
     /// Write the whole database into a file, also while it is written to
     #[command(
         after_help = "The file is checked before it gets its name, and readable by nobody else: it holds people's data and password hashes.
-PostgreSQL is read by pg_dump, which must be installed.
+So it can't be a stream: - is refused. PostgreSQL is read by pg_dump, which must be installed.
 
 Examples:
   storehouse backup storehouse.backup
@@ -124,7 +126,7 @@ Examples:
   DATABASE_URL=postgres://localhost/store storehouse backup --force latest.backup"
     )]
     Backup {
-        /// The file to be made
+        /// The file to be made; not -
         file: PathBuf,
 
         /// Replace a file that is there
@@ -142,7 +144,7 @@ Examples:
   DATABASE_URL=postgres://localhost/new_store storehouse restore latest.backup"
     )]
     Restore {
-        /// The backup
+        /// The backup; not -, since it is checked before it is read
         file: PathBuf,
 
         /// Take a backup whose stock doesn't add up
@@ -216,14 +218,14 @@ pub(crate) struct ImportArgs {
     #[arg(value_enum)]
     pub(crate) what: Imported,
 
-    /// The file
+    /// The file; - is standard input
     pub(crate) file: PathBuf,
 
     /// Check the file and tell what it would do, and store nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// How the file is to be read where no byte order mark says it: utf-8, utf-16le, utf-16be or windows-1252
+    /// How the file is to be read where no byte order mark says it: utf-8, utf-16, utf-16le, utf-16be or windows-1252
     #[arg(long, default_value = "utf-8")]
     pub(crate) charset: String,
 }

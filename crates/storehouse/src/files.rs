@@ -1,7 +1,7 @@
 //! `storehouse import` and `storehouse export`: CSV files straight into the database of the settings, and out of it.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,11 +45,8 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
 }
 
 fn read(settings: &Settings, args: &ImportArgs, progress: &Progress) -> Result<inventory::File> {
-    let shown = args.file.display();
-    let length = fs::metadata(&args.file).with_context(|| format!("can't read {shown}"))?.len();
-    ensure!(length <= MAX_FILE, "{shown} is larger than 1 GiB: part it");
-    let bytes = Bytes::from(fs::read(&args.file).with_context(|| format!("can't read {shown}"))?);
-    let unknown = || anyhow!("--charset must be utf-8, utf-16le, utf-16be or windows-1252");
+    let bytes = read_bytes(&args.file)?;
+    let unknown = || anyhow!("--charset must be utf-8, utf-16, utf-16le, utf-16be or windows-1252");
     let author = Author { actor_id: None, request_id: None, now: Clock::default().now() };
     let progress = progress.clone();
     Ok(inventory::File {
@@ -61,6 +58,25 @@ fn read(settings: &Settings, args: &ImportArgs, progress: &Progress) -> Result<i
         max_faults: usize::MAX,
         progress: Arc::new(move |stage, done, of| progress.show(word(stage), done as u64, Some(of as u64))),
     })
+}
+
+/// All of a file, or of standard input for `-`.
+fn read_bytes(file: &Path) -> Result<Bytes> {
+    let shown = if is_stream(file) { "standard input".to_owned() } else { file.display().to_string() };
+    let mut bytes = Vec::new();
+    let read = if is_stream(file) {
+        io::stdin().lock().take(MAX_FILE + 1).read_to_end(&mut bytes)
+    } else {
+        File::open(file).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
+    };
+    read.with_context(|| format!("can't read {shown}"))?;
+    ensure!(bytes.len() as u64 <= MAX_FILE, "{shown} is larger than 1 GiB: part it");
+    Ok(bytes.into())
+}
+
+/// `-` is standard input or output, as elsewhere.
+pub(crate) fn is_stream(file: &Path) -> bool {
+    file == Path::new("-")
 }
 
 fn word(stage: Stage) -> &'static str {
@@ -118,7 +134,7 @@ pub(crate) fn export(settings: &Settings, what: Exported, file: &Path) -> Result
 
 async fn write<S: Sheet>(db: &Db, sheet: S, file: &Path) -> Result<()> {
     let mut export = Export::new(db.clone(), sheet, true);
-    if file == Path::new("-") {
+    if is_stream(file) {
         return match write_to(&mut export, &mut io::stdout().lock()).await {
             // A reader that has seen enough (`| head`) is no failure.
             Err(error) if is_broken_pipe(&error) => Ok(()),

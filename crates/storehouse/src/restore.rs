@@ -7,6 +7,7 @@ use db::{Draft, Tx};
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
+use crate::backup::ensure_file;
 use crate::backup_file::{self, Seal, engine};
 use crate::migrations::MIGRATIONS;
 use crate::progress::Progress;
@@ -29,6 +30,7 @@ pub(crate) struct Restored {
 
 /// Restores it. An error leaves the place empty or refused; differences too, unless they are accepted.
 pub(crate) fn run(settings: &Settings, file: &Path, differences: Differences) -> Result<Restored> {
+    ensure_file(file)?;
     let (begun, progress) = (Instant::now(), Progress::new());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let restored = backup_file::check(file, &progress).and_then(|seal| {

@@ -1,6 +1,8 @@
 //! `storehouse import` and `storehouse export`.
 
 use std::fs;
+use std::io::Write as _;
+use std::process::{Output, Stdio};
 
 use super::commands::said;
 use crate::harness::{Site, each_engine};
@@ -56,4 +58,38 @@ async fn files_go_in_and_out_without_a_server() {
         assert_eq!(said(&site.run(&["verify"])), "Products: 2, orders: 0, differences: 0.\n");
     })
     .await;
+}
+
+/// Runs a command with this on its standard input.
+fn fed(site: &Site, arguments: &[&str], input: &str) -> Output {
+    let mut command = site.command(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn a_dash_is_standard_input_or_output_wherever_a_stream_can_be() {
+    let site = Site::new(None);
+    let file = "sku,name,unit_price\nL-1,Lamp,1\n";
+    let made = said(&fed(&site, &["import", "products", "-"], file));
+    assert_eq!(made, "Products: 1 new, 0 changed, 0 as they were; rows: 1.\n");
+    let exported = said(&site.run(&["export", "products", "-"]));
+    let again = said(&fed(&site, &["import", "products", "-"], &exported));
+    assert_eq!(again, "Products: 0 new, 0 changed, 1 as they were; rows: 1.\n");
+    let empty = fed(&site, &["import", "products", "-"], "");
+    let told = String::from_utf8(empty.stderr).unwrap();
+    assert!(told.contains("nothing was imported: The file is empty"), "{told}");
+    let utf_16 = fed(&site, &["import", "products", "-", "--charset", "utf-16"], file);
+    assert!(String::from_utf8(utf_16.stderr).unwrap().contains("doesn't begin with a byte order mark"));
+    for command in [&["backup", "-"][..], &["backup", "--force", "-"], &["restore", "-"]] {
+        assert!(site.refusal(command).contains("a backup is a file"), "{command:?}");
+    }
+    assert!(!site.path("-").exists() && !site.path("-.unfinished").exists());
+    let routes = "routes:\n  - {path: /orders, backend: 'http://a:1', methods: [GET]}\n";
+    assert!(said(&fed(&site, &["check", "-"], routes)).starts_with("standard input is good:\n/orders "));
+    let refused = fed(&site, &["check", "-"], "routes: nonsense\n");
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(told.contains("standard input:1:"), "{told}");
 }
