@@ -31,8 +31,8 @@ const FIGURES_INTERVAL: Duration = Duration::from_secs(60);
 const AT_ONCE: usize = 8;
 const AT_ONCE_IN_ALL: usize = 64;
 
-/// How long what is under way may take when the process ends: an attempt and the storing of its outcome.
-const ENDING: Duration = Duration::from_secs(20);
+/// How long what is under way may take when the process ends. Most receivers answer sooner; who doesn't is asked again by whoever takes the delivery next.
+const ENDING: Duration = Duration::from_secs(3);
 
 /// How often an outcome is offered to a database that doesn't take it; after that the delivery is sent again.
 const KEEPING: usize = 5;
@@ -83,7 +83,7 @@ impl Webhooks {
         join3(self.keep_fanning_out(), self.keep_sending(), self.keep_counting()).await;
     }
 
-    /// Begins nothing more, and resolves once what is under way has ended, so that none of it is sent again after a restart; or when that takes too long.
+    /// Begins nothing more, and resolves once what is under way has ended, so that none of it is sent again after a restart; or after three seconds.
     /// The work must go on meanwhile.
     pub async fn finish(&self) {
         self.progress.stopping.send_replace(true);

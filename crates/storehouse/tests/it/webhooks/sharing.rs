@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::receiver::{Act, Message, Receiver};
 use super::{Hook, happen, stored};
-use crate::harness::{App, each_engine, eventually};
+use crate::harness::{App, Site, each_engine, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_processes_tell_each_event_once() {
@@ -96,6 +97,30 @@ async fn a_process_that_ends_in_order_finishes_what_is_under_way() {
         happen(&app.db, &app.clock, Uuid::now_v7(), 2).await;
         eventually("it becomes a delivery", async || stored(&app.db, hook.id).await.len() == 2).await;
         assert_eq!(stored(&app.db, hook.id).await[1].attempts, 0, "nothing more is begun");
+    })
+    .await;
+}
+
+/// Had it waited for the receiver, the end of the 15 seconds would stand in the log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_ends_leaves_a_receiver_that_is_slow_to_the_next() {
+    each_engine(&[], async |database| {
+        let (site, receiver) = (Site::new(Some(database.url())), Receiver::start().await);
+        let process = site.start().await;
+        let (mut wire, _) = process.connect().await.register("boss").await;
+        let body = json!({"url": receiver.url(), "types": ["order.placed"]});
+        let hook = wire.post("/webhooks", &body).await.unwrap().expect(201).json();
+        let hook: Uuid = hook["id"].as_str().unwrap().parse().unwrap();
+        receiver.judge(|_| Act::Stall);
+        let order = json!({"product_name": "Lamp", "quantity": 1, "total_price": 5});
+        wire.post("/orders", &order).await.unwrap().expect(201);
+        receiver.expect(1).await;
+        assert_eq!(process.signal_and_wait("TERM").await, Some(0));
+        let db = database.open().await;
+        let left = stored(&db, hook).await.remove(0);
+        assert_eq!((left.status.as_str(), left.attempts, left.error), ("pending", 1, None));
+        assert!(left.due_at.is_some(), "whoever looks next takes it");
+        db.close().await;
     })
     .await;
 }
