@@ -222,8 +222,8 @@ impl Step {
         }
     }
 
-    /// What else must be so.
-    fn needs(self) -> &'static str {
+    /// What else must be so; nothing where the state is enough.
+    pub(crate) fn needs(self) -> &'static str {
         match self {
             Self::Confirm | Self::Hold | Self::Release => "",
             Self::Cancel => "nothing was shipped, unless staff cancel it",

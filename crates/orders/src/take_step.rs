@@ -127,8 +127,11 @@ pub(crate) fn advance(
 
 /// 409, with what the caller may do instead.
 fn illegal_transition(step: Step, order: &Order, is_staff: bool) -> Problem {
-    let detail =
-        format!("An order that is {} can't take the step `{}` now.", order.status.as_str(), step.as_str());
+    let detail = if step.from().contains(&order.status) {
+        format!("An order takes the step `{}` only if {}.", step.as_str(), step.needs())
+    } else {
+        format!("An order that is {} can't take the step `{}` now.", order.status.as_str(), step.as_str())
+    };
     Problem::conflict("illegal_transition", detail)
         .with_member("allowed_transitions", allowed_transitions(order, is_staff))
 }

@@ -125,7 +125,12 @@ async fn staff_may_cancel_what_was_shipped_in_part() {
         step(&staff, &order, "confirm", json!({})).await;
         let two = json!({"lines": [{"id": order["lines"][0]["id"], "quantity": 2}]});
         step(&staff, &order, "ship", two.clone()).await;
-        ada.post(&path(&order, "/cancel"), json!({})).await.problem(409, "illegal_transition");
+        let refused_cancel =
+            ada.post(&path(&order, "/cancel"), json!({})).await.problem(409, "illegal_transition");
+        assert_eq!(
+            refused_cancel.json()["detail"],
+            "An order takes the step `cancel` only if nothing was shipped, unless staff cancel it."
+        );
         ada.put(&path(&order, ""), json!({"status": "cancelled"})).await.problem(409, "illegal_transition");
         assert_eq!(view(&ada, &order).await["allowed_transitions"], json!([]));
         step(&staff, &order, "hold", json!({})).await;
