@@ -18,22 +18,29 @@ pub struct Clock {
     /// The moment at which a clock stands that tells no real time.
     stands_at: Option<Timestamp>,
     offset_micros: Arc<AtomicI64>,
+    /// By how much somebody has set the system's time.
+    set_micros: Arc<AtomicI64>,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { started: Some(Instant::now()), stands_at: None, offset_micros: Arc::default() }
+        Self::new(Some(Instant::now()), None)
     }
 }
 
 impl Clock {
+    fn new(started: Option<Instant>, stands_at: Option<Timestamp>) -> Self {
+        Self { started, stands_at, offset_micros: Arc::default(), set_micros: Arc::default() }
+    }
+
     /// The present moment, in whole milliseconds: what is stored and compared is what is shown.
     pub fn now(&self) -> Timestamp {
         let moved = self
             .stands_at
             .unwrap_or_else(real_time)
             .0
-            .saturating_add(self.offset_micros.load(Ordering::Relaxed));
+            .saturating_add(self.offset_micros.load(Ordering::Relaxed))
+            .saturating_add(self.set_micros.load(Ordering::Relaxed));
         Timestamp(moved - moved.rem_euclid(1000))
     }
 
@@ -45,17 +52,22 @@ impl Clock {
 
     /// A clock whose [`Clock::monotonic`] stands still, so that a test of limits can't be too slow for them.
     pub fn stopped() -> Self {
-        Self { started: None, stands_at: None, offset_micros: Arc::default() }
+        Self::new(None, None)
     }
 
     /// A clock that stands at a moment, and moves by [`Clock::advance`] alone: for telling of what is made up.
     pub fn standing_at(moment: Timestamp) -> Self {
-        Self { started: None, stands_at: Some(moment), offset_micros: Arc::default() }
+        Self::new(None, Some(moment))
     }
 
     /// Moves this clock and all its clones forward.
     pub fn advance(&self, by: Duration) {
         self.offset_micros.fetch_add(micros(by), Ordering::Relaxed);
+    }
+
+    /// Sets the time of day by so many seconds more, or less, as an operator or a time server may: [`Clock::monotonic`] doesn't notice.
+    pub fn set_by(&self, seconds: i64) {
+        self.set_micros.fetch_add(seconds.saturating_mul(1_000_000), Ordering::Relaxed);
     }
 }
 
@@ -82,6 +94,11 @@ impl Timestamp {
     /// Whole seconds since 1970, as a JWT counts (RFC 7519 NumericDate).
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1_000_000)
+    }
+
+    /// How far it is from another moment, whichever is the later: a clock may have been set back between them.
+    pub fn distance(self, other: Self) -> Duration {
+        self.age(other).max(other.age(self))
     }
 
     /// How long ago it was at a later moment; nothing if that isn't later.

@@ -2,13 +2,15 @@
 //!
 //! Where a name leads is looked up for each connection, every address is judged then and there, and the connection goes to an address that was judged: so
 //! neither a redirect, which is never followed, nor a name that leads elsewhere the second time, gets behind the wall (security.md, I05).
-//! The connection is made without a proxy, and no cookie is kept. `address` judges, `connect` connects.
+//! The connection is made without a proxy, and no cookie is kept. `address` judges, `connect` connects, `trust` says whose certificates are believed.
 
 mod address;
 mod connect;
+mod trust;
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -24,6 +26,9 @@ use tokio::time::timeout;
 
 use self::address::Networks;
 use self::connect::Connector;
+use self::trust::tls_fault;
+
+pub use self::trust::Authorities;
 
 /// How much of an answer is read; it is only read so that the connection can be used again.
 const MOST_OF_ANSWER: usize = 64 * 1024;
@@ -42,7 +47,13 @@ pub enum OutgoingError {
     AddressRefused,
     /// Nobody takes the connection.
     NoConnection,
-    /// The other side proves to be nobody, or somebody else.
+    /// Who vouches for the other side isn't trusted.
+    UnknownAuthority,
+    /// The certificate's time is over, or hasn't come.
+    Expired,
+    /// The certificate is somebody else's.
+    OtherHost,
+    /// No safe connection for another reason.
     Tls,
     /// It took too long.
     TimedOut,
@@ -59,7 +70,10 @@ impl OutgoingError {
                 "the host's address is private or reserved, which the settings don't allow"
             }
             Self::NoConnection => "nothing takes connections there",
-            Self::Tls => "no safe connection: TLS failed, or the certificate is not valid for the host",
+            Self::UnknownAuthority => "no safe connection: the certificate's authority isn't trusted here",
+            Self::Expired => "no safe connection: the certificate has expired, or isn't valid yet",
+            Self::OtherHost => "no safe connection: the certificate is another host's",
+            Self::Tls => "no safe connection: TLS failed",
             Self::TimedOut => "no answer in time",
             Self::Broken => "the connection broke before the answer",
         }
@@ -82,17 +96,19 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// With the networks that may be reached although they are not public.
-    pub fn new(allowed: Vec<IpNet>) -> Self {
+    /// With the networks that may be reached although they are not public, and who vouches for others. An error if TLS can't be had.
+    pub fn new(allowed: Vec<IpNet>, authorities: Authorities) -> io::Result<Self> {
         let networks = Networks::new(allowed);
-        // The authorities that browsers trust, built in: what the machine trusts besides is its own matter.
-        let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1();
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(authorities.client()?)
+            .https_or_http()
+            .enable_http1();
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(RESTING_TIME)
             .pool_max_idle_per_host(RESTING)
             .build(connector.wrap_connector(Connector::new(networks.clone())));
-        Self { networks, client }
+        Ok(Self { networks, client })
     }
 
     /// Whether an address may be reached.
@@ -123,16 +139,24 @@ async fn skip(mut body: Incoming) {
     }
 }
 
-/// Our own error among those that the client wraps it in; what else fails before the connection stands is TLS.
+/// Our own error or that of TLS among those that the client wraps it in.
 fn cause(error: &legacy::Error) -> OutgoingError {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
-        if let Some(own) = error.downcast_ref() {
-            return *own;
+        if let Some(cause) = error.downcast_ref::<OutgoingError>().copied().or_else(|| tls_fault(error)) {
+            return cause;
         }
-        next = error.source();
+        next = inside(error);
     }
     if error.is_connect() { OutgoingError::Tls } else { OutgoingError::Broken }
+}
+
+/// What an error wraps; of an I/O error the source would be that of what it wraps.
+fn inside<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
 }
 
 /// The host of an address, an IPv6 one without its brackets.
@@ -158,7 +182,7 @@ mod tests {
             let _ = stream.write_all(&said).await;
             std::future::pending::<()>().await;
         });
-        let outgoing = Outgoing::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        let outgoing = Outgoing::new(vec!["127.0.0.0/8".parse().unwrap()], Authorities::default()).unwrap();
         let request = Request::post(format!("{scheme}://127.0.0.1:{port}/")).body(Bytes::from("{}")).unwrap();
         let answer = outgoing.send(request, Duration::from_millis(500)).await;
         server.abort();

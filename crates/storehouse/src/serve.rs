@@ -12,6 +12,7 @@ use db::Db;
 use futures_util::future::{join, pending};
 use gateway::{Cors, MetricsAccess, Ports, Routes};
 use kit::clock::Clock;
+use kit::outgoing::Authorities;
 use kit::secret::Secret;
 use kit::server::{self, Limits, Workers};
 use tokio::net::TcpListener;
@@ -54,7 +55,7 @@ async fn serve(settings: &Settings, parts: &[Part]) -> Result<()> {
     let options = options(settings, parts, secret, ports(settings, &listeners)?)?;
     let db = if needs_database(settings, parts) { Some(open_migrated(settings).await?) } else { None };
     let system = System::new(db.clone(), Clock::default(), options)
-        .context("can't start the threads that hash passwords")?;
+        .context("can't start the threads that hash passwords, or TLS")?;
     banner::print(settings, &listeners, db.as_ref()).await?;
     let workers = Arc::new(Workers::start().context("can't start the threads that serve")?);
     let outcome = serve_until_stopped(&system, listeners, &workers, db.as_ref()).await;
@@ -84,6 +85,7 @@ fn options(settings: &Settings, parts: &[Part], secret: Secret, ports: Ports) ->
         event_retention: settings.orders.event_retention,
         webhook_networks: settings.orders.webhook_networks.clone(),
         mail: mail_options(settings, parts),
+        authorities: authorities(settings)?,
         docs: settings.docs,
         metrics_access: metrics_access(settings, parts),
         data_dir: settings.data_dir.clone(),
@@ -94,6 +96,11 @@ fn options(settings: &Settings, parts: &[Part], secret: Secret, ports: Ports) ->
         trusted_proxies: settings.gateway.trusted_proxies.clone(),
         ports,
     })
+}
+
+fn authorities(settings: &Settings) -> Result<Authorities> {
+    let Some(file) = &settings.outgoing_ca_file else { return Ok(Authorities::default()) };
+    Authorities::with_file(file).with_context(|| format!("can't use OUTGOING_CA_FILE, {}", file.display()))
 }
 
 fn metrics_access(settings: &Settings, parts: &[Part]) -> MetricsAccess {

@@ -38,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) passwords: Passwords,
     pub(crate) gateway: Gateway,
     pub(crate) orders: Orders,
+    /// Certificates of authorities of one's own, for what is asked over TLS.
+    pub(crate) outgoing_ca_file: Option<PathBuf>,
     pub(crate) backups: Backups,
     pub(crate) mail: Mail,
     /// Whether `/docs` and `/openapi.json` are served.
@@ -151,6 +153,7 @@ impl Settings {
                 event_retention: values.read("EVENT_RETENTION", parse::duration)?,
                 webhook_networks: values.read("WEBHOOK_ALLOW_NETWORKS", parse::networks)?,
             },
+            outgoing_ca_file: values.read_optional("OUTGOING_CA_FILE", |text| Some(text.into()))?,
             backups: Backups {
                 folder: values.read_optional("BACKUP_FOLDER", |text| Some(text.into()))?,
                 time: values.read("BACKUP_TIME", parse::time_of_day)?,

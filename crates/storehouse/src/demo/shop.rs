@@ -16,7 +16,7 @@ use kit::clock::{Clock, Timestamp, new_id};
 use kit::identity::{Role, authenticate};
 use kit::metrics::Metrics;
 use kit::money::Currency;
-use kit::outgoing::Outgoing;
+use kit::outgoing::{Authorities, Outgoing};
 use kit::secret::Secret;
 use kit::service::{Readiness, Service, Surroundings};
 use kit::shared::Shared;
@@ -51,7 +51,8 @@ impl Shop {
         let live = LiveSessions::new(db.clone(), clock.clone());
         let shared = Arc::new(Shared::new(db.clone(), clock.clone(), secret, live, settings.orders.currency));
         // Nobody has asked to be told of anything yet.
-        let webhooks = Webhooks::new(db.clone(), clock.clone(), secret, Outgoing::new(Vec::new()));
+        let outgoing = Outgoing::new(Vec::new(), Authorities::default())?;
+        let webhooks = Webhooks::new(db.clone(), clock.clone(), secret, outgoing);
         let (readiness, metrics) = (Readiness::default(), Arc::<Metrics>::default());
         let surroundings = Surroundings { db, readiness, metrics, docs: false };
         let expiry = settings.orders.pending_expiry;

@@ -260,6 +260,13 @@ pub(crate) const TABLE: &[Setting] = &[
         help: "who is told by mail of products that fell to their reorder point",
     },
     Setting {
+        name: "OUTGOING_CA_FILE",
+        kind: Text,
+        default: Unset,
+        valid: "a file",
+        help: "certificates (PEM) of authorities of your own, which receivers of webhooks may have theirs from; the public ones are built in",
+    },
+    Setting {
         name: "DOCS",
         kind: Switch,
         default: PerEnvironment { development: "on", production: "off" },

@@ -9,9 +9,11 @@ mod guard;
 /// Making, changing, rotating, removing; the log and replay.
 mod manage;
 /// The receiver of the tests.
-mod receiver;
+pub(crate) mod receiver;
 /// Several processes, and those that end.
 mod sharing;
+/// Certificates, good and bad.
+mod tls;
 
 use ::db::{Db, Error};
 use ::events::{Author, EventType, record};
@@ -57,7 +59,7 @@ fn is_signed(message: &Message, secret: &str) -> bool {
 }
 
 /// Something happens to an object, which tells a number.
-async fn happen(db: &Db, clock: &Clock, object: Uuid, number: i64) {
+pub(crate) async fn happen(db: &Db, clock: &Clock, object: Uuid, number: i64) {
     let author = Author::nobody(clock.now());
     let recorded: Result<(), Error> = db
         .write((object, number, author), |tx, (object, number, author)| {

@@ -13,8 +13,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use uuid::Uuid;
 
 use crate::harness::eventually;
@@ -71,11 +74,22 @@ struct State {
 pub(crate) struct Receiver {
     state: Arc<State>,
     port: u16,
+    scheme: &'static str,
 }
 
 impl Receiver {
     /// One that takes everything.
     pub(crate) async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// The same, over TLS.
+    pub(crate) async fn start_secure(config: ServerConfig) -> Self {
+        Self::start_with(Some(TlsAcceptor::from(Arc::new(config)))).await
+    }
+
+    async fn start_with(secure: Option<TlsAcceptor>) -> Self {
+        let scheme = if secure.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State {
@@ -84,12 +98,12 @@ impl Receiver {
             messages: Mutex::default(),
             flows: watch::Sender::new(false),
         });
-        tokio::spawn(listen(listener, Arc::clone(&state)));
-        Self { state, port }
+        tokio::spawn(listen(listener, secure, Arc::clone(&state)));
+        Self { state, port, scheme }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/hook", self.port)
+        format!("{}://127.0.0.1:{}/hook", self.scheme, self.port)
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -122,15 +136,27 @@ impl Receiver {
     }
 }
 
-async fn listen(listener: TcpListener, state: Arc<State>) {
+async fn listen(listener: TcpListener, secure: Option<TlsAcceptor>, state: Arc<State>) {
     while let Ok((stream, _)) = listener.accept().await {
-        let state = Arc::clone(&state);
+        let (state, secure) = (Arc::clone(&state), secure.clone());
         tokio::spawn(async move {
-            let service = service_fn(move |request| receive(request, Arc::clone(&state)));
-            // One that hangs up ends in an error.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            match secure {
+                None => serve(stream, state).await,
+                // Who doesn't trust it ends the connection here.
+                Some(secure) => {
+                    if let Ok(stream) = secure.accept(stream).await {
+                        serve(stream, state).await;
+                    }
+                }
+            }
         });
     }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<State>) {
+    let service = service_fn(move |request| receive(request, Arc::clone(&state)));
+    // One that hangs up ends in an error.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn receive(request: Request<Incoming>, state: Arc<State>) -> io::Result<Response<Full<Bytes>>> {

@@ -1,0 +1,66 @@
+//! Whose certificates are believed.
+
+use std::error::Error;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+
+use super::OutgoingError;
+
+/// The authorities whose certificates prove who somebody is: those that browsers trust, built in, and those that a file names. What the machine trusts besides
+/// is its own matter.
+#[derive(Clone, Debug)]
+pub struct Authorities(Arc<RootCertStore>);
+
+impl Default for Authorities {
+    fn default() -> Self {
+        Self(Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }))
+    }
+}
+
+impl Authorities {
+    /// With those of a file of certificates in PEM (RFC 7468) too; an error if it has none, or one that is none.
+    pub fn with_file(path: &Path) -> io::Result<Self> {
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let built_in = roots.len();
+        let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
+        for certificate in CertificateDer::pem_slice_iter(&std::fs::read(path)?) {
+            let added = certificate.ok().and_then(|certificate| roots.add(certificate).ok());
+            added.ok_or_else(|| invalid("it holds what is no certificate"))?;
+        }
+        if roots.len() == built_in {
+            return Err(invalid("it holds no certificate in PEM"));
+        }
+        Ok(Self(Arc::new(roots)))
+    }
+
+    /// How a connection is made safe. The error is that of a build that lacks what TLS needs.
+    pub(super) fn client(self) -> io::Result<ClientConfig> {
+        let client = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+        let client = client.with_safe_default_protocol_versions().map_err(io::Error::other)?;
+        Ok(client.with_root_certificates(self.0).with_no_client_auth())
+    }
+}
+
+/// What makes a connection unsafe, if an error says that.
+pub(super) fn tls_fault(error: &(dyn Error + 'static)) -> Option<OutgoingError> {
+    let rustls::Error::InvalidCertificate(fault) = error.downcast_ref::<rustls::Error>()? else {
+        return Some(OutgoingError::Tls);
+    };
+    Some(match fault {
+        CertificateError::UnknownIssuer => OutgoingError::UnknownAuthority,
+        CertificateError::Expired
+        | CertificateError::ExpiredContext { .. }
+        | CertificateError::NotValidYet
+        | CertificateError::NotValidYetContext { .. } => OutgoingError::Expired,
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            OutgoingError::OtherHost
+        }
+        _ => OutgoingError::Tls,
+    })
+}
