@@ -21,12 +21,23 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     && install -D target/release/storehouse /out/storehouse \
     && mkdir -p /out/data
 
+# What backs PostgreSQL up: pg_dump and pg_restore as they are beside the server that docker-compose.yml runs, since neither
+# reads a newer server than itself, with the libraries that the last stage lacks. Debian's own package would be older than the
+# server, and need a package manager: so it is 15 MB.
+FROM postgres:16-bookworm AS postgres
+RUN mkdir -p /out/bin /out/lib \
+    && cp /usr/lib/postgresql/16/bin/pg_dump /usr/lib/postgresql/16/bin/pg_restore /out/bin \
+    && ldd /out/bin/* | awk '$2 == "=>" { print $3 }' | sort -u \
+        | grep -Ev '/lib(c|m|dl|pthread|rt|resolv|gcc_s)\.so' | xargs cp --dereference --target-directory=/out/lib
+
 # The binary needs glibc and libgcc and nothing else, so the image holds no shell and no package manager to keep up to
 # date. It is of the same Debian as the stage above: a binary doesn't run on a glibc older than the one it was built with.
 FROM gcr.io/distroless/cc-debian12
 LABEL org.opencontainers.image.title="Storehouse" \
       org.opencontainers.image.description="Inventory and order backend: gateway, auth, users, orders and inventory in one program" \
       org.opencontainers.image.licenses="MIT"
+COPY --from=postgres /out/bin /usr/local/bin
+COPY --from=postgres /out/lib /usr/lib
 COPY --from=build /out/storehouse /usr/local/bin/storehouse
 COPY --from=build --chown=65532:65532 /out/data /data
 # A number, because that is how an orchestrator can see that it isn't root.

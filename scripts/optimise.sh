@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes target/optimised/storehouse: the release binary, compiled with a profile of its own work, which takes a sixth to a quarter
-# off the CPU time of a request (docs/performance.md, decision 0012). Two builds, with some minutes of load between them.
+# off the CPU time of a request (docs/performance.md, decision 0014). Two builds, with some minutes of load between them.
 #
 # Needs clang and llvm-profdata of the LLVM that rustc is built on (`rustc -vV` names it): apt-get install clang-22 llvm-22.
 # The load is the benchmark's; what that can't measure here (no PostgreSQL, say) isn't learnt either.

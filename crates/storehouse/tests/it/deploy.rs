@@ -112,6 +112,25 @@ fn the_image_runs_the_program_without_root_and_without_a_secret() {
     assert_eq!(image("VOLUME"), ["/data"]);
 }
 
+/// A backup by another version than the server's may be refused, and one made elsewhere can't be restored here.
+#[test]
+fn the_image_can_back_up_the_database_beside_it() {
+    let compose = compose();
+    let server = compose["services"]["postgres"]["image"].as_str().unwrap();
+    let stages: Vec<(String, String)> = instructions();
+    let stage =
+        stages.iter().position(|(name, rest)| name == "FROM" && *rest == format!("{server} AS postgres"));
+    let (_, run) = &stages[stage.unwrap_or_else(|| panic!("no stage is from {server}")) + 1];
+    let version = server.split([':', '-']).nth(1).unwrap();
+    for program in ["pg_dump", "pg_restore"] {
+        assert!(run.contains(&format!("/usr/lib/postgresql/{version}/bin/{program} ")), "{run}");
+    }
+    let copies = image("COPY");
+    for copy in ["--from=postgres /out/bin /usr/local/bin", "--from=postgres /out/lib /usr/lib"] {
+        assert!(copies.iter().any(|line| line == copy), "{copies:?}");
+    }
+}
+
 #[test]
 fn arguments_that_nobody_takes_are_found() {
     assert!(!takes(&["srve"]) && !takes(&["serve", "warehouse"]) && takes(&["migrate"]));
