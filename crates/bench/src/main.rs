@@ -5,6 +5,7 @@
 //! `load` (the load generator), `measure` and `report` (figures and the table), `people`, `placement` and `taking` (data); then
 //! one file for each line.
 
+mod csv;
 mod gateway;
 mod load;
 mod logins;
@@ -51,6 +52,9 @@ async fn run(options: Options) -> Result<()> {
     }
     if setup.measures(Line::Stock) {
         stock::measure(&setup, &mut report).await?;
+    }
+    if setup.measures(Line::Csv) {
+        csv::measure(&setup, &mut report).await?;
     }
     if setup.measures(Line::Reads) {
         reads::measure(&setup, &mut report).await?;

@@ -16,6 +16,8 @@ pub(crate) enum Line {
     Orders,
     /// Orders that take stock, beside raw loops of the same statements; a hot product; finding products
     Stock,
+    /// 100,000 products and counts as CSV files, in and out; memory, and who waits meanwhile
+    Csv,
     /// Authenticated reads, beside PocketBase; and at a million orders, beside ten thousand
     Reads,
     /// The gateway as a proxy and in one process, beside HAProxy

@@ -34,6 +34,7 @@ pub(crate) struct Ports {
     pub(crate) auth: SocketAddr,
     pub(crate) users: SocketAddr,
     pub(crate) orders: SocketAddr,
+    pub(crate) inventory: SocketAddr,
 }
 
 /// Where the routes of one prefix lead.
@@ -43,7 +44,7 @@ impl Site {
     /// On SQLite, in a file of its own. Rate limits are on, and so high that no request meets them.
     pub(crate) fn new(setup: &Setup) -> Result<Self> {
         let [gateway, auth, users, orders, inventory] = free_ports()?;
-        let ports = Ports { gateway, auth, users, orders };
+        let ports = Ports { gateway, auth, users, orders, inventory };
         let mut site = Self {
             folder: setup.folder()?,
             ports,
