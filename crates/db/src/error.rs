@@ -30,6 +30,9 @@ pub enum Error {
     /// The closure panicked; its work was rolled back.
     #[error("a database closure panicked")]
     Panicked,
+    /// Something isn't so that must be so whatever happens: a mistake of ours, or data that was changed past us. Which, and what was found.
+    #[error("invariant violated: {0}: {1}")]
+    Violated(&'static str, String),
     /// Anything else: a mistake in a statement, a damaged file. The text is for the log only.
     #[error("database error: {0}")]
     Internal(String),

@@ -202,7 +202,7 @@ impl Db {
         }
     }
 
-    /// What the transactions of this process have told of ([`Tx::tally`]), by word; no word stands for those that found no place.
+    /// What the transactions of this process have told of ([`Tx::tally`], [`Tx::require`]), by word; no word stands for those that found no place.
     pub fn tally(&self) -> impl Iterator<Item = (Option<&'static str>, u64)> {
         let tally = match &*self.engine {
             Engine::Sqlite(sqlite) => sqlite.tally(),

@@ -22,7 +22,7 @@ pub struct Tx {
     tally: Option<Arc<Tally>>,
 }
 
-/// What committed transactions have written, by words of a fixed list; words beyond its places share one.
+/// What committed transactions have written, and what wasn't so that must be so, by words of a fixed list; words beyond its places share one.
 pub(crate) type Tally = Labelled<&'static str, 64>;
 
 /// The connection, shared with the code that begins and ends the transaction.
@@ -145,6 +145,22 @@ impl Tx {
         if let Some(tally) = self.tally.clone() {
             self.after_commit(move || tally.add(word, count));
         }
+    }
+
+    /// An assertion that stays on: unless it is so, the transaction is spent, and [`crate::Db::tally`] counts the violation, each time that the work is run.
+    pub fn require(
+        &self,
+        invariant: &'static str,
+        is_so: bool,
+        found: impl FnOnce() -> String,
+    ) -> Result<(), Error> {
+        if is_so {
+            return Ok(());
+        }
+        if let Some(tally) = &self.tally {
+            tally.increment(invariant);
+        }
+        self.note(Err(Error::Violated(invariant, found()).into()))
     }
 
     /// Takes the guard row of a rule over several rows, until the end of the transaction. A guard that no migration made is an error.

@@ -6,7 +6,7 @@
 //! Tables: `orders`, `order_lines`, `order_history`; the number series `order_numbers`.
 //!
 //! Files in reading order: `lifecycle` (the states and steps, pure), `model` (an order and its lines), `body` (what
-//! requests may say), `schema` (how the OpenAPI document shows that), `view` (what answers show), `store` (every statement), `lines` (priced by the catalogue), `move_stock` (what
+//! requests may say), `schema` (how the OpenAPI document shows that), `view` (what answers show), `store` (every statement), `lines` (priced by the catalogue), `invariants` (what is always so), `move_stock` (what
 //! a change does with stock), then an operation each: `place_order`, `change_order`, `take_step` (with `said`, what the history keeps), `delete_order`,
 //! `expire_orders`, `verify_orders`; `read_events` and `stream_events`; `export` (as a CSV file); `counts` (what they count); `webhook_body`, `webhook_view` and
 //! `change_webhook` are the same of webhooks; last `api` (handlers, with a file for events and one for webhooks).
@@ -19,6 +19,7 @@ mod counts;
 mod delete_order;
 mod expire_orders;
 mod export;
+mod invariants;
 mod lifecycle;
 mod lines;
 mod model;
@@ -49,6 +50,7 @@ use webhooks::Webhooks;
 pub use counts::OrderCounts;
 pub use expire_orders::expire_orders;
 pub use export::OrderSheet;
+pub use invariants::{ORDER_GOODS, ORDER_MONEY, ORDER_OWNER};
 pub use verify_orders::{OrderDifference, verify_orders};
 
 /// The service's state.

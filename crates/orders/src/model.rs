@@ -1,6 +1,7 @@
 //! An order and its lines, as they are stored.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kit::clock::Timestamp;
 use kit::fields::{Faults, FromJson, Invalid};
@@ -127,10 +128,11 @@ impl Order {
         self.expires_at = expires.then(|| self.expires_at.unwrap_or(at));
     }
 
-    /// Makes it the next version. Its time never goes back, though a request that came earlier may wait longer for the row.
+    /// Makes it the next version. Each is later than the one before, by which its history is in order: a request that came earlier may have waited longer
+    /// for the row, and a clock may stand or be set back.
     pub(crate) fn touch(&mut self, now: Timestamp) {
         self.version += 1;
-        self.updated_at = now.max(self.updated_at);
+        self.updated_at = now.max(self.updated_at.plus(Duration::from_micros(1)));
     }
 
     /// Whether the caller may know of it.

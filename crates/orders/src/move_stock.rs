@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use stock::{Author, OrderStock, Shortage};
 use uuid::Uuid;
 
+use crate::invariants::check_change;
 use crate::model::{Line, Order};
 use crate::place_order::Actor;
 
@@ -20,17 +21,18 @@ pub(crate) async fn move_stock(
     actor: Option<&Actor>,
     restock: bool,
 ) -> Result<(), Problem> {
+    check_change(tx, before, after, actor)?;
     let shipped = growth(before, after, |line| line.shipped);
     let returned = growth(before, after, |line| line.returned);
     if restock {
-        stock::give_back(tx, &order_stock(after, actor, returned)).await?;
+        stock::give_back(tx, &order_stock(after, actor, before.held(), returned)).await?;
     }
     let short = if !shipped.is_empty() {
-        stock::ship(tx, &order_stock(after, actor, shipped)).await?
+        stock::ship(tx, &order_stock(after, actor, before.held(), shipped)).await?
     } else if before.held() == after.held() {
         Vec::new()
     } else {
-        stock::hold(tx, &order_stock(after, actor, after.held())).await?
+        stock::hold(tx, &order_stock(after, actor, before.held(), after.held())).await?
     };
     if short.is_empty() { Ok(()) } else { Err(insufficient_stock(after, &short)) }
 }
@@ -46,10 +48,11 @@ fn growth(before: &Order, after: &Order, count: impl Fn(&Line) -> i64) -> BTreeM
     growth
 }
 
-/// What the step that led to this order does with so much of each product.
+/// What the step that led to this order does with so much of each product, where it held this before.
 pub(crate) fn order_stock(
     after: &Order,
     actor: Option<&Actor>,
+    held_before: BTreeMap<Uuid, i64>,
     quantities: BTreeMap<Uuid, i64>,
 ) -> OrderStock {
     let author = Author {
@@ -57,7 +60,7 @@ pub(crate) fn order_stock(
         request_id: actor.map(|actor| actor.request_id.to_string()),
         now: after.updated_at,
     };
-    OrderStock { order_id: after.id, step: after.version, author, quantities }
+    OrderStock { order_id: after.id, step: after.version, author, held_before, quantities }
 }
 
 /// 409 with what there is too little of, in the order of the lines.

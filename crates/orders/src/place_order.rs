@@ -1,6 +1,6 @@
 //! Placing an order, once for an idempotency key.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use db::{Db, SharedWrite, Tx};
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::Orders;
 use crate::body::{Details, NewLines, PlaceOrder};
 use crate::counts::OrderCounts;
+use crate::invariants::check_order;
 use crate::lifecycle::{Action, Status};
 use crate::lines::{Catalogue, free_text_line, listed_lines};
 use crate::model::{Metadata, Order};
@@ -74,7 +75,7 @@ pub(crate) async fn place_order(
     let placement = Arc::new(Placement {
         words: order.words(),
         history: history(Some(&actor), Action::Place, None, &order),
-        stock: order_stock(&order, Some(&actor), order.held()),
+        stock: order_stock(&order, Some(&actor), BTreeMap::new(), order.held()),
         max_pending: (!actor.is_staff).then_some(orders.max_pending),
         counts: Arc::clone(&orders.counts),
         order,
@@ -133,6 +134,7 @@ async fn number_all(tx: &Tx, placements: &[Arc<Placement>]) -> Result<Vec<Result
     let placed =
         placements.iter().zip(&numbered).filter_map(|(new, number)| Some((new, *number.as_ref().ok()?)));
     let new: Vec<_> = placed.clone().map(|(placement, number)| placement.numbered(number)).collect();
+    new.iter().try_for_each(|new| check_order(tx, new.order))?;
     store::insert_orders(tx, &new).await?;
     placed.for_each(|(placement, _)| placement.counts.placed(tx, &placement.order));
     Ok(numbered)

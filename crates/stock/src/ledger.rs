@@ -50,6 +50,9 @@ impl From<Refused> for Problem {
     }
 }
 
+/// A level is what was read and what its movements changed; no figure is less than nothing, and what can't be sold is a part of what lies there.
+pub const STOCK_LEVEL: &str = "stock_level";
+
 /// The levels of some products, and what happened to them.
 pub(crate) struct Ledger {
     /// By product, and in the order in which orders are filled.
@@ -63,7 +66,13 @@ pub(crate) struct Ledger {
 #[derive(Clone, Copy)]
 struct Stored {
     version: i64,
-    free: i64,
+    figures: Delta,
+}
+
+impl Stored {
+    fn free(&self) -> i64 {
+        self.figures.on_hand - self.figures.unavailable - self.figures.allocated
+    }
 }
 
 impl Ledger {
@@ -77,7 +86,8 @@ impl Ledger {
     /// Reads them for whoever changes nothing.
     pub(crate) async fn look(tx: &Tx, products: &BTreeSet<Uuid>) -> Result<Self, db::Error> {
         let levels = store::list_levels(tx, products).await?;
-        let stored = |level: &Level| Some(Stored { version: level.version, free: level.free() });
+        levels.iter().try_for_each(|level| require_sound(tx, level, figures(level)))?;
+        let stored = |level: &Level| Some(Stored { version: level.version, figures: figures(level) });
         let stored = levels.iter().map(stored).collect();
         Ok(Self { levels, stored, movements: Vec::new() })
     }
@@ -155,6 +165,7 @@ impl Ledger {
 
     /// Stores what was changed, with an event for each of the ledger's new rows, and gives these.
     pub(crate) async fn store(self, tx: &Tx) -> Result<Vec<Movement>, db::Error> {
+        self.require_sums(tx)?;
         store::store_levels(tx, self.changed()).await?;
         self.write_down(tx).await
     }
@@ -167,9 +178,27 @@ impl Ledger {
 
     /// Stores very many levels, each moved once at most.
     pub(crate) async fn store_moved_once(self, tx: &Tx) -> Result<Vec<Movement>, db::Error> {
+        self.require_sums(tx)?;
         let changed: Vec<&Level> = self.changed().map(|(level, _)| level).collect();
         store::store_moved_once(tx, &changed).await?;
         self.write_down(tx).await
+    }
+
+    /// Each level is what was read and the sum of what is written down, or nothing is stored.
+    fn require_sums(&self, tx: &Tx) -> Result<(), db::Error> {
+        let mut sums: Vec<Delta> = self
+            .stored
+            .iter()
+            .map(|stored| stored.map(|stored| stored.figures).unwrap_or_default())
+            .collect();
+        for movement in &self.movements {
+            let mut places = self.of(movement.product_id);
+            let place = places.find(|place| self.levels[*place].location_id == movement.location_id);
+            if let Some(sum) = place.and_then(|place| sums.get_mut(place)) {
+                *sum = *sum + movement.delta;
+            }
+        }
+        self.levels.iter().zip(sums).try_for_each(|(level, sum)| require_sound(tx, level, sum))
     }
 
     async fn write_down(self, tx: &Tx) -> Result<Vec<Movement>, db::Error> {
@@ -184,11 +213,12 @@ impl Ledger {
         let asked = self.levels.iter().filter_map(|level| Some((level.product_id, level.reorder_point?)));
         for (product, point) in asked {
             let places = self.of(product);
-            let before = self.stored[places.clone()].iter().flatten().map(|stored| stored.free).sum();
+            let before = self.stored[places.clone()].iter().flatten().map(Stored::free).sum();
             let after = self.levels[places].iter().map(Level::free).sum();
-            let mut movements = self.movements.iter().rev();
-            let last = movements.find(|movement| movement.product_id == product);
-            if let Some(last) = last.filter(|_| has_become_low((before, point), (after, point))) {
+            if !has_become_low((before, point), (after, point)) {
+                continue;
+            }
+            if let Some(last) = self.movements.iter().rev().find(|movement| movement.product_id == product) {
                 let author = Author {
                     actor_id: last.actor_id,
                     request_id: last.request_id.clone(),
@@ -239,6 +269,17 @@ fn event(movement: &Movement) -> NewEvent {
         source_id: movement.id,
         created_at: movement.created_at,
     }
+}
+
+fn figures(level: &Level) -> Delta {
+    Delta { on_hand: level.on_hand, allocated: level.allocated, unavailable: level.unavailable }
+}
+
+fn require_sound(tx: &Tx, level: &Level, sum: Delta) -> Result<(), db::Error> {
+    let is_sound = level.allocated >= 0 && (0..=level.on_hand).contains(&level.unavailable);
+    tx.require(STOCK_LEVEL, is_sound && figures(level) == sum, || {
+        format!("{level:?}, where the sum is {sum:?}")
+    })
 }
 
 /// Nothing is ever less than nothing, or more than can be told.

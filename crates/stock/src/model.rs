@@ -1,5 +1,6 @@
 //! A level, a movement, and what they are made of.
 
+use std::ops::Add;
 use std::str::FromStr;
 
 use db::{Column, Value};
@@ -132,6 +133,18 @@ pub struct Delta {
     pub allocated: i64,
     /// More, or less, that can't be sold.
     pub unavailable: i64,
+}
+
+impl Add for Delta {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            on_hand: self.on_hand + more.on_hand,
+            allocated: self.allocated + more.allocated,
+            unavailable: self.unavailable + more.unavailable,
+        }
+    }
 }
 
 /// Why a level changed.

@@ -11,6 +11,9 @@ use crate::model::{Cause, CauseKind, Delta, Kind, Level, Shortage};
 use crate::split::{allocation, taken};
 use crate::store::{self, Held};
 
+/// What an order holds, and what came back of it, is the same by the ledger and by its lines.
+pub const ORDER_HOLDS: &str = "order_holds";
+
 /// What a step of an order does with stock: so much of each product.
 #[derive(Clone, Debug)]
 pub struct OrderStock {
@@ -20,6 +23,8 @@ pub struct OrderStock {
     pub step: i64,
     /// Who takes it.
     pub author: Author,
+    /// What its lines say that it holds before, of each product more than nothing.
+    pub held_before: BTreeMap<Uuid, i64>,
     /// How much of each product, already summed over the order's lines.
     pub quantities: BTreeMap<Uuid, i64>,
 }
@@ -51,7 +56,7 @@ pub async fn place(tx: &Tx, orders: &[&OrderStock]) -> Result<Vec<Vec<Shortage>>
 /// Makes an order hold exactly these quantities, in place of what it holds; or nothing changes, and it says what there is too little of. Of what
 /// it shipped already nothing is held any more, so that isn't touched.
 pub async fn hold(tx: &Tx, order: &OrderStock) -> Result<Vec<Shortage>, Refused> {
-    let held = store::held_by(tx, order.order_id).await?;
+    let held = held_by(tx, order).await?;
     let products: BTreeSet<Uuid> = held.iter().map(|held| held.product_id).chain(order.products()).collect();
     if products.is_empty() {
         return Ok(Vec::new());
@@ -85,7 +90,7 @@ pub async fn ship(tx: &Tx, order: &OrderStock) -> Result<Vec<Shortage>, Refused>
     if order.quantities.is_empty() {
         return Ok(Vec::new());
     }
-    let held = store::held_by(tx, order.order_id).await?;
+    let held = held_by(tx, order).await?;
     let mut ledger = Ledger::open(tx, &order.products().collect()).await?;
     let mut short = Vec::new();
     for (&product_id, &requested) in &order.quantities {
@@ -114,7 +119,7 @@ pub async fn give_back(tx: &Tx, order: &OrderStock) -> Result<(), Refused> {
     if order.quantities.is_empty() {
         return Ok(());
     }
-    let held = store::held_by(tx, order.order_id).await?;
+    let held = held_by(tx, order).await?;
     let mut ledger = Ledger::open(tx, &order.products().collect()).await?;
     for (&product_id, &quantity) in &order.quantities {
         let places = ledger.of(product_id);
@@ -125,10 +130,8 @@ pub async fn give_back(tx: &Tx, order: &OrderStock) -> Result<(), Refused> {
                 .sum()
         });
         if parts.iter().sum::<i64>() < quantity {
-            return Err(db::Error::Internal(format!(
-                "the ledger has less of {product_id} shipped than came back"
-            ))
-            .into());
+            let found = || format!("the ledger has less of {product_id} shipped than came back");
+            tx.require(ORDER_HOLDS, false, found)?;
         }
         for (place, part) in places.zip(parts).filter(|(_, part)| *part > 0) {
             let delta = Delta { on_hand: part, ..Delta::default() };
@@ -137,6 +140,21 @@ pub async fn give_back(tx: &Tx, order: &OrderStock) -> Result<(), Refused> {
     }
     ledger.store(tx).await?;
     Ok(())
+}
+
+/// What an order holds as the ledger says, which must be what its lines say.
+async fn held_by(tx: &Tx, order: &OrderStock) -> Result<Vec<Held>, db::Error> {
+    let held = store::held_by(tx, order.order_id).await?;
+    let mut sums = BTreeMap::<Uuid, i64>::new();
+    for held in &held {
+        *sums.entry(held.product_id).or_default() += held.allocated;
+    }
+    sums.retain(|_, sum| *sum != 0);
+    tx.require(ORDER_HOLDS, sums == order.held_before, || {
+        let lines = &order.held_before;
+        format!("order {} holds {sums:?} as the ledger says, and {lines:?} as its lines say", order.order_id)
+    })?;
+    Ok(held)
 }
 
 fn held_of(held: &[Held], product: Uuid) -> i64 {

@@ -18,9 +18,9 @@ use kit::clock::Clock;
 use kit::idempotency;
 use kit::identity::Sessions;
 use kit::mail::{Address, Mail};
-use kit::metrics::{self, Metrics};
+use kit::metrics::{self, Metrics, Text};
 use kit::money::Currency;
-use kit::outgoing::Outgoing;
+use kit::outgoing::{Authorities, Outgoing};
 use kit::secret::Secret;
 use kit::service::{Readiness, Service, Surroundings};
 use kit::shared::Shared;
@@ -43,6 +43,10 @@ const SWEEP_LIMIT: i64 = 1000;
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(2);
 /// How often what the metrics tell of all stock is added up.
 const FIGURES_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What must be so of money, stock and permissions whatever happens.
+const INVARIANTS: [&str; 5] =
+    [orders::ORDER_GOODS, orders::ORDER_MONEY, orders::ORDER_OWNER, stock::ORDER_HOLDS, stock::STOCK_LEVEL];
 
 /// What the system is told.
 pub struct Options {
@@ -68,6 +72,8 @@ pub struct Options {
     pub webhook_networks: Vec<IpNet>,
     /// How mails are sent, if they are.
     pub mail: Option<MailOptions>,
+    /// Who vouches for those whom we ask over TLS.
+    pub authorities: Authorities,
     /// Whether `/docs` and `/openapi.json` are served.
     pub docs: bool,
     /// Who may read the gateway's `/metrics`.
@@ -123,7 +129,7 @@ struct Data {
 
 impl System {
     /// Puts the parts together on a database that has its tables. Without one there is at most a gateway, which
-    /// leaves it to the services whether a session still lives. An error if passwords can't be hashed.
+    /// leaves it to the services whether a session still lives. An error if passwords can't be hashed, or TLS can't be had.
     pub fn new(db: Option<Db>, clock: Clock, options: Options) -> io::Result<Self> {
         let data = db.map(|db| Data { live: LiveSessions::new(db.clone(), clock.clone()), db });
         let readiness = Readiness::default();
@@ -148,7 +154,8 @@ impl System {
         if let Some(data) = &system.data {
             let (shared, runs) =
                 (Arc::new(system.make_shared(data, &options)), |part| options.parts.contains(&part));
-            system.orders = runs(Part::Orders).then(|| system.make_orders(data, &shared, &options));
+            system.orders =
+                runs(Part::Orders).then(|| system.make_orders(data, &shared, &options)).transpose()?;
             system.inventory = runs(Part::Inventory).then(|| Inventory::new(shared.clone()));
             system.services = system.make_services(data, &shared, &options)?;
             system.mails = system.make_mails(data, &options);
@@ -172,16 +179,16 @@ impl System {
         Shared::new(db, self.clock.clone(), &options.secret, live, options.currency)
     }
 
-    fn make_orders(&self, data: &Data, shared: &Arc<Shared>, options: &Options) -> Orders {
-        let outgoing = Outgoing::new(options.webhook_networks.clone());
+    fn make_orders(&self, data: &Data, shared: &Arc<Shared>, options: &Options) -> io::Result<Orders> {
+        let outgoing = Outgoing::new(options.webhook_networks.clone(), options.authorities.clone())?;
         let webhooks = Webhooks::new(data.db.clone(), self.clock.clone(), &options.secret, outgoing);
-        Orders::new(
+        Ok(Orders::new(
             shared.clone(),
             Arc::new(webhooks),
             options.max_pending_orders,
             options.pending_expiry,
             self.readiness.clone(),
-        )
+        ))
     }
 
     /// A gateway alone sends none: its database is there for sessions.
@@ -359,9 +366,18 @@ fn process_metrics(data: Option<&Data>, readiness: &Readiness, options: &Options
         if let Some(db) = &db {
             db.write_metrics(text);
             events::write_metrics(db, text);
+            write_violations(db, text);
         }
     });
     metrics
+}
+
+fn write_violations(db: &Db, text: &mut Text) {
+    let help = "Transactions that were refused since something wasn't so that must be so.";
+    for invariant in INVARIANTS {
+        let count = db.tally().find(|(word, _)| *word == Some(invariant)).map_or(0, |(_, count)| count);
+        text.counter("storehouse_invariant_violations_total", help, &[("invariant", invariant)], count);
+    }
 }
 
 /// The whole system's OpenAPI document.

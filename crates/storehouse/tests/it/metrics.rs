@@ -160,6 +160,7 @@ const FAMILIES: [&[&str]; 3] = [
         "process_start_time_seconds",
         "process_threads",
         "storehouse_data_free_bytes",
+        "storehouse_invariant_violations_total",
         "storehouse_ready",
         "storehouse_build_info",
     ],

@@ -14,6 +14,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use kit::clock::Clock;
 use kit::identity::Role;
+use kit::outgoing::Authorities;
 use kit::secret::Secret;
 use kit::server::{self, Limits, Peer, Workers};
 use kit::service::Service;
@@ -68,7 +69,16 @@ impl App {
 
     /// With other settings.
     pub(crate) async fn with(database: &TestDatabase, change: impl FnOnce(&mut Options)) -> Self {
-        let mut app = Self::empty(database).await;
+        Self::with_clock(database, Clock::stopped(), change).await
+    }
+
+    /// With another clock.
+    pub(crate) async fn with_clock(
+        database: &TestDatabase,
+        clock: Clock,
+        change: impl FnOnce(&mut Options),
+    ) -> Self {
+        let mut app = Self::empty(database, clock).await;
         let mut options = options();
         change(&mut options);
         app.run(app.db.clone(), options);
@@ -88,7 +98,7 @@ impl App {
             change(&mut options);
             options
         };
-        let mut app = Self::empty(database).await;
+        let mut app = Self::empty(database, Clock::stopped()).await;
         let mut ports = Vec::new();
         for part in [Part::Auth, Part::Users, Part::Orders, Part::Inventory] {
             let system = app.run(database.open().await, options(vec![part]));
@@ -100,8 +110,8 @@ impl App {
         app
     }
 
-    async fn empty(database: &TestDatabase) -> Self {
-        let (db, clock) = (database.open().await, Clock::stopped());
+    async fn empty(database: &TestDatabase, clock: Clock) -> Self {
+        let db = database.open().await;
         let tokens = Tokens::new(&Secret::new(SECRET), clock.clone());
         Self { db, clock, tokens, systems: Vec::new(), workers: Vec::new(), stop: watch::channel(false).0 }
     }
@@ -220,6 +230,7 @@ pub(crate) fn options() -> Options {
         event_retention: Duration::from_secs(30 * 24 * 60 * 60),
         webhook_networks: vec!["127.0.0.0/8".parse().unwrap()],
         mail: None,
+        authorities: Authorities::default(),
         docs: true,
         metrics_access: MetricsAccess::Open,
         data_dir: std::env::temp_dir(),

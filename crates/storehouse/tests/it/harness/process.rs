@@ -306,8 +306,21 @@ impl Wire {
         if response.status() == 200 { Ok(response.into_body()) } else { Err(response.status().to_string()) }
     }
 
-    /// Sends one request; an error means that no answer came.
+    /// Sends one request, and checks what must hold for every answer; an error means that none came.
     pub(crate) async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        key: Option<&str>,
+    ) -> Result<Answer, String> {
+        let answer = self.exchange(method, path, body, key).await?;
+        answer.check(&[502, 503, 504, 507]);
+        Ok(answer)
+    }
+
+    /// Sends one whose answer may be that something failed.
+    pub(crate) async fn exchange(
         &mut self,
         method: Method,
         path: &str,
@@ -334,9 +347,7 @@ impl Wire {
         let response = self.sender.send_request(request).await.map_err(|error| error.to_string())?;
         let (head, body) = response.into_parts();
         let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
-        let answer = Answer { what, status: head.status, headers: head.headers, body: body.to_vec() };
-        answer.check(&[502, 503, 504, 507]);
-        Ok(answer)
+        Ok(Answer { what, status: head.status, headers: head.headers, body: body.to_vec() })
     }
 
     /// Registers an account whose name makes its email, and goes on with its token.
