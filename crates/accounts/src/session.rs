@@ -89,7 +89,9 @@ pub async fn refresh_session(
     let Some(account) = account.filter(|account| !account.disabled && session.is_alive(now)) else {
         return Ok(Refreshed::Refused);
     };
-    let is_predecessor = session.generation == generation + 1 && session.rotated_at.plus(REFRESH_GRACE) > now;
+    // A clock that was set back meanwhile must not make the grace longer.
+    let is_recent = session.rotated_at.distance(now) < REFRESH_GRACE;
+    let is_predecessor = session.generation == generation + 1 && is_recent;
     if rotated || is_predecessor {
         return Ok(Refreshed::Continued(account, session.generation));
     }

@@ -176,19 +176,18 @@ async fn beside(
     loop {
         let begun = Instant::now();
         let changing = Box::pin(async {
-            let status = wire.exchange(&request).await?;
-            longest = longest.max(begun.elapsed().as_secs_f64());
+            wire.exchange(&request).await?;
+            let took = begun.elapsed().as_secs_f64();
             sleep(PAUSE).await;
-            anyhow::Ok(status)
+            anyhow::Ok(took)
         });
         match select(importing, changing).await {
             Either::Left((seconds, changing)) => {
                 // It waits for the import, so its end counts.
-                changing.await?;
-                return Ok((seconds?, longest));
+                return Ok((seconds?, longest.max(changing.await?)));
             }
-            Either::Right((status, unfinished)) => {
-                status?;
+            Either::Right((took, unfinished)) => {
+                longest = longest.max(took?);
                 importing = unfinished;
             }
         }

@@ -4,6 +4,7 @@
 //! time, is made up for. Of several processes with one folder the one that gets the folder's lock makes it, and who is killed leaves
 //! the lock to another.
 
+use std::cmp::Reverse;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -28,6 +29,8 @@ const LOOK: Duration = Duration::from_secs(30);
 /// How long after one that failed it is tried again.
 const RETRY: Duration = Duration::from_secs(15 * 60);
 const DAY: i64 = 24 * 60 * 60 * 1_000_000;
+/// What was made so much later than now is of a clock that was wrong; less may be of one that was set back since.
+const AHEAD: Duration = Duration::from_secs(25 * 60 * 60);
 
 const BEGINNING: &str = "storehouse-";
 const END: &str = ".backup";
@@ -59,8 +62,8 @@ struct State {
     failed: Counter,
     /// Whether the last attempt here failed.
     is_failing: AtomicBool,
-    /// Not before this moment is it tried again.
-    retry_at: AtomicI64,
+    /// Not before the clock has run for so long is it tried again, in milliseconds.
+    retry_at: AtomicU64,
     /// When the newest one was made, in microseconds since 1970; 0 if there is none.
     newest: AtomicI64,
     bytes: AtomicU64,
@@ -71,6 +74,12 @@ struct Kept {
     path: PathBuf,
     made_at: Timestamp,
     bytes: u64,
+}
+
+impl Kept {
+    fn is_ahead(&self, now: Timestamp) -> bool {
+        self.made_at > now.plus(AHEAD)
+    }
 }
 
 impl Nightly {
@@ -97,8 +106,8 @@ impl Nightly {
         match self.run().await {
             Ok(newest) => self.tell(newest.as_ref()),
             Err(failure) => {
-                let again = self.clock.now().plus(RETRY);
-                self.state.retry_at.store(again.0, Ordering::Relaxed);
+                let again = self.runs_for() + millis(RETRY);
+                self.state.retry_at.store(again, Ordering::Relaxed);
                 self.state.is_failing.store(true, Ordering::Relaxed);
                 self.state.failed.increment();
                 error!(
@@ -111,7 +120,7 @@ impl Nightly {
     }
 
     async fn run(&self) -> Result<Option<Kept>> {
-        let newest = list(&self.plan.folder).await?.into_iter().next();
+        let newest = self.newest().await?;
         if !self.is_due(newest.as_ref()) {
             return Ok(newest);
         }
@@ -119,19 +128,29 @@ impl Nightly {
             return Ok(newest);
         };
         // Another may have made it just before.
-        let newest = list(&self.plan.folder).await?.into_iter().next();
+        let newest = self.newest().await?;
         if !self.is_due(newest.as_ref()) {
             return Ok(newest);
         }
         self.make().await.map(Some)
     }
 
-    fn is_due(&self, newest: Option<&Kept>) -> bool {
+    /// Of those that no wrong clock made.
+    async fn newest(&self) -> Result<Option<Kept>> {
         let now = self.clock.now();
-        if now.0 < self.state.retry_at.load(Ordering::Relaxed) {
+        let newest = list(&self.plan.folder, now).await?.into_iter().next();
+        Ok(newest.filter(|newest| !newest.is_ahead(now)))
+    }
+
+    fn is_due(&self, newest: Option<&Kept>) -> bool {
+        if self.runs_for() < self.state.retry_at.load(Ordering::Relaxed) {
             return false;
         }
-        newest.is_none_or(|newest| newest.made_at < last_time(now, self.plan.time))
+        newest.is_none_or(|newest| newest.made_at < last_time(self.clock.now(), self.plan.time))
+    }
+
+    fn runs_for(&self) -> u64 {
+        millis(self.clock.monotonic())
     }
 
     async fn make(&self) -> Result<Kept> {
@@ -142,7 +161,7 @@ impl Nightly {
         self.state.made.increment();
         self.state.is_failing.store(false, Ordering::Relaxed);
         info!(file = %path.display(), size = size(bytes), "made the nightly backup");
-        remove_old(&self.plan.folder, self.plan.keep).await?;
+        remove_old(&self.plan.folder, self.plan.keep, now).await?;
         Ok(Kept { path, made_at: now, bytes })
     }
 
@@ -177,6 +196,10 @@ impl State {
     }
 }
 
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The last moment at which it was this time of day.
 fn last_time(now: Timestamp, time: Duration) -> Timestamp {
     let midnight = Timestamp(now.0 - now.0.rem_euclid(DAY));
@@ -202,13 +225,13 @@ fn is_ours(name: &str) -> bool {
     })
 }
 
-/// The good backups in the folder, the newest first.
-async fn list(folder: &Path) -> Result<Vec<Kept>> {
+/// The good backups in the folder, the newest first. Those of a clock that was ahead are last, so that the next that is made is newer.
+async fn list(folder: &Path, now: Timestamp) -> Result<Vec<Kept>> {
     let folder = folder.to_owned();
-    tokio::task::spawn_blocking(move || list_now(&folder)).await?
+    tokio::task::spawn_blocking(move || list_now(&folder, now)).await?
 }
 
-fn list_now(folder: &Path) -> Result<Vec<Kept>> {
+fn list_now(folder: &Path, now: Timestamp) -> Result<Vec<Kept>> {
     let mut found = Vec::new();
     for path in files(folder)? {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -217,7 +240,7 @@ fn list_now(folder: &Path) -> Result<Vec<Kept>> {
             found.push(Kept { path, made_at: seal.made_at, bytes });
         }
     }
-    found.sort_by_key(|kept| std::cmp::Reverse(kept.made_at));
+    found.sort_by_key(|kept| (kept.is_ahead(now), Reverse(kept.made_at)));
     Ok(found)
 }
 
@@ -245,10 +268,10 @@ fn claim(folder: &Path) -> Result<Option<File>> {
 }
 
 /// Removes what is older than the newest ones, and what killed processes left. Called by who has the lock, after a good one.
-async fn remove_old(folder: &Path, keep: usize) -> Result<()> {
+async fn remove_old(folder: &Path, keep: usize, now: Timestamp) -> Result<()> {
     let folder = folder.to_owned();
     tokio::task::spawn_blocking(move || {
-        for old in list_now(&folder)?.into_iter().skip(keep.max(1)) {
+        for old in list_now(&folder, now)?.into_iter().skip(keep.max(1)) {
             fs::remove_file(&old.path).with_context(|| format!("can't remove {}", old.path.display()))?;
         }
         let left = files(&folder)?.into_iter().filter(|path| {

@@ -44,14 +44,14 @@ pub(super) fn decode(bytes: &[u8], declared: Option<Charset>) -> Result<Cow<'_, 
 
 /// 415: what it was declared as it can't be read as.
 fn no_mark() -> Problem {
-    let detail = "The file is declared as UTF-16 and doesn't begin with a byte order mark: declare `utf-16le` or `utf-16be`, or what else it is.";
+    let detail = "The file is declared as UTF-16 and doesn't begin with a mark (BOM): declare `utf-16le` or `utf-16be`, or what else it is.";
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
 }
 
 /// Another charset may be declared only where no mark says one.
 fn not_text(encoding: &'static Encoding, is_marked: bool) -> Problem {
     let advice = if is_marked {
-        "which its byte order mark says it is: it may be cut off or damaged; save it anew, as UTF-8"
+        "which its mark (BOM) says it is: it may be cut off or damaged; save it anew, as UTF-8"
     } else if encoding == UTF_8 {
         "save it as UTF-8, or declare its charset: `text/csv; charset=windows-1252`"
     } else {
@@ -98,10 +98,8 @@ mod tests {
         assert!(
             told(b"\xc4", "").contains("400 The file isn't UTF-8 throughout, save it as UTF-8, or declare")
         );
-        assert!(told(b"\xff\xfea\0b", "").contains("UTF-16LE throughout, which its byte order mark says"));
-        assert!(
-            told(b"\xef\xbb\xbf\xc4", "windows-1252").contains("UTF-8 throughout, which its byte order mark")
-        );
+        assert!(told(b"\xff\xfea\0b", "").contains("UTF-16LE throughout, which its mark (BOM) says"));
+        assert!(told(b"\xef\xbb\xbf\xc4", "windows-1252").contains("UTF-8 throughout, which its mark (BOM)"));
         assert!(told(b"a\0b", "utf-16le").contains("UTF-16LE throughout, which it is declared as"));
         assert!(told(b"sku\n", "UTF-16").starts_with("415 The file is declared as UTF-16 and doesn't begin"));
     }

@@ -93,7 +93,8 @@ fn parse_after(text: &str) -> Result<After, Invalid> {
 }
 
 fn wanted(params: &mut Params) -> Wanted {
-    let parse = |text: &str| text.split(',').map(str::parse).collect();
+    let parse =
+        |text: &str| -> Result<Wanted, Invalid> { text.split(',').map(str::parse::<EventFilter>).collect() };
     params.optional_with("type", parse).unwrap_or_else(|| Arc::new([]))
 }
 

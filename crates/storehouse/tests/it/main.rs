@@ -90,6 +90,18 @@ mod process;
 #[cfg(test)]
 mod backup;
 
+/// Assertions that stay on.
+#[cfg(test)]
+mod invariants;
+
+/// Clocks that jump, and clocks that stand.
+#[cfg(test)]
+mod clocks;
+
+/// What breaks closes the door.
+#[cfg(test)]
+mod fail_closed;
+
 /// PostgreSQL stopped, paused, slow, and back.
 #[cfg(test)]
 mod outage;

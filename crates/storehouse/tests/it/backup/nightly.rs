@@ -84,6 +84,56 @@ async fn each_night_one_process_makes_a_backup_and_the_oldest_go() {
     .await;
 }
 
+/// Its backups are of a time to come: they must neither pass for the newest, nor outlive those that are made after them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r17_a_clock_that_was_ahead_stops_no_backup() {
+    each_engine(MIGRATIONS, async |database| {
+        let folder = TempDir::new().unwrap();
+        let app = App::with(database, nightly(database, folder.path(), 2)).await;
+        app.stop_work();
+        let year = 365 * 24 * 60 * 60;
+        app.clock.set_by(year);
+        for night in 1..=2 {
+            until(&app, "one is made", || backups(folder.path()).len() == night).await;
+            app.clock.advance(DAY);
+        }
+        let ahead = backups(folder.path());
+        app.clock.set_by(-year);
+        for kept in [1, 0, 0] {
+            let before = backups(folder.path());
+            until(&app, "one is made, which is older by its name", || backups(folder.path()) != before).await;
+            app.back_up_if_due().await;
+            let after = backups(folder.path());
+            assert_eq!(after.len(), 2, "{after:?}");
+            assert_eq!(after.iter().filter(|path| ahead.contains(path)).count(), kept, "{after:?}");
+            app.clock.advance(DAY);
+        }
+        // An hour back: the night that it is again has had its backup.
+        let before = backups(folder.path());
+        until(&app, "the next night's is made", || backups(folder.path()) != before).await;
+        let before = backups(folder.path());
+        for jump in [-3600, 3600, -86_400, 86_400] {
+            app.clock.set_by(jump);
+            app.back_up_if_due().await;
+            assert_eq!(backups(folder.path()), before, "{jump}");
+        }
+        // What failed is tried again after a while, however the clock is set meanwhile.
+        let moved = folder.path().with_extension("moved");
+        fs::rename(folder.path(), &moved).unwrap();
+        fs::write(folder.path(), "").unwrap();
+        app.clock.advance(DAY);
+        app.back_up_if_due().await;
+        fs::remove_file(folder.path()).unwrap();
+        fs::rename(&moved, folder.path()).unwrap();
+        app.clock.set_by(-3600);
+        app.clock.advance(Duration::from_secs(16 * 60));
+        app.clock.set_by(3600);
+        app.back_up_if_due().await;
+        assert_ne!(backups(folder.path()), before);
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn age_and_result_are_told_and_change_nothing_in_readiness() {
     each_engine(MIGRATIONS, async |database| {

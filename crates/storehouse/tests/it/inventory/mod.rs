@@ -1,5 +1,6 @@
 mod availability;
 mod csv;
+mod csv_text;
 mod locations;
 mod movements;
 mod names;

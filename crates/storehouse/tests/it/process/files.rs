@@ -82,7 +82,7 @@ fn a_dash_is_standard_input_or_output_wherever_a_stream_can_be() {
     let told = String::from_utf8(empty.stderr).unwrap();
     assert!(told.contains("nothing was imported: The file is empty"), "{told}");
     let utf_16 = fed(&site, &["import", "products", "-", "--charset", "utf-16"], file);
-    assert!(String::from_utf8(utf_16.stderr).unwrap().contains("doesn't begin with a byte order mark"));
+    assert!(String::from_utf8(utf_16.stderr).unwrap().contains("doesn't begin with a mark (BOM)"));
     for command in [&["backup", "-"][..], &["backup", "--force", "-"], &["restore", "-"]] {
         assert!(site.refusal(command).contains("a backup is a file"), "{command:?}");
     }

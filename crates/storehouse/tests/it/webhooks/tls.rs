@@ -3,7 +3,7 @@
 use std::fs;
 
 use kit::outgoing::Authorities;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
 use storehouse::migrations::MIGRATIONS;
 use tokio_rustls::rustls::ServerConfig;
@@ -18,8 +18,9 @@ use crate::harness::{App, Site, each_engine, eventually};
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
@@ -40,7 +41,7 @@ impl Authority {
 #[tokio::test]
 async fn a_certificate_is_believed_by_its_authority_its_time_and_its_name() {
     each_engine(MIGRATIONS, async |database| {
-        let (ours, strange) = (Authority::new(), Authority::new());
+        let (ours, strange) = (Authority::new("Ours"), Authority::new("Strange"));
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("authority.pem");
         fs::write(&file, ours.0.pem()).unwrap();
@@ -84,7 +85,7 @@ async fn a_certificate_is_believed_by_its_authority_its_time_and_its_name() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_setting_names_authorities_of_ones_own() {
-    let ours = Authority::new();
+    let ours = Authority::new("Ours");
     let (receiver, site) = (ours.receiver("127.0.0.1", |_| {}).await, Site::new(None));
     let site = site.with("OUTGOING_CA_FILE", "authority.pem");
     assert!(site.refusal(&[]).contains("can't use OUTGOING_CA_FILE, authority.pem"));
