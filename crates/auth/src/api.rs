@@ -1,16 +1,17 @@
 //! The handlers.
 
 use accounts::{Session, end_all_sessions, end_session, store};
-use aide::axum::ApiRouter;
-use aide::axum::routing::{delete_with, get_with, post_with};
 use axum::extract::State;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created, NoContent, Resource};
 use kit::body::{Body, Nothing};
 use kit::client::Client;
-use kit::identity::{Anyone, Caller, Public};
+use kit::endpoint::Endpoints;
+use kit::endpoint::Verb::{Delete, Get, Post};
+use kit::identity::Caller;
 use kit::openapi::{Problems, op};
 use kit::page::{Key, List, Page, Position};
+use kit::permission::{ANYONE, OWNER, PUBLIC};
 use kit::problem::Problem;
 use kit::query::{NoQuery, PathId};
 use kit::request_id::RequestId;
@@ -46,61 +47,89 @@ const RESEND: Problems = &[
     (429, "Too many mails were asked for; `Retry-After` says when to come back."),
 ];
 
-pub(crate) fn endpoints() -> ApiRouter<Auth> {
-    ApiRouter::new()
-        .api_route(
+pub(crate) fn endpoints() -> Endpoints<Auth> {
+    Endpoints::new()
+        .on(
+            Post,
             "/auth/register",
-            post_with(auth_register, op("auth_register", "Register an account and log it in", REGISTER)),
+            PUBLIC,
+            auth_register,
+            op("auth_register", "Register an account and log it in", REGISTER),
         )
-        .api_route("/auth/login", post_with(auth_login, op("auth_login", "Log in", LOGIN)))
-        .api_route(
+        .on(Post, "/auth/login", PUBLIC, auth_login, op("auth_login", "Log in", LOGIN))
+        .on(
+            Post,
             "/auth/refresh",
-            post_with(auth_refresh, op("auth_refresh", "Get a new pair of tokens", REFRESH)),
+            PUBLIC,
+            auth_refresh,
+            op("auth_refresh", "Get a new pair of tokens", REFRESH),
         )
-        .api_route("/auth/logout", post_with(auth_logout, op("auth_logout", "End this session", &[])))
-        .api_route(
+        .on(Post, "/auth/logout", ANYONE, auth_logout, op("auth_logout", "End this session", &[]))
+        .on(
+            Post,
             "/auth/logout-all",
-            post_with(auth_logout_all, op("auth_logout_all", "End all own sessions", &[])),
+            ANYONE,
+            auth_logout_all,
+            op("auth_logout_all", "End all own sessions", &[]),
         )
-        .api_route("/auth/sessions", get_with(session_list, op("session_list", "List own sessions", &[])))
-        .api_route(
+        .on(Get, "/auth/sessions", ANYONE, session_list, op("session_list", "List own sessions", &[]))
+        .on(
+            Delete,
             "/auth/sessions/{id}",
-            delete_with(session_delete, op("session_delete", "End one own session", &[])),
+            OWNER,
+            session_delete,
+            op("session_delete", "End one own session", &[]),
         )
-        .api_route(
+        .on(
+            Post,
             "/auth/password",
-            post_with(password_change, op("password_change", "Change the own password", PASSWORD)),
+            ANYONE,
+            password_change,
+            op("password_change", "Change the own password", PASSWORD),
         )
-        .api_route(
-            "/auth/password/forgot",
-            post_with(
-                password_forgot,
-                op("password_forgot", "Have a token mailed with which a new password can be set", FORGOT),
-            ),
-        )
-        .api_route(
-            "/auth/password/reset",
-            post_with(password_reset, op("password_reset", "Set a new password by a mailed token", TOKEN)),
-        )
-        .api_route(
-            "/auth/email/verify",
-            post_with(email_verify, op("email_verify", "Confirm an email by a mailed token", TOKEN)),
-        )
-        .api_route(
-            "/auth/email/verify/resend",
-            post_with(
-                email_verify_resend,
-                op("email_verify_resend", "Have the token mailed again that confirms the own email", RESEND),
-            ),
-        )
-        .api_route(
+        .on(
+            Get,
             "/auth/validate",
-            get_with(auth_validate, op("auth_validate", "Check a token and read its claims", &[])),
+            ANYONE,
+            auth_validate,
+            op("auth_validate", "Check a token and read its claims", &[]),
+        )
+        .merge(mail_endpoints())
+}
+
+fn mail_endpoints() -> Endpoints<Auth> {
+    Endpoints::new()
+        .on(
+            Post,
+            "/auth/password/forgot",
+            PUBLIC,
+            password_forgot,
+            op("password_forgot", "Have a token mailed with which a new password can be set", FORGOT),
+        )
+        .on(
+            Post,
+            "/auth/password/reset",
+            PUBLIC,
+            password_reset,
+            op("password_reset", "Set a new password by a mailed token", TOKEN),
+        )
+        .on(
+            Post,
+            "/auth/email/verify",
+            PUBLIC,
+            email_verify,
+            op("email_verify", "Confirm an email by a mailed token", TOKEN),
+        )
+        .on(
+            Post,
+            "/auth/email/verify/resend",
+            ANYONE,
+            email_verify_resend,
+            op("email_verify_resend", "Have the token mailed again that confirms the own email", RESEND),
         )
 }
 
 async fn auth_register(
-    _: Public,
     State(auth): State<Auth>,
     client: Client,
     request_id: RequestId,
@@ -113,7 +142,6 @@ async fn auth_register(
 }
 
 async fn auth_login(
-    _: Public,
     State(auth): State<Auth>,
     client: Client,
     body: Body<LoginBody>,
@@ -124,7 +152,6 @@ async fn auth_login(
 }
 
 async fn auth_refresh(
-    _: Public,
     State(auth): State<Auth>,
     body: Body<RefreshBody>,
 ) -> Result<Resource<LoginAnswer>, Problem> {
@@ -132,7 +159,7 @@ async fn auth_refresh(
 }
 
 async fn auth_logout(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(auth): State<Auth>,
     body: Body<Nothing>,
 ) -> Result<NoContent, Problem> {
@@ -153,7 +180,7 @@ async fn auth_logout(
 }
 
 async fn auth_logout_all(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(auth): State<Auth>,
     body: Body<Nothing>,
 ) -> Result<NoContent, Problem> {
@@ -167,7 +194,7 @@ async fn auth_logout_all(
 }
 
 async fn session_list(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(auth): State<Auth>,
     list: List<SessionFilter>,
 ) -> Result<Page<SessionView>, Problem> {
@@ -183,7 +210,7 @@ async fn session_list(
 }
 
 async fn session_delete(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(auth): State<Auth>,
     PathId(id): PathId,
     _: NoQuery,
@@ -199,7 +226,7 @@ async fn session_delete(
 }
 
 async fn password_change(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(auth): State<Auth>,
     client: Client,
     body: Body<PasswordBody>,
@@ -209,7 +236,6 @@ async fn password_change(
 }
 
 async fn password_forgot(
-    _: Public,
     State(auth): State<Auth>,
     client: Client,
     body: Body<ForgotBody>,
@@ -220,7 +246,6 @@ async fn password_forgot(
 }
 
 async fn password_reset(
-    _: Public,
     State(auth): State<Auth>,
     client: Client,
     body: Body<ResetBody>,
@@ -231,7 +256,6 @@ async fn password_reset(
 }
 
 async fn email_verify(
-    _: Public,
     State(auth): State<Auth>,
     client: Client,
     request_id: RequestId,
@@ -243,7 +267,7 @@ async fn email_verify(
 }
 
 async fn email_verify_resend(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(auth): State<Auth>,
     body: Body<Nothing>,
 ) -> Result<NoContent, Problem> {
@@ -252,6 +276,6 @@ async fn email_verify_resend(
     Ok(NoContent)
 }
 
-async fn auth_validate(caller: Caller<Anyone>, _: NoQuery) -> Result<Resource<Claims>, Problem> {
+async fn auth_validate(caller: Caller, _: NoQuery) -> Result<Resource<Claims>, Problem> {
     Answer::new(caller.claims())
 }

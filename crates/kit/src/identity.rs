@@ -1,13 +1,10 @@
-//! Who is calling, and what they may do: a handler's signature names it.
+//! Who is calling. What they may do is their role's, and the endpoint's [`Permission`].
 
-use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use aide::OperationInput;
-use aide::generate::GenContext;
-use aide::openapi::Operation;
-use axum::extract::{FromRef, FromRequestParts};
+use axum::extract::FromRequestParts;
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -16,9 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::openapi;
+use crate::permission::Permission;
 use crate::problem::Problem;
-use crate::shared::Shared;
 use crate::token::{Claims, Tokens};
 
 /// What an account may do; each role may do all that the one before it may.
@@ -34,6 +30,9 @@ pub enum Role {
 }
 
 impl Role {
+    /// All of them, the least first.
+    pub const ALL: [Self; 3] = [Self::Customer, Self::Staff, Self::Admin];
+
     /// The word for it, in tokens, answers and storage.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -45,7 +44,7 @@ impl Role {
 
     /// Reads [`Role::as_str`].
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Customer, Self::Staff, Self::Admin].into_iter().find(|role| role.as_str() == word)
+        Self::ALL.into_iter().find(|role| role.as_str() == word)
     }
 }
 
@@ -112,50 +111,27 @@ fn bearer_token(headers: &HeaderMap) -> Result<&[u8], Problem> {
     }
 }
 
-/// The least role that an endpoint asks for.
-pub trait Permission: Send + Sync + 'static {
-    /// That role.
-    const LEAST: Role;
-}
-
-/// Any account.
-pub enum Anyone {}
-/// Staff and admins.
-pub enum Staff {}
-/// Admins.
-pub enum Admin {}
-
-impl Permission for Anyone {
-    const LEAST: Role = Role::Customer;
-}
-impl Permission for Staff {
-    const LEAST: Role = Role::Staff;
-}
-impl Permission for Admin {
-    const LEAST: Role = Role::Admin;
-}
-
-/// The caller, whose role is at least `P`'s.
+/// The caller, whom the endpoint's permission has admitted.
 #[derive(Debug)]
-pub struct Caller<P = Anyone> {
-    claims: Verified,
-    permission: PhantomData<fn() -> P>,
+pub struct Caller {
+    verified: Verified,
+    permission: Permission,
 }
 
-impl<P> Caller<P> {
+impl Caller {
     /// The caller's account.
     pub fn account(&self) -> Uuid {
-        self.claims.sub
+        self.verified.sub
     }
 
     /// The caller's session.
     pub fn session(&self) -> Uuid {
-        self.claims.sid
+        self.verified.sid
     }
 
     /// The caller's role.
     pub fn role(&self) -> Role {
-        self.claims.role
+        self.verified.role
     }
 
     /// Whether the caller is staff or an admin.
@@ -165,57 +141,31 @@ impl<P> Caller<P> {
 
     /// All that the token says.
     pub fn claims(&self) -> &Claims {
-        &self.claims
+        &self.verified
+    }
+
+    /// Whether the endpoint's permission lets the caller do this to a thing of `owner`, or of nobody: else 403, or 404 where
+    /// the caller may not even know of it.
+    pub fn check(&self, owner: Option<Uuid>) -> Result<(), Problem> {
+        self.permission.judge(self.role(), owner == Some(self.account()))
+    }
+
+    /// Whether it lets the caller know of a thing of `owner`, or of nobody: else 404.
+    pub fn check_sees(&self, owner: Option<Uuid>) -> Result<(), Problem> {
+        self.permission.judge_sight(self.role(), owner == Some(self.account()))
     }
 }
 
-impl<S, P: Permission> FromRequestParts<S> for Caller<P>
-where
-    S: Send + Sync,
-    Arc<Shared>: FromRef<S>,
-{
+impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let claims = match parts.extensions.get::<Verified>() {
-            Some(verified) => verified.clone(),
-            None => {
-                let shared = Arc::<Shared>::from_ref(state);
-                let claims = authenticate(&shared.tokens, Some(&*shared.sessions), &parts.headers).await?;
-                // The body and the list that are read next want to know the caller too.
-                parts.extensions.insert(claims.clone());
-                claims
-            }
-        };
-        if claims.role < P::LEAST {
-            let article = if P::LEAST == Role::Admin { "an admin" } else { "staff" };
-            return Err(Problem::forbidden(format!("Only {article} may do this.")));
-        }
-        Ok(Self { claims, permission: PhantomData })
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // Nobody was asked who calls what anybody may, so that there is no caller.
+        let (verified, permission) =
+            (parts.extensions.get::<Verified>(), parts.extensions.get::<Permission>());
+        let (verified, permission) = verified.zip(permission).ok_or_else(Problem::unauthenticated)?;
+        Ok(Self { verified: verified.clone(), permission: *permission })
     }
 }
 
-impl<P: Permission> OperationInput for Caller<P> {
-    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
-        operation.security.push([("bearer".to_owned(), Vec::new())].into_iter().collect());
-        openapi::add_extension(operation, "x-least-role", P::LEAST.as_str());
-        openapi::add_problem(ctx, operation, 401, "No token, or one that is not valid.");
-        if P::LEAST > Role::Customer {
-            openapi::add_problem(ctx, operation, 403, "The caller's role doesn't allow this.");
-        }
-    }
-}
-
-/// Marks a handler that anybody may call.
-#[derive(Debug)]
-pub struct Public;
-
-impl<S: Sync> FromRequestParts<S> for Public {
-    type Rejection = Problem;
-
-    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(Self)
-    }
-}
-
-impl OperationInput for Public {}
+impl OperationInput for Caller {}

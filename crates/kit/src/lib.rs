@@ -3,7 +3,7 @@
 //! It is not a place for business: no word of accounts, orders or stock stands here, and it grows only by what
 //! a second service uses. Its one table is `idempotency_keys`.
 //!
-//! Files in reading order: `problem` (the one HTTP error), `identity` (who calls), `token`, `body`, `fields`
+//! Files in reading order: `problem` (the one HTTP error), `identity` (who calls), `permission` (who may), `endpoint` (how one is added), `token`, `body`, `fields`
 //! and `json` (reading a body), `query`, `page`, `etag`, `idempotency`, `answer` (what a handler answers),
 //! `service` and `openapi` (what surrounds the endpoints), `metrics` (what a process counts), `server` (how a port is served), `shared` (what every service holds); then the small
 //! ones: `client`, `clock`, `csv` (tables as files), `docs`, `limit`, `mail` (the way out for mails), `money`, `outgoing` (requests of our own), `request_id`, `search`, `secret`, `statement`, `stream`, `telemetry`,
@@ -15,6 +15,7 @@ pub mod client;
 pub mod clock;
 pub mod csv;
 pub mod docs;
+pub mod endpoint;
 pub mod etag;
 pub mod fields;
 pub mod idempotency;
@@ -27,6 +28,7 @@ pub mod money;
 pub mod openapi;
 pub mod outgoing;
 pub mod page;
+pub mod permission;
 pub mod problem;
 pub mod query;
 pub mod request_id;

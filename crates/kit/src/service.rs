@@ -29,9 +29,10 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::docs;
-use crate::identity::Public;
+use crate::endpoint::Endpoints;
 use crate::metrics::{self, Metrics, RequestCounts};
 use crate::openapi;
+use crate::permission::PUBLIC;
 use crate::problem::Problem;
 use crate::request_id::{RequestId, X_REQUEST_ID};
 
@@ -222,9 +223,9 @@ pub fn service<S: Clone + Send + Sync + 'static>(
     name: &'static str,
     surroundings: &Surroundings,
     state: S,
-    endpoints: fn() -> ApiRouter<S>,
+    endpoints: fn() -> Endpoints<S>,
 ) -> Service {
-    let (router, own_document) = openapi::finish(name, endpoints);
+    let (router, own_document) = openapi::finish(name, move || endpoints().into_router());
     let (health_router, health_document) = openapi::finish("health", health_endpoints);
     let document = openapi::merge([own_document, health_document]);
     let counts = RequestCounts::new(&surroundings.metrics, name, routes(&document));
@@ -250,11 +251,9 @@ fn metrics_router(metrics: &Arc<Metrics>) -> Router {
 }
 
 /// A service's part of the OpenAPI document.
-pub fn document<S: Clone + Send + Sync + 'static>(
-    name: &str,
-    endpoints: impl FnOnce() -> ApiRouter<S>,
-) -> OpenApi {
-    openapi::merge([openapi::finish(name, endpoints).1, openapi::finish("health", health_endpoints).1])
+pub fn document<S: Clone + Send + Sync + 'static>(name: &str, endpoints: fn() -> Endpoints<S>) -> OpenApi {
+    let own = openapi::finish(name, move || endpoints().into_router()).1;
+    openapi::merge([own, openapi::finish("health", health_endpoints).1])
 }
 
 /// `/openapi.json` and `/docs`, its rendering. The document is written when somebody first asks for it, since it takes longer than all the rest of a start.
@@ -326,23 +325,20 @@ struct HealthView {
     backup: Option<LastBackup>,
 }
 
+/// These alone know nobody: they hold nothing by which a caller could be known, and so are no [`Endpoints`].
 fn health_endpoints() -> ApiRouter<Health> {
+    let view = openapi::op("health_view", "Whether the process answers", &[]);
+    let ready = openapi::op("health_ready", "Whether it can do its work", &[]);
     ApiRouter::new()
-        .api_route(
-            "/health",
-            get_with(health_view, openapi::op("health_view", "Whether the process answers", &[])),
-        )
-        .api_route(
-            "/health/ready",
-            get_with(health_ready, openapi::op("health_ready", "Whether it can do its work", &[])),
-        )
+        .api_route("/health", get_with(health_view, PUBLIC.describing(view)))
+        .api_route("/health/ready", get_with(health_ready, PUBLIC.describing(ready)))
 }
 
-async fn health_view(_: Public, State(health): State<Health>) -> Json<HealthView> {
+async fn health_view(State(health): State<Health>) -> Json<HealthView> {
     Json(HealthView { status: "ok", service: health.name, backup: None })
 }
 
-async fn health_ready(_: Public, State(health): State<Health>) -> Result<Json<HealthView>, Problem> {
+async fn health_ready(State(health): State<Health>) -> Result<Json<HealthView>, Problem> {
     check_ready(&health.surroundings).await?;
     let backup = health.surroundings.readiness.backup();
     Ok(Json(HealthView { status: "ok", service: health.name, backup }))

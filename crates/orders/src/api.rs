@@ -4,8 +4,6 @@ mod events;
 mod webhooks;
 
 use aide::OperationInput;
-use aide::axum::ApiRouter;
-use aide::axum::routing::{ApiMethodRouter, delete_with, get_with, patch_with, post_with, put_with};
 use aide::generate::GenContext;
 use aide::openapi::Operation;
 use axum::Json;
@@ -16,12 +14,15 @@ use kit::answer::{Answer, Created, NoContent, Resource};
 use kit::body::Body;
 use kit::clock::Timestamp;
 use kit::csv::{Download, Wanted};
+use kit::endpoint::Endpoints;
+use kit::endpoint::Verb::{Delete, Get, Patch, Post, Put};
 use kit::etag::{IfMatch, IfNoneMatch};
 use kit::fields::{FromFields, Invalid};
 use kit::idempotency::IdempotencyKey;
-use kit::identity::{Anyone, Caller, Staff};
+use kit::identity::{Caller, Role};
 use kit::openapi::{Problems, op};
 use kit::page::{Key, List, Listing, Page, Position, Sorts};
+use kit::permission::{ANYONE, OWNER_OR_STAFF, Party, STAFF, Scope};
 use kit::problem::Problem;
 use kit::query::{FromParams, NoQuery, Params, PathId};
 use kit::request_id::RequestId;
@@ -42,65 +43,101 @@ use crate::store::{self, HistoryRow, OrderFilter};
 use crate::take_step::{Taking, check_may_take, take_step};
 use crate::view::{HistoryView, OrderView};
 
+// What an API key must be made for.
+const READ: Scope = "orders:read";
+const WRITE: Scope = "orders:write";
+
 // What only the handler knows may go wrong; the rest comes from its types.
 const CHANGE: Problems = &[(403, "Only staff may take this step."), (409, "At odds with the order's state.")];
 const DELETE: Problems = &[(409, "Something of it was shipped, or it is completed.")];
 
-pub(crate) fn endpoints() -> ApiRouter<Orders> {
-    ApiRouter::new()
-        .api_route(
+pub(crate) fn endpoints() -> Endpoints<Orders> {
+    Endpoints::new()
+        .on(
+            Get,
             "/orders",
-            get_with(order_list, op("order_list", "List orders: own ones, for staff all", &[])),
+            ANYONE.scope(READ),
+            order_list,
+            op("order_list", "List orders: own ones, for staff all", &[]),
         )
-        .api_route(
+        .on(
+            Get,
             "/orders.csv",
-            get_with(order_export, op("order_export", "Take all orders along, as a CSV file", &[])),
+            STAFF.scope(READ),
+            order_export,
+            op("order_export", "Take all orders along, as a CSV file", &[]),
         )
-        .api_route("/orders", post_with(order_create, op("order_create", "Place an order", &[])))
-        .api_route(
+        .on(Post, "/orders", ANYONE.scope(WRITE), order_create, op("order_create", "Place an order", &[]))
+        .on(
+            Get,
             "/orders/states",
-            get_with(
-                order_states,
-                op("order_states", "See the states of an order and the steps between them", &[]),
-            ),
+            ANYONE.scope(READ),
+            order_states,
+            op("order_states", "See the states of an order and the steps between them", &[]),
         )
-        .api_route(
+        .on(
+            Get,
             "/orders/user/{user_id}",
-            get_with(order_list_of_user, op("order_list_of_user", "List a user's orders", &[])),
+            OWNER_OR_STAFF.scope(READ),
+            order_list_of_user,
+            op("order_list_of_user", "List a user's orders", &[]),
         )
-        .api_route("/orders/{id}", get_with(order_view, op("order_view", "See an order", &[])))
-        .api_route("/orders/{id}", put_with(order_change, op("order_change", "Change an order", CHANGE)))
-        .api_route("/orders/{id}", patch_with(order_change, op("order_patch", "Change an order", CHANGE)))
-        .api_route(
-            "/orders/{id}",
-            delete_with(order_delete, op("order_delete", "Cancel an order and hide it", DELETE)),
-        )
-        .api_route(
-            "/orders/{id}/history",
-            get_with(order_history, op("order_history", "See every change of an order", &[])),
-        )
+        .merge(order_endpoints())
         .merge(step_endpoints())
         .merge(events::endpoints())
         .merge(webhooks::endpoints())
 }
 
-fn step_endpoints() -> ApiRouter<Orders> {
-    ApiRouter::new()
-        .api_route("/orders/{id}/confirm", order_step::<PlainStep>(Step::Confirm, "Confirm an order"))
-        .api_route("/orders/{id}/hold", order_step::<PlainStep>(Step::Hold, "Halt an order"))
-        .api_route("/orders/{id}/release", order_step::<PlainStep>(Step::Release, "Let a halted order go on"))
-        .api_route("/orders/{id}/cancel", order_step::<PlainStep>(Step::Cancel, "Call an order off"))
-        .api_route("/orders/{id}/ship", order_step::<GoodsStep>(Step::Ship, "Ship an order, or a part"))
-        .api_route(
-            "/orders/{id}/deliver",
-            order_step::<PlainStep>(Step::Deliver, "Say that what was shipped arrived"),
+fn order_endpoints() -> Endpoints<Orders> {
+    Endpoints::new()
+        .on(
+            Get,
+            "/orders/{id}",
+            OWNER_OR_STAFF.scope(READ),
+            order_view,
+            op("order_view", "See an order", &[]),
         )
-        .api_route("/orders/{id}/return", order_step::<GoodsStep>(Step::Return, "Take goods back"))
-        .api_route("/orders/{id}/pay", order_step::<PayStep>(Step::Pay, "Record a payment"))
-        .api_route(
-            "/orders/{id}/refund",
-            order_step::<RefundStep>(Step::Refund, "Record that money was given back"),
+        .on(
+            Put,
+            "/orders/{id}",
+            OWNER_OR_STAFF.scope(WRITE),
+            order_change,
+            op("order_change", "Change an order", CHANGE),
         )
+        .on(
+            Patch,
+            "/orders/{id}",
+            OWNER_OR_STAFF.scope(WRITE),
+            order_change,
+            op("order_patch", "Change an order", CHANGE),
+        )
+        .on(
+            Delete,
+            "/orders/{id}",
+            OWNER_OR_STAFF.scope(WRITE),
+            order_delete,
+            op("order_delete", "Cancel an order and hide it", DELETE),
+        )
+        .on(
+            Get,
+            "/orders/{id}/history",
+            OWNER_OR_STAFF.scope(READ),
+            order_history,
+            op("order_history", "See every change of an order", &[]),
+        )
+}
+
+fn step_endpoints() -> Endpoints<Orders> {
+    Endpoints::new()
+        .merge(order_step::<PlainStep>(Step::Confirm, "Confirm an order"))
+        .merge(order_step::<PlainStep>(Step::Hold, "Halt an order"))
+        .merge(order_step::<PlainStep>(Step::Release, "Let a halted order go on"))
+        .merge(order_step::<PlainStep>(Step::Cancel, "Call an order off"))
+        .merge(order_step::<GoodsStep>(Step::Ship, "Ship an order, or a part"))
+        .merge(order_step::<PlainStep>(Step::Deliver, "Say that what was shipped arrived"))
+        .merge(order_step::<GoodsStep>(Step::Return, "Take goods back"))
+        .merge(order_step::<PayStep>(Step::Pay, "Record a payment"))
+        .merge(order_step::<RefundStep>(Step::Refund, "Record that money was given back"))
 }
 
 /// What the list of orders can be filtered by.
@@ -180,7 +217,7 @@ impl Listing for HistoryQuery {
 }
 
 async fn order_list(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(orders): State<Orders>,
     list: List<OrderQuery>,
 ) -> Result<Page<OrderView>, Problem> {
@@ -188,14 +225,12 @@ async fn order_list(
 }
 
 async fn order_list_of_user(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(orders): State<Orders>,
     PathId(user_id): PathId,
     mut list: List<OrderQuery>,
 ) -> Result<Page<OrderView>, Problem> {
-    if caller.account() != user_id && !caller.is_staff() {
-        return Err(Problem::not_found());
-    }
+    caller.check_sees(Some(user_id))?;
     if list.filter.user_id.is_some_and(|asked| asked != user_id) {
         return Err(Problem::invalid_parameters(vec![
             Invalid::value("is another user than the path names").at("user_id"),
@@ -221,7 +256,6 @@ async fn list_orders(
 }
 
 async fn order_export(
-    _: Caller<Staff>,
     State(orders): State<Orders>,
     wanted: Wanted<OrderQuery>,
 ) -> Result<Download<OrderSheet>, Problem> {
@@ -230,7 +264,7 @@ async fn order_export(
 }
 
 async fn order_create(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(orders): State<Orders>,
     request_id: RequestId,
     key: IdempotencyKey,
@@ -241,12 +275,12 @@ async fn order_create(
     place_order(&orders, actor(&caller, request_id), new, claim).await
 }
 
-async fn order_states(_: Caller<Anyone>, _: NoQuery) -> Json<OrderStates> {
+async fn order_states(_: NoQuery) -> Json<OrderStates> {
     Json(lifecycle::states())
 }
 
 async fn order_view(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(orders): State<Orders>,
     PathId(id): PathId,
     condition: IfNoneMatch,
@@ -260,7 +294,7 @@ async fn order_view(
 }
 
 async fn order_change(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(orders): State<Orders>,
     PathId(id): PathId,
     request_id: RequestId,
@@ -276,7 +310,7 @@ async fn order_change(
 }
 
 async fn order_delete(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(orders): State<Orders>,
     PathId(id): PathId,
     request_id: RequestId,
@@ -291,7 +325,7 @@ async fn order_delete(
 }
 
 async fn order_history(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(orders): State<Orders>,
     PathId(id): PathId,
     list: List<HistoryQuery>,
@@ -326,16 +360,15 @@ impl OperationInput for StepRequest {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         IfMatch::operation_input(ctx, operation);
         IdempotencyKey::operation_input(ctx, operation);
-        kit::openapi::add_problem(ctx, operation, 403, "Staff only.");
     }
 }
 
 /// `POST /orders/{id}/<step>`: the steps differ only in what their bodies may say.
-fn order_step<B>(step: Step, summary: &'static str) -> ApiMethodRouter<Orders>
+fn order_step<B>(step: Step, summary: &'static str) -> Endpoints<Orders>
 where
     B: FromFields + Into<StepDetails> + JsonSchema + Send + 'static,
 {
-    let take = move |caller: Caller<Anyone>,
+    let take = move |caller: Caller,
                      State(orders): State<Orders>,
                      PathId(id): PathId,
                      request: StepRequest,
@@ -353,8 +386,10 @@ where
         let taking = Taking { order_id: id, step, details, actor, condition, claim, now, counts };
         take_step(&orders, taking).await
     };
-    let id = format!("order_{}", step.as_str());
-    post_with(take, move |op| op.id(&id).summary(summary))
+    let permission =
+        if step.is_for_owner() { OWNER_OR_STAFF } else { STAFF.seen_by(Party::OwnerOr(Role::Staff)) };
+    let (path, id) = (format!("/orders/{{id}}/{}", step.as_str()), format!("order_{}", step.as_str()));
+    Endpoints::new().on(Post, &path, permission.scope(WRITE), take, |op| op.id(&id).summary(summary))
 }
 
 fn actor(caller: &Caller, request_id: RequestId) -> Actor {

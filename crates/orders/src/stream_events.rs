@@ -15,7 +15,7 @@ use events::{Event, Position};
 use futures_util::stream::unfold;
 use http::header::RETRY_AFTER;
 use http::{HeaderName, StatusCode};
-use kit::identity::{Caller, Check, Staff};
+use kit::identity::{Caller, Check};
 use kit::metrics::Text;
 use kit::problem::Problem;
 use kit::token::Claims;
@@ -106,7 +106,7 @@ struct Reader {
 /// Opens a stream; what was asked for wrongly is told before it begins.
 pub(crate) async fn stream_events(
     orders: &Orders,
-    caller: &Caller<Staff>,
+    caller: &Caller,
     after: After,
     wanted: Wanted,
 ) -> Result<EventStream, Problem> {

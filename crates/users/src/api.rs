@@ -2,8 +2,6 @@
 
 use accounts::{Account, Author, store};
 use aide::OperationInput;
-use aide::axum::ApiRouter;
-use aide::axum::routing::{delete_with, get_with, patch_with, post_with, put_with};
 use aide::generate::GenContext;
 use aide::openapi::Operation;
 use axum::extract::{FromRequestParts, State};
@@ -12,11 +10,14 @@ use http::request::Parts;
 use kit::answer::{Answer, Created, NoContent, Resource};
 use kit::body::Body;
 use kit::client::Client;
+use kit::endpoint::Endpoints;
+use kit::endpoint::Verb::{Delete, Get, Patch, Post, Put};
 use kit::etag::{IfMatch, IfNoneMatch};
 use kit::idempotency::IdempotencyKey;
-use kit::identity::{Admin, Anyone, Caller, Role, Staff};
+use kit::identity::{Caller, Role};
 use kit::openapi::{Problems, op};
 use kit::page::{List, Listing, Page, Sorts};
+use kit::permission::{ADMIN, ANYONE, OWNER_OR_ADMIN, OWNER_OR_STAFF, STAFF, Scope};
 use kit::problem::Problem;
 use kit::query::{FromParams, NoQuery, Params, PathId};
 use kit::request_id::RequestId;
@@ -30,6 +31,9 @@ use crate::create_user::create_user;
 use crate::delete_user::delete_user;
 use crate::model::{CreateUser, UserChange};
 
+// What an API key must be made for.
+const READ: Scope = "users:read";
+
 // What only the handler knows may go wrong; the rest comes from its types.
 const WRONG_TOO_OFTEN: (u16, &str) = (429, "`current_password` was wrong too often.");
 const OWN_CHANGE: Problems =
@@ -38,23 +42,17 @@ const CHANGE: Problems =
     &[(403, "Only an admin may change somebody else."), (409, "Taken, or the last admin."), WRONG_TOO_OFTEN];
 const DELETE: Problems = &[(403, "Only an admin may delete somebody else."), (409, "The last admin.")];
 
-pub(crate) fn endpoints() -> ApiRouter<Users> {
-    ApiRouter::new()
-        .api_route("/users", get_with(user_list, op("user_list", "List users", &[])))
-        .api_route("/users", post_with(user_create, op("user_create", "Make a user", &[])))
-        .api_route("/users/me", get_with(own_user_view, op("own_user_view", "See oneself", &[])))
-        .api_route(
-            "/users/me",
-            put_with(own_user_change, op("own_user_change", "Change oneself", OWN_CHANGE)),
-        )
-        .api_route(
-            "/users/me",
-            patch_with(own_user_change, op("own_user_patch", "Change oneself", OWN_CHANGE)),
-        )
-        .api_route("/users/{id}", get_with(user_view, op("user_view", "See a user", &[])))
-        .api_route("/users/{id}", put_with(user_change, op("user_change", "Change a user", CHANGE)))
-        .api_route("/users/{id}", patch_with(user_change, op("user_patch", "Change a user", CHANGE)))
-        .api_route("/users/{id}", delete_with(user_delete, op("user_delete", "Delete a user", DELETE)))
+pub(crate) fn endpoints() -> Endpoints<Users> {
+    Endpoints::new()
+        .on(Get, "/users", STAFF.scope(READ), user_list, op("user_list", "List users", &[]))
+        .on(Post, "/users", ADMIN, user_create, op("user_create", "Make a user", &[]))
+        .on(Get, "/users/me", ANYONE.scope(READ), own_user_view, op("own_user_view", "See oneself", &[]))
+        .on(Put, "/users/me", ANYONE, own_user_change, op("own_user_change", "Change oneself", OWN_CHANGE))
+        .on(Patch, "/users/me", ANYONE, own_user_change, op("own_user_patch", "Change oneself", OWN_CHANGE))
+        .on(Get, "/users/{id}", OWNER_OR_STAFF.scope(READ), user_view, op("user_view", "See a user", &[]))
+        .on(Put, "/users/{id}", OWNER_OR_ADMIN, user_change, op("user_change", "Change a user", CHANGE))
+        .on(Patch, "/users/{id}", OWNER_OR_ADMIN, user_change, op("user_patch", "Change a user", CHANGE))
+        .on(Delete, "/users/{id}", OWNER_OR_ADMIN, user_delete, op("user_delete", "Delete a user", DELETE))
 }
 
 /// What the list of users can be filtered by.
@@ -76,11 +74,7 @@ impl Listing for UserFilter {
     const SORTS: Sorts = &[("created_at", "created_at"), ("email", "email")];
 }
 
-async fn user_list(
-    _: Caller<Staff>,
-    State(users): State<Users>,
-    list: List<UserFilter>,
-) -> Result<Page<Account>, Problem> {
+async fn user_list(State(users): State<Users>, list: List<UserFilter>) -> Result<Page<Account>, Problem> {
     let page = list.page.clone();
     let patterns = search::patterns(list.filter.q.as_deref().unwrap_or_default());
     let input = (patterns, list.filter.role, list.page);
@@ -99,7 +93,7 @@ async fn user_list(
 }
 
 async fn user_create(
-    caller: Caller<Admin>,
+    caller: Caller,
     State(users): State<Users>,
     request_id: RequestId,
     key: IdempotencyKey,
@@ -111,7 +105,7 @@ async fn user_create(
 }
 
 async fn own_user_view(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(users): State<Users>,
     condition: IfNoneMatch,
     _: NoQuery,
@@ -120,13 +114,13 @@ async fn own_user_view(
 }
 
 async fn user_view(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(users): State<Users>,
     PathId(id): PathId,
     condition: IfNoneMatch,
     _: NoQuery,
 ) -> Result<Resource<Account>, Problem> {
-    check_visible(&caller, id)?;
+    caller.check_sees(Some(id))?;
     view(&users, id, &condition).await
 }
 
@@ -136,7 +130,7 @@ async fn view(users: &Users, id: Uuid, condition: &IfNoneMatch) -> Result<Resour
 }
 
 async fn own_user_change(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(users): State<Users>,
     request: ChangeRequest,
     body: Body<UserChange>,
@@ -146,7 +140,7 @@ async fn own_user_change(
 }
 
 async fn user_change(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(users): State<Users>,
     PathId(id): PathId,
     request: ChangeRequest,
@@ -157,7 +151,7 @@ async fn user_change(
 }
 
 async fn user_delete(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(users): State<Users>,
     PathId(id): PathId,
     condition: IfMatch,
@@ -197,25 +191,11 @@ pub(crate) fn author(users: &Users, account: Uuid, request_id: &RequestId) -> Au
     Author { actor_id, request_id, now: users.shared.clock.now() }
 }
 
-/// A customer may know of nobody else.
-pub(crate) fn check_visible(caller: &Caller, id: Uuid) -> Result<(), Problem> {
-    if caller.account() == id || caller.is_staff() { Ok(()) } else { Err(Problem::not_found()) }
-}
-
-/// Oneself may, and an admin; staff may only look.
-pub(crate) fn check_may_change(caller: &Caller, id: Uuid) -> Result<(), Problem> {
-    check_visible(caller, id)?;
-    if caller.account() == id || caller.role() == Role::Admin {
-        return Ok(());
-    }
-    Err(Problem::forbidden("Only an admin may change somebody else."))
-}
-
 /// What outranks the faults of a body.
 async fn check_changeable(users: &Users, caller: &Caller, id: Uuid) -> Result<(), Problem> {
-    check_visible(caller, id)?;
+    caller.check_sees(Some(id))?;
     find(users, id).await?;
-    check_may_change(caller, id)
+    caller.check(Some(id))
 }
 
 async fn find(users: &Users, id: Uuid) -> Result<Account, Problem> {

@@ -13,7 +13,7 @@ use kit::problem::Problem;
 use uuid::Uuid;
 
 use crate::Users;
-use crate::api::{ChangeRequest, author, check_may_change, check_visible};
+use crate::api::{ChangeRequest, author};
 use crate::model::UserChange;
 
 pub(crate) async fn change_user(
@@ -23,7 +23,7 @@ pub(crate) async fn change_user(
     change: UserChange,
     request: ChangeRequest,
 ) -> Result<Resource<Account>, Problem> {
-    check_visible(caller, id)?;
+    caller.check_sees(Some(id))?;
     check_exists(users, id, caller).await?;
     let confirmed_hash = confirm_own_email(users, caller, id, &change, &request.client).await?;
     let step = Change {
@@ -40,7 +40,7 @@ pub(crate) async fn change_user(
 
 /// For staff, who may see but not change, an unknown id is 404 before a known one is 403.
 async fn check_exists(users: &Users, id: Uuid, caller: &Caller) -> Result<(), Problem> {
-    let may_change = check_may_change(caller, id);
+    let may_change = caller.check(Some(id));
     if may_change.is_err() {
         let found = users.shared.db.lookup(id, |tx, id| store::find_account(tx, *id).boxed()).await?;
         found.ok_or_else(Problem::not_found)?;

@@ -6,12 +6,11 @@ use accounts::{Author, LiveSessions, delete_account, store};
 use db::Tx;
 use futures_util::FutureExt;
 use kit::etag::IfMatch;
-use kit::identity::{Caller, Role};
+use kit::identity::Caller;
 use kit::problem::Problem;
 use uuid::Uuid;
 
 use crate::Users;
-use crate::api::check_visible;
 
 pub(crate) async fn delete_user(
     users: &Users,
@@ -20,8 +19,8 @@ pub(crate) async fn delete_user(
     condition: IfMatch,
     author: Author,
 ) -> Result<(), Problem> {
-    check_visible(caller, id)?;
-    let may_delete = caller.account() == id || caller.role() == Role::Admin;
+    caller.check_sees(Some(id))?;
+    let may_delete = caller.check(Some(id));
     let live = users.accounts.live.clone();
     let step = Delete { id, may_delete, condition, live, author };
     users.shared.db.write(step, |tx, step| step.run(tx).boxed()).await
@@ -29,7 +28,7 @@ pub(crate) async fn delete_user(
 
 struct Delete {
     id: Uuid,
-    may_delete: bool,
+    may_delete: Result<(), Problem>,
     condition: IfMatch,
     live: Arc<LiveSessions>,
     author: Author,
@@ -38,9 +37,7 @@ struct Delete {
 impl Delete {
     async fn run(&self, tx: &Tx) -> Result<(), Problem> {
         let account = store::lock_account(tx, self.id).await?.ok_or_else(Problem::not_found)?;
-        if !self.may_delete {
-            return Err(Problem::forbidden("Only an admin may delete somebody else."));
-        }
+        self.may_delete.clone()?;
         self.condition.check(account.version)?;
         Ok(delete_account(tx, &account, &self.live, &self.author).await?)
     }

@@ -1,17 +1,18 @@
 //! Categories, which everybody sees, and reason codes, which are for staff.
 
-use aide::axum::ApiRouter;
-use aide::axum::routing::{get_with, post_with};
 use axum::extract::State;
 use db::Tx;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created};
 use kit::body::Body;
 use kit::clock::new_id;
+use kit::endpoint::Endpoints;
+use kit::endpoint::Verb::{Get, Post};
 use kit::idempotency::{self, IdempotencyKey};
-use kit::identity::{Anyone, Caller, Staff};
+use kit::identity::Caller;
 use kit::openapi::op;
 use kit::page::{List, Listing, Page, Sorts};
+use kit::permission::{ANYONE, STAFF, Scope};
 use kit::problem::Problem;
 use kit::query::{FromParams, Params};
 use schemars::JsonSchema;
@@ -23,20 +24,39 @@ use crate::store::or_conflict;
 use crate::store::reason_codes::{insert_reason_code, list_reason_codes, reason_code_position};
 use crate::view::{CategoryView, ReasonCodeView};
 
-pub(crate) fn endpoints() -> ApiRouter<Inventory> {
-    ApiRouter::new()
-        .api_route("/categories", get_with(category_list, op("category_list", "List categories", &[])))
-        .api_route("/categories", post_with(category_create, op("category_create", "Make a category", &[])))
-        .api_route(
-            "/reason-codes",
-            get_with(
-                reason_code_list,
-                op("reason_code_list", "List the words for why stock is changed", &[]),
-            ),
+// What an API key must be made for.
+const READ: Scope = "products:read";
+const WRITE: Scope = "products:write";
+
+pub(crate) fn endpoints() -> Endpoints<Inventory> {
+    Endpoints::new()
+        .on(
+            Get,
+            "/categories",
+            ANYONE.scope(READ),
+            category_list,
+            op("category_list", "List categories", &[]),
         )
-        .api_route(
+        .on(
+            Post,
+            "/categories",
+            STAFF.scope(WRITE),
+            category_create,
+            op("category_create", "Make a category", &[]),
+        )
+        .on(
+            Get,
             "/reason-codes",
-            post_with(reason_code_create, op("reason_code_create", "Make a reason code", &[])),
+            STAFF.scope(READ),
+            reason_code_list,
+            op("reason_code_list", "List the words for why stock is changed", &[]),
+        )
+        .on(
+            Post,
+            "/reason-codes",
+            STAFF.scope(WRITE),
+            reason_code_create,
+            op("reason_code_create", "Make a reason code", &[]),
         )
 }
 
@@ -70,7 +90,6 @@ impl Listing for ReasonCodeQuery {
 }
 
 async fn category_list(
-    _: Caller<Anyone>,
     State(inventory): State<Inventory>,
     list: List<CategoryQuery>,
 ) -> Result<Page<CategoryView>, Problem> {
@@ -82,7 +101,7 @@ async fn category_list(
 }
 
 async fn category_create(
-    caller: Caller<Staff>,
+    caller: Caller,
     State(inventory): State<Inventory>,
     key: IdempotencyKey,
     body: Body<CreateCategory>,
@@ -105,7 +124,6 @@ async fn store_category(tx: &Tx, category: &CategoryView) -> Result<Created<Cate
 }
 
 async fn reason_code_list(
-    _: Caller<Staff>,
     State(inventory): State<Inventory>,
     list: List<ReasonCodeQuery>,
 ) -> Result<Page<ReasonCodeView>, Problem> {
@@ -116,7 +134,7 @@ async fn reason_code_list(
 }
 
 async fn reason_code_create(
-    caller: Caller<Staff>,
+    caller: Caller,
     State(inventory): State<Inventory>,
     key: IdempotencyKey,
     body: Body<CreateReasonCode>,

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aide::axum::ApiRouter;
-use aide::axum::routing::{get_with, post_with};
 use axum::extract::State;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Resource};
 use kit::csv::{Download, Received, RowFaults, Upload, Wanted};
+use kit::endpoint::Endpoints;
+use kit::endpoint::Verb::{Get, Post};
 use kit::idempotency::{self, IdempotencyKey};
-use kit::identity::{Caller, Staff};
+use kit::identity::Caller;
 use kit::openapi::{Problems, op};
+use kit::permission::{STAFF, Scope};
 use kit::problem::Problem;
 use kit::query::{FromParams, Params, Query};
 use kit::request_id::RequestId;
@@ -38,33 +39,51 @@ const MAX_FAULTS: usize = 1_000;
 /// How long one waits for those who import just now.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+// What an API key must be made for.
+const PRODUCTS_READ: Scope = "products:read";
+const PRODUCTS_WRITE: Scope = "products:write";
+const STOCK_READ: Scope = "stock:read";
+const STOCK_WRITE: Scope = "stock:write";
+
 // What only the handler knows may go wrong; the rest comes from its types.
 const IMPORT: Problems = &[(409, "Something was changed meanwhile, or a SKU or barcode was taken.")];
 
-pub(crate) fn endpoints() -> ApiRouter<Inventory> {
-    ApiRouter::new()
-        .api_route(
+pub(crate) fn endpoints() -> Endpoints<Inventory> {
+    Endpoints::new()
+        .on(
+            Get,
             "/products.csv",
-            get_with(product_export, op("product_export", "Take all products along, as a CSV file", &[])),
+            STAFF.scope(PRODUCTS_READ),
+            product_export,
+            op("product_export", "Take all products along, as a CSV file", &[]),
         )
-        .api_route(
+        .on(
+            Post,
             "/products/import",
-            post_with(product_import, op("product_import", "Make and change products by a CSV file", IMPORT)),
+            STAFF.scope(PRODUCTS_WRITE),
+            product_import,
+            op("product_import", "Make and change products by a CSV file", IMPORT),
         )
-        .api_route(
+        .on(
+            Get,
             "/stock.csv",
-            get_with(level_export, op("level_export", "Take all levels along, as a CSV file", &[])),
+            STAFF.scope(STOCK_READ),
+            level_export,
+            op("level_export", "Take all levels along, as a CSV file", &[]),
         )
-        .api_route(
+        .on(
+            Post,
             "/stock/import",
-            post_with(
-                stock_import,
-                op("stock_import", "Set levels to what was counted, by a CSV file", IMPORT),
-            ),
+            STAFF.scope(STOCK_WRITE),
+            stock_import,
+            op("stock_import", "Set levels to what was counted, by a CSV file", IMPORT),
         )
-        .api_route(
+        .on(
+            Get,
             "/stock/movements.csv",
-            get_with(movement_export, op("movement_export", "Take the ledger along, as a CSV file", &[])),
+            STAFF.scope(STOCK_READ),
+            movement_export,
+            op("movement_export", "Take the ledger along, as a CSV file", &[]),
         )
 }
 
@@ -97,7 +116,6 @@ impl FromParams for ImportQuery {
 }
 
 async fn product_export(
-    _: Caller<Staff>,
     State(inventory): State<Inventory>,
     wanted: Wanted<ProductQuery>,
 ) -> Result<Download<ProductSheet>, Problem> {
@@ -106,7 +124,6 @@ async fn product_export(
 }
 
 async fn level_export(
-    _: Caller<Staff>,
     State(inventory): State<Inventory>,
     wanted: Wanted<LevelFileQuery>,
 ) -> Result<Download<LevelSheet>, Problem> {
@@ -116,7 +133,6 @@ async fn level_export(
 }
 
 async fn movement_export(
-    _: Caller<Staff>,
     State(inventory): State<Inventory>,
     wanted: Wanted<MovementQuery>,
 ) -> Result<Download<MovementSheet>, Problem> {
@@ -125,7 +141,7 @@ async fn movement_export(
 }
 
 async fn product_import(
-    caller: Caller<Staff>,
+    caller: Caller,
     State(inventory): State<Inventory>,
     request_id: RequestId,
     key: IdempotencyKey,
@@ -137,7 +153,7 @@ async fn product_import(
 }
 
 async fn stock_import(
-    caller: Caller<Staff>,
+    caller: Caller,
     State(inventory): State<Inventory>,
     request_id: RequestId,
     key: IdempotencyKey,
@@ -150,7 +166,7 @@ async fn stock_import(
 
 async fn import<K: Importable>(
     inventory: &Inventory,
-    caller: &Caller<Staff>,
+    caller: &Caller,
     author: Author,
     key: IdempotencyKey,
     query: ImportQuery,

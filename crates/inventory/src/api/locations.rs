@@ -1,45 +1,67 @@
 //! Locations, for staff.
 
-use aide::axum::ApiRouter;
-use aide::axum::routing::{delete_with, get_with, post_with, put_with};
 use axum::extract::State;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created, NoContent, Resource};
 use kit::body::Body;
+use kit::endpoint::Endpoints;
+use kit::endpoint::Verb::{Delete, Get, Post, Put};
 use kit::etag::{IfMatch, IfNoneMatch};
 use kit::idempotency::IdempotencyKey;
-use kit::identity::{Anyone, Caller, Staff};
+use kit::identity::Caller;
 use kit::openapi::{Problems, op};
 use kit::page::{List, Listing, Page, Sorts};
+use kit::permission::{STAFF, Scope};
 use kit::problem::Problem;
 use kit::query::{FromParams, NoQuery, Params, PathId};
 use schemars::JsonSchema;
 use uuid::Uuid;
 
 use crate::Inventory;
-use crate::api::check_staff_sees;
 use crate::body::{ChangeLocation, CreateLocation};
 use crate::change_location::{ChangingLocation, change_location, create_location, remove_location};
 use crate::model::Location;
 use crate::store::locations::{find_location, list_locations, location_position};
 use crate::view::LocationView;
 
+// What an API key must be made for.
+const READ: Scope = "stock:read";
+const WRITE: Scope = "stock:write";
+
 // What only the handler knows may go wrong; the rest comes from its types.
 const CHANGE: Problems = &[(409, "Another location has this code, or it is MAIN's.")];
 const DELETE: Problems = &[(409, "It has, or had, stock, or it is MAIN.")];
 
-pub(crate) fn endpoints() -> ApiRouter<Inventory> {
-    ApiRouter::new()
-        .api_route("/locations", get_with(location_list, op("location_list", "List locations", &[])))
-        .api_route("/locations", post_with(location_create, op("location_create", "Make a location", &[])))
-        .api_route("/locations/{id}", get_with(location_view, op("location_view", "See a location", &[])))
-        .api_route(
-            "/locations/{id}",
-            put_with(location_change, op("location_change", "Change a location", CHANGE)),
+pub(crate) fn endpoints() -> Endpoints<Inventory> {
+    Endpoints::new()
+        .on(Get, "/locations", STAFF.scope(READ), location_list, op("location_list", "List locations", &[]))
+        .on(
+            Post,
+            "/locations",
+            STAFF.scope(WRITE),
+            location_create,
+            op("location_create", "Make a location", &[]),
         )
-        .api_route(
+        .on(
+            Get,
             "/locations/{id}",
-            delete_with(location_delete, op("location_delete", "Delete a location", DELETE)),
+            STAFF.hidden().scope(READ),
+            location_view,
+            op("location_view", "See a location", &[]),
+        )
+        .on(
+            Put,
+            "/locations/{id}",
+            STAFF.hidden().scope(WRITE),
+            location_change,
+            op("location_change", "Change a location", CHANGE),
+        )
+        .on(
+            Delete,
+            "/locations/{id}",
+            STAFF.hidden().scope(WRITE),
+            location_delete,
+            op("location_delete", "Delete a location", DELETE),
         )
 }
 
@@ -58,7 +80,6 @@ impl Listing for LocationQuery {
 }
 
 async fn location_list(
-    _: Caller<Staff>,
     State(inventory): State<Inventory>,
     list: List<LocationQuery>,
 ) -> Result<Page<LocationView>, Problem> {
@@ -70,7 +91,7 @@ async fn location_list(
 }
 
 async fn location_create(
-    caller: Caller<Staff>,
+    caller: Caller,
     State(inventory): State<Inventory>,
     key: IdempotencyKey,
     body: Body<CreateLocation>,
@@ -81,39 +102,33 @@ async fn location_create(
 }
 
 async fn location_view(
-    caller: Caller<Anyone>,
     State(inventory): State<Inventory>,
     PathId(id): PathId,
     condition: IfNoneMatch,
     _: NoQuery,
 ) -> Result<Resource<LocationView>, Problem> {
-    check_staff_sees(&caller)?;
     let location = find(&inventory, id).await?;
     let version = location.version;
     Ok(Answer::new(&LocationView::from(location))?.version(version).unless(&condition))
 }
 
 async fn location_change(
-    caller: Caller<Anyone>,
     State(inventory): State<Inventory>,
     PathId(id): PathId,
     condition: IfMatch,
     body: Body<ChangeLocation>,
 ) -> Result<Resource<LocationView>, Problem> {
-    check_staff_sees(&caller)?;
     let change = body.parse_after(async { find(&inventory, id).await.map(drop) }).await?;
     let now = inventory.shared.clock.now();
     change_location(&inventory, ChangingLocation { location_id: id, change, condition, now }).await
 }
 
 async fn location_delete(
-    caller: Caller<Anyone>,
     State(inventory): State<Inventory>,
     PathId(id): PathId,
     condition: IfMatch,
     _: NoQuery,
 ) -> Result<NoContent, Problem> {
-    check_staff_sees(&caller)?;
     remove_location(&inventory, id, condition).await?;
     Ok(NoContent)
 }

@@ -1,17 +1,18 @@
 //! Products: staff keep them, everybody sees those on sale.
 
-use aide::axum::ApiRouter;
-use aide::axum::routing::{delete_with, get_with, patch_with, post_with, put_with};
 use axum::Json;
 use axum::extract::State;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created, NoContent, Resource};
 use kit::body::Body;
+use kit::endpoint::Endpoints;
+use kit::endpoint::Verb::{Delete, Get, Patch, Post, Put};
 use kit::etag::{IfMatch, IfNoneMatch};
 use kit::idempotency::IdempotencyKey;
-use kit::identity::{Anyone, Caller, Staff};
+use kit::identity::{Caller, Role};
 use kit::openapi::{Problems, op};
 use kit::page::{List, Listing, Page, Sorts};
+use kit::permission::{ANYONE, Party, STAFF, Scope};
 use kit::problem::Problem;
 use kit::query::{FromParams, NoQuery, Params, PathId, PathText, Query};
 use kit::request_id::RequestId;
@@ -32,54 +33,74 @@ use crate::search::find_products;
 use crate::store::products::{ProductFilter, ProductKey, find_product, product_position};
 use crate::view::{AvailabilityView, ProductView};
 
-// What only the handler knows may go wrong; the rest comes from its types.
-const STAFF: (u16, &str) = (403, "Only staff may do this.");
-const CHANGE: Problems =
-    &[STAFF, (409, "Another product has the SKU or barcode, or the currency is in use.")];
-const DELETE: Problems = &[STAFF];
-const EXPLAIN: Problems = &[STAFF];
+// What an API key must be made for.
+const READ: Scope = "products:read";
+const WRITE: Scope = "products:write";
 
-pub(crate) fn endpoints() -> ApiRouter<Inventory> {
-    ApiRouter::new()
-        .api_route(
+/// Everybody may know of what is on sale.
+const CATALOGUE: Party = Party::Role(Role::Customer);
+
+// What only the handler knows may go wrong; the rest comes from its types.
+const CHANGE: Problems = &[(409, "Another product has the SKU or barcode, or the currency is in use.")];
+
+pub(crate) fn endpoints() -> Endpoints<Inventory> {
+    Endpoints::new()
+        .on(
+            Get,
             "/products",
-            get_with(product_list, op("product_list", "List products: for customers those on sale", &[])),
+            ANYONE.scope(READ),
+            product_list,
+            op("product_list", "List products: for customers those on sale", &[]),
         )
-        .api_route("/products", post_with(product_create, op("product_create", "Make a product", &[])))
-        .api_route("/products/{id}", get_with(product_view, op("product_view", "See a product", &[])))
-        .api_route(
+        .on(
+            Post,
+            "/products",
+            STAFF.scope(WRITE),
+            product_create,
+            op("product_create", "Make a product", &[]),
+        )
+        .on(Get, "/products/{id}", ANYONE.scope(READ), product_view, op("product_view", "See a product", &[]))
+        .on(
+            Put,
             "/products/{id}",
-            put_with(product_change, op("product_change", "Change a product", CHANGE)),
+            STAFF.seen_by(CATALOGUE).scope(WRITE),
+            product_change,
+            op("product_change", "Change a product", CHANGE),
         )
-        .api_route(
+        .on(
+            Patch,
             "/products/{id}",
-            patch_with(product_change, op("product_patch", "Change a product", CHANGE)),
+            STAFF.seen_by(CATALOGUE).scope(WRITE),
+            product_change,
+            op("product_patch", "Change a product", CHANGE),
         )
-        .api_route(
+        .on(
+            Delete,
             "/products/{id}",
-            delete_with(
-                product_delete,
-                op("product_delete", "Delete a product, or take one that has a history off sale", DELETE),
-            ),
+            STAFF.seen_by(CATALOGUE).scope(WRITE),
+            product_delete,
+            op("product_delete", "Delete a product, or take one that has a history off sale", &[]),
         )
-        .api_route(
+        .on(
+            Get,
             "/products/{id}/availability",
-            get_with(
-                product_availability,
-                op(
-                    "product_availability",
-                    "See where a product's units are, who holds them and why",
-                    EXPLAIN,
-                ),
-            ),
+            STAFF.seen_by(CATALOGUE).scope(READ),
+            product_availability,
+            op("product_availability", "See where a product's units are, who holds them and why", &[]),
         )
-        .api_route(
+        .on(
+            Get,
             "/products/by-sku/{sku}",
-            get_with(product_by_sku, op("product_by_sku", "See the product of a SKU", &[])),
+            ANYONE.scope(READ),
+            product_by_sku,
+            op("product_by_sku", "See the product of a SKU", &[]),
         )
-        .api_route(
+        .on(
+            Get,
             "/products/by-barcode/{barcode}",
-            get_with(product_by_barcode, op("product_by_barcode", "See the product of a barcode", &[])),
+            ANYONE.scope(READ),
+            product_by_barcode,
+            op("product_by_barcode", "See the product of a barcode", &[]),
         )
 }
 
@@ -142,7 +163,7 @@ impl FromParams for ExplainQuery {
 }
 
 async fn product_list(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(inventory): State<Inventory>,
     list: List<ProductQuery>,
 ) -> Result<Page<ProductView>, Problem> {
@@ -156,7 +177,7 @@ async fn product_list(
 }
 
 async fn product_create(
-    caller: Caller<Staff>,
+    caller: Caller,
     State(inventory): State<Inventory>,
     request_id: RequestId,
     key: IdempotencyKey,
@@ -168,7 +189,7 @@ async fn product_create(
 }
 
 async fn product_view(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(inventory): State<Inventory>,
     PathId(id): PathId,
     condition: IfNoneMatch,
@@ -178,7 +199,7 @@ async fn product_view(
 }
 
 async fn product_by_sku(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(inventory): State<Inventory>,
     PathText(sku): PathText,
     condition: IfNoneMatch,
@@ -188,7 +209,7 @@ async fn product_by_sku(
 }
 
 async fn product_by_barcode(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(inventory): State<Inventory>,
     PathText(barcode): PathText,
     condition: IfNoneMatch,
@@ -210,7 +231,7 @@ async fn view(
 }
 
 async fn product_change(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(inventory): State<Inventory>,
     PathId(id): PathId,
     condition: IfMatch,
@@ -224,7 +245,7 @@ async fn product_change(
 }
 
 async fn product_delete(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(inventory): State<Inventory>,
     PathId(id): PathId,
     condition: IfMatch,
@@ -238,7 +259,7 @@ async fn product_delete(
 }
 
 async fn product_availability(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(inventory): State<Inventory>,
     PathId(id): PathId,
     Query(query): Query<ExplainQuery>,
@@ -258,11 +279,11 @@ async fn find_visible(inventory: &Inventory, caller: &Caller, key: ProductKey) -
 
 /// Only staff act on products; a customer is told so of what they may see.
 async fn check_staff_acts(inventory: &Inventory, caller: &Caller, id: Uuid) -> Result<(), Problem> {
-    if caller.is_staff() {
-        return Ok(());
+    let may = caller.check(None);
+    if may.is_err() {
+        find_visible(inventory, caller, ProductKey::Id(id)).await?;
     }
-    find_visible(inventory, caller, ProductKey::Id(id)).await?;
-    Err(Problem::forbidden("Only staff may do this."))
+    may
 }
 
 async fn check_exists(inventory: &Inventory, id: Uuid) -> Result<(), Problem> {

@@ -1,17 +1,18 @@
 //! Levels of stock, their changes and the ledger, for staff.
 
-use aide::axum::ApiRouter;
-use aide::axum::routing::{get_with, post_with};
 use axum::extract::State;
 use futures_util::FutureExt;
 use kit::answer::Created;
 use kit::body::Body;
 use kit::clock::Timestamp;
+use kit::endpoint::Endpoints;
+use kit::endpoint::Verb::{Get, Post};
 use kit::fields::Invalid;
 use kit::idempotency::IdempotencyKey;
-use kit::identity::{Caller, Staff};
+use kit::identity::Caller;
 use kit::openapi::op;
 use kit::page::{Key, List, Listing, Page, Position, Sorts};
+use kit::permission::{STAFF, Scope};
 use kit::problem::Problem;
 use kit::query::{FromParams, Params};
 use kit::request_id::RequestId;
@@ -29,24 +30,46 @@ use crate::store::movements::{MovementFilter, list_movements, movement_position}
 use crate::transfer_stock::transfer_stock;
 use crate::view::{LevelView, MovementView, ReorderView, TransferView};
 
-pub(crate) fn endpoints() -> ApiRouter<Inventory> {
-    ApiRouter::new()
-        .api_route("/stock", get_with(level_list, op("level_list", "List what there is, and where", &[])))
-        .api_route(
+// What an API key must be made for.
+const READ: Scope = "stock:read";
+const WRITE: Scope = "stock:write";
+
+pub(crate) fn endpoints() -> Endpoints<Inventory> {
+    Endpoints::new()
+        .on(
+            Get,
+            "/stock",
+            STAFF.scope(READ),
+            level_list,
+            op("level_list", "List what there is, and where", &[]),
+        )
+        .on(
+            Get,
             "/stock/reorder",
-            get_with(reorder_list, op("reorder_list", "List what should be bought", &[])),
+            STAFF.scope(READ),
+            reorder_list,
+            op("reorder_list", "List what should be bought", &[]),
         )
-        .api_route(
+        .on(
+            Get,
             "/stock/movements",
-            get_with(movement_list, op("movement_list", "List the ledger of all changes", &[])),
+            STAFF.scope(READ),
+            movement_list,
+            op("movement_list", "List the ledger of all changes", &[]),
         )
-        .api_route(
+        .on(
+            Post,
             "/stock/adjustments",
-            post_with(stock_adjust, op("stock_adjust", "Receive, put right, count or set aside", &[])),
+            STAFF.scope(WRITE),
+            stock_adjust,
+            op("stock_adjust", "Receive, put right, count or set aside", &[]),
         )
-        .api_route(
+        .on(
+            Post,
             "/stock/transfers",
-            post_with(stock_transfer, op("stock_transfer", "Move goods to another location", &[])),
+            STAFF.scope(WRITE),
+            stock_transfer,
+            op("stock_transfer", "Move goods to another location", &[]),
         )
 }
 
@@ -140,7 +163,6 @@ impl Listing for MovementQuery {
 }
 
 async fn level_list(
-    _: Caller<Staff>,
     State(inventory): State<Inventory>,
     list: List<LevelQuery>,
 ) -> Result<Page<LevelView>, Problem> {
@@ -153,7 +175,6 @@ async fn level_list(
 }
 
 async fn reorder_list(
-    _: Caller<Staff>,
     State(inventory): State<Inventory>,
     list: List<ReorderQuery>,
 ) -> Result<Page<ReorderView>, Problem> {
@@ -165,7 +186,6 @@ async fn reorder_list(
 }
 
 async fn movement_list(
-    _: Caller<Staff>,
     State(inventory): State<Inventory>,
     list: List<MovementQuery>,
 ) -> Result<Page<MovementView>, Problem> {
@@ -180,7 +200,7 @@ async fn movement_list(
 }
 
 async fn stock_adjust(
-    caller: Caller<Staff>,
+    caller: Caller,
     State(inventory): State<Inventory>,
     request_id: RequestId,
     key: IdempotencyKey,
@@ -193,7 +213,7 @@ async fn stock_adjust(
 }
 
 async fn stock_transfer(
-    caller: Caller<Staff>,
+    caller: Caller,
     State(inventory): State<Inventory>,
     request_id: RequestId,
     key: IdempotencyKey,

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use aide::axum::ApiRouter;
-use aide::axum::routing::get_with;
 use aide::generate::GenContext;
 use aide::openapi::{Operation, Response as ApiResponse};
 use aide::{OperationInput, OperationOutput};
@@ -13,10 +11,13 @@ use axum::response::{IntoResponse, Response};
 use events::{Event, EventFilter, Events, Position};
 use http::header::{HeaderName, HeaderValue, LINK};
 use http::request::Parts;
+use kit::endpoint::Endpoints;
+use kit::endpoint::Verb::Get;
 use kit::fields::Invalid;
-use kit::identity::{Caller, Staff};
+use kit::identity::Caller;
 use kit::openapi::{self, Problems, op};
 use kit::page::limit;
+use kit::permission::{STAFF, Scope};
 use kit::problem::Problem;
 use kit::query::{FromParams, Params, Query};
 use schemars::JsonSchema;
@@ -25,6 +26,9 @@ use serde::Serialize;
 use crate::Orders;
 use crate::read_events::{After, Wanted, read_page, start};
 use crate::stream_events::{EventStream, stream_events};
+
+/// What an API key must be made for.
+const SCOPE: Scope = "events:read";
 
 const GONE: (u16, &str) =
     (410, "Events behind this position are not kept any more; `oldest` says where those begin that are.");
@@ -38,12 +42,15 @@ const STREAM: Problems = &[
 /// What a client sends that was cut off: the id of the last event that it has seen (WHATWG HTML, server-sent events).
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-pub(super) fn endpoints() -> ApiRouter<Orders> {
-    ApiRouter::new()
-        .api_route("/events", get_with(event_list, op("event_list", "Read what happened", READ)))
-        .api_route(
+pub(super) fn endpoints() -> Endpoints<Orders> {
+    Endpoints::new()
+        .on(Get, "/events", STAFF.scope(SCOPE), event_list, op("event_list", "Read what happened", READ))
+        .on(
+            Get,
             "/events/stream",
-            get_with(event_stream, op("event_stream", "Follow what happens (server-sent events)", STREAM)),
+            STAFF.scope(SCOPE),
+            event_stream,
+            op("event_stream", "Follow what happens (server-sent events)", STREAM),
         )
 }
 
@@ -146,7 +153,6 @@ impl OperationOutput for EventPage {
 }
 
 async fn event_list(
-    _: Caller<Staff>,
     State(orders): State<Orders>,
     Query(query): Query<EventQuery>,
 ) -> Result<EventPage, Problem> {
@@ -177,7 +183,7 @@ impl OperationInput for LastEventId {
 }
 
 async fn event_stream(
-    caller: Caller<Staff>,
+    caller: Caller,
     State(orders): State<Orders>,
     last: LastEventId,
     Query(query): Query<StreamQuery>,

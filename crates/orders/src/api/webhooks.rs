@@ -1,18 +1,19 @@
 //! Webhooks, for admins; nobody else learns which there are.
 
-use aide::axum::ApiRouter;
-use aide::axum::routing::{delete_with, get_with, patch_with, post_with, put_with};
 use axum::Json;
 use axum::extract::State;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created, NoContent, Resource};
 use kit::body::{Body, Nothing};
 use kit::clock::new_id;
+use kit::endpoint::Endpoints;
+use kit::endpoint::Verb::{Delete, Get, Patch, Post, Put};
 use kit::etag::{IfMatch, IfNoneMatch};
 use kit::idempotency::{self, Claim, IdempotencyKey};
-use kit::identity::{Admin, Anyone, Caller, Role};
+use kit::identity::Caller;
 use kit::openapi::{Problems, op};
 use kit::page::{List, Listing, Page, Sorts};
+use kit::permission::{ADMIN, Scope};
 use kit::problem::Problem;
 use kit::query::{FromParams, NoQuery, Params, PathId, PathIds};
 use kit::request_id::RequestId;
@@ -29,40 +30,83 @@ use crate::change_webhook::{change_webhook, create_webhook, delete_webhook, rota
 use crate::webhook_body::{ChangeWebhook, CreateWebhook};
 use crate::webhook_view::{DeliveryView, TestView, WebhookView};
 
+// What an API key must be made for.
+const READ: Scope = "webhooks:read";
+const WRITE: Scope = "webhooks:write";
+
 // What only the handler knows may go wrong; the rest comes from its types.
 const CREATE: Problems = &[(409, "There are as many as there may be.")];
 
-pub(crate) fn endpoints() -> ApiRouter<Orders> {
-    ApiRouter::new()
-        .api_route("/webhooks", get_with(webhook_list, op("webhook_list", "List webhooks", &[])))
-        .api_route("/webhooks", post_with(webhook_create, op("webhook_create", "Make a webhook", CREATE)))
-        .api_route("/webhooks/{id}", get_with(webhook_view, op("webhook_view", "See a webhook", &[])))
-        .api_route("/webhooks/{id}", put_with(webhook_change, op("webhook_change", "Change a webhook", &[])))
-        .api_route("/webhooks/{id}", patch_with(webhook_change, op("webhook_patch", "Change a webhook", &[])))
-        .api_route(
+pub(crate) fn endpoints() -> Endpoints<Orders> {
+    Endpoints::new()
+        .on(Get, "/webhooks", ADMIN.scope(READ), webhook_list, op("webhook_list", "List webhooks", &[]))
+        .on(
+            Post,
+            "/webhooks",
+            ADMIN.scope(WRITE),
+            webhook_create,
+            op("webhook_create", "Make a webhook", CREATE),
+        )
+        .on(
+            Get,
             "/webhooks/{id}",
-            delete_with(webhook_delete, op("webhook_delete", "Delete a webhook", &[])),
+            ADMIN.hidden().scope(READ),
+            webhook_view,
+            op("webhook_view", "See a webhook", &[]),
         )
-        .api_route(
+        .on(
+            Put,
+            "/webhooks/{id}",
+            ADMIN.hidden().scope(WRITE),
+            webhook_change,
+            op("webhook_change", "Change a webhook", &[]),
+        )
+        .on(
+            Patch,
+            "/webhooks/{id}",
+            ADMIN.hidden().scope(WRITE),
+            webhook_change,
+            op("webhook_patch", "Change a webhook", &[]),
+        )
+        .on(
+            Delete,
+            "/webhooks/{id}",
+            ADMIN.hidden().scope(WRITE),
+            webhook_delete,
+            op("webhook_delete", "Delete a webhook", &[]),
+        )
+        .on(
+            Post,
             "/webhooks/{id}/rotate",
-            post_with(webhook_rotate, op("webhook_rotate", "Give a webhook another secret", &[])),
+            ADMIN.hidden().scope(WRITE),
+            webhook_rotate,
+            op("webhook_rotate", "Give a webhook another secret", &[]),
         )
-        .api_route(
+        .on(
+            Post,
             "/webhooks/{id}/test",
-            post_with(webhook_test, op("webhook_test", "Send a webhook a test message now", &[])),
+            ADMIN.hidden().scope(WRITE),
+            webhook_test,
+            op("webhook_test", "Send a webhook a test message now", &[]),
         )
         .merge(delivery_endpoints())
 }
 
-fn delivery_endpoints() -> ApiRouter<Orders> {
-    ApiRouter::new()
-        .api_route(
+fn delivery_endpoints() -> Endpoints<Orders> {
+    Endpoints::new()
+        .on(
+            Get,
             "/webhooks/{id}/deliveries",
-            get_with(delivery_list, op("delivery_list", "List what a webhook was sent, and what waits", &[])),
+            ADMIN.hidden().scope(READ),
+            delivery_list,
+            op("delivery_list", "List what a webhook was sent, and what waits", &[]),
         )
-        .api_route(
+        .on(
+            Post,
             "/webhooks/{id}/deliveries/{delivery_id}/replay",
-            post_with(delivery_replay, op("delivery_replay", "Send a delivery again", &[])),
+            ADMIN.hidden().scope(WRITE),
+            delivery_replay,
+            op("delivery_replay", "Send a delivery again", &[]),
         )
 }
 
@@ -98,7 +142,6 @@ impl Listing for DeliveryQuery {
 }
 
 async fn webhook_list(
-    _: Caller<Admin>,
     State(orders): State<Orders>,
     list: List<WebhookQuery>,
 ) -> Result<Page<WebhookView>, Problem> {
@@ -109,7 +152,6 @@ async fn webhook_list(
 }
 
 async fn webhook_create(
-    _: Caller<Admin>,
     State(orders): State<Orders>,
     body: Body<CreateWebhook>,
 ) -> Result<Created<WebhookView>, Problem> {
@@ -117,63 +159,54 @@ async fn webhook_create(
 }
 
 async fn webhook_view(
-    caller: Caller<Anyone>,
     State(orders): State<Orders>,
     PathId(id): PathId,
     condition: IfNoneMatch,
     _: NoQuery,
 ) -> Result<Resource<WebhookView>, Problem> {
-    check_admin_sees(&caller)?;
     let webhook = find(&orders, id).await?;
     let version = webhook.version;
     Ok(Answer::new(&WebhookView::from(webhook))?.version(version).unless(&condition))
 }
 
 async fn webhook_change(
-    caller: Caller<Anyone>,
     State(orders): State<Orders>,
     PathId(id): PathId,
     condition: IfMatch,
     body: Body<ChangeWebhook>,
 ) -> Result<Resource<WebhookView>, Problem> {
-    check_admin_sees(&caller)?;
     let change = body.parse_after(check_exists(&orders, id)).await?;
     change_webhook(&orders, id, change, condition).await
 }
 
 async fn webhook_delete(
-    caller: Caller<Anyone>,
     State(orders): State<Orders>,
     PathId(id): PathId,
     condition: IfMatch,
     _: NoQuery,
 ) -> Result<NoContent, Problem> {
-    check_admin_sees(&caller)?;
     delete_webhook(&orders, id, condition).await?;
     Ok(NoContent)
 }
 
 async fn webhook_rotate(
-    caller: Caller<Anyone>,
     State(orders): State<Orders>,
     PathId(id): PathId,
     condition: IfMatch,
     body: Body<Nothing>,
 ) -> Result<Resource<WebhookView>, Problem> {
-    check_admin_sees(&caller)?;
     body.parse_after(check_exists(&orders, id)).await?;
     rotate_webhook(&orders, id, condition).await
 }
 
 /// The message looks as an event does; it is none, and stands in no log.
 async fn webhook_test(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(orders): State<Orders>,
     PathId(id): PathId,
     request_id: RequestId,
     body: Body<Nothing>,
 ) -> Result<Json<TestView>, Problem> {
-    check_admin_sees(&caller)?;
     body.parse_after(check_exists(&orders, id)).await?;
     let webhook = find(&orders, id).await?;
     let message = json!({
@@ -190,12 +223,10 @@ async fn webhook_test(
 }
 
 async fn delivery_list(
-    caller: Caller<Anyone>,
     State(orders): State<Orders>,
     PathId(id): PathId,
     list: List<DeliveryQuery>,
 ) -> Result<Page<DeliveryView>, Problem> {
-    check_admin_sees(&caller)?;
     check_exists(&orders, id).await?;
     let (page, filter) = (list.page.clone(), DeliveryFilter { webhook_id: id, status: list.filter.status });
     let input = (filter, list.page);
@@ -205,13 +236,12 @@ async fn delivery_list(
 }
 
 async fn delivery_replay(
-    caller: Caller<Anyone>,
+    caller: Caller,
     State(orders): State<Orders>,
     PathIds(webhook, delivery): PathIds,
     key: IdempotencyKey,
     body: Body<Nothing>,
 ) -> Result<Resource<DeliveryView>, Problem> {
-    check_admin_sees(&caller)?;
     let claim = key.claim(&orders.shared, caller.account(), body.bytes());
     let earlier = async {
         let found = orders.shared.db.lookup((webhook, delivery), |tx, (webhook, delivery)| {
@@ -250,11 +280,6 @@ fn check_enabled(webhook: &Webhook) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::conflict("webhook_disabled", "The webhook is disabled: enable it, then repeat this."))
-}
-
-/// Nobody else learns what there is.
-fn check_admin_sees(caller: &Caller) -> Result<(), Problem> {
-    if caller.role() == Role::Admin { Ok(()) } else { Err(Problem::not_found()) }
 }
 
 async fn check_exists(orders: &Orders, id: Uuid) -> Result<(), Problem> {

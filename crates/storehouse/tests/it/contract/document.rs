@@ -1,7 +1,6 @@
 //! The OpenAPI document, as the tests walk it.
 
 use http::Method;
-use kit::identity::Role;
 use serde_json::{Map, Value};
 
 /// The whole system's document.
@@ -13,8 +12,10 @@ pub(crate) struct Document {
 pub(crate) struct Operation {
     pub(crate) method: Method,
     pub(crate) path: String,
-    /// The least role that may call it; none where anybody may.
-    pub(crate) least: Option<Role>,
+    /// Who may call it: `anybody`, or `owner` and the roles.
+    pub(crate) roles: Vec<String>,
+    /// Who may know of the thing that it is about; none where it is about none.
+    pub(crate) visible_to: Option<Vec<String>>,
     pub(crate) json: Value,
 }
 
@@ -73,9 +74,21 @@ pub(crate) fn required(schema: &Value) -> Vec<String> {
 
 impl Operation {
     fn new(method: &str, path: &str, json: &Value) -> Self {
-        let least = json["x-least-role"].as_str().map(|role| Role::parse(role).unwrap());
+        let words = |name: &str| serde_json::from_value(json[name].clone()).unwrap();
+        let (roles, visible_to): (Option<_>, _) = (words("x-roles"), words("x-visible-to"));
+        let roles = roles.unwrap_or_else(|| panic!("{method} {path} says nobody who may"));
         let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-        Self { method, path: path.to_owned(), least, json: json.clone() }
+        Self { method, path: path.to_owned(), roles, visible_to, json: json.clone() }
+    }
+
+    /// Whether anybody may call it, without a token too.
+    pub(crate) fn is_public(&self) -> bool {
+        self.roles == ["anybody"]
+    }
+
+    /// Whether whoever has an account may call it.
+    pub(crate) fn is_for_all(&self) -> bool {
+        self.is_public() || self.roles.iter().any(|role| role == "customer")
     }
 
     /// Its path, with the same in place of every name.

@@ -1,7 +1,6 @@
 //! What the document must say of every operation.
 
 use http::Method;
-use kit::identity::Role;
 
 use super::document::{Document, Operation};
 use super::examples::strangers;
@@ -38,8 +37,8 @@ fn every_operation_says_what_it_may_answer() {
 /// The statuses that an operation must document, by what it takes.
 fn expected(operation: &Operation) -> Vec<u16> {
     let rules: [(bool, &[u16]); 9] = [
-        (operation.least.is_some(), &[401]),
-        (operation.least > Some(Role::Customer), &[403]),
+        (!operation.is_public(), &[401]),
+        (refuses_somebody(operation), &[403]),
         (operation.has_id(), &[404]),
         (operation.body_schema().is_some() || operation.takes_file(), &[400, 408, 413, 415, 422]),
         (operation.takes("header", "If-Match"), &[400, 412]),
@@ -51,16 +50,24 @@ fn expected(operation: &Operation) -> Vec<u16> {
     rules.iter().filter(|(holds, _)| *holds).flat_map(|(_, statuses)| statuses.iter().copied()).collect()
 }
 
+/// Whether some who may know of what it is about may not do it.
+fn refuses_somebody(operation: &Operation) -> bool {
+    match &operation.visible_to {
+        Some(visible_to) => *visible_to != operation.roles,
+        None => !operation.is_for_all(),
+    }
+}
+
 #[test]
 fn what_anybody_may_call_is_known() {
     let operations = Document::new().operations();
     let mut public: Vec<String> =
-        operations.iter().filter(|operation| operation.least.is_none()).map(Operation::key).collect();
+        operations.iter().filter(|operation| operation.is_public()).map(Operation::key).collect();
     public.sort();
     assert_eq!(public, PUBLIC);
     for operation in operations {
         let asks = operation.json["security"].is_array();
-        assert_eq!(asks, operation.least.is_some(), "{}", operation.key());
+        assert_eq!(asks, !operation.is_public(), "{}", operation.key());
     }
 }
 

@@ -23,6 +23,18 @@ pub(crate) enum Who {
 
 impl Who {
     pub(crate) const ALL: [Self; 5] = [Self::Nobody, Self::Owner, Self::Other, Self::Staff, Self::Admin];
+
+    /// Whether one of a permission's words means them, where the thing is the owner's.
+    pub(crate) fn is_among(self, words: &[String]) -> bool {
+        let own: &[&str] = match self {
+            Self::Nobody => &["anybody"],
+            Self::Owner => &["anybody", "customer", "owner"],
+            Self::Other => &["anybody", "customer"],
+            Self::Staff => &["anybody", "staff"],
+            Self::Admin => &["anybody", "admin"],
+        };
+        words.iter().any(|word| own.contains(&word.as_str()))
+    }
 }
 
 /// A system with some people, two orders and a spare session of the owner, and a few things on the shelf.

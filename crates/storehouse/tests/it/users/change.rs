@@ -177,7 +177,7 @@ async fn an_admin_changes_anothers_email_without_a_password() {
 }
 
 #[tokio::test]
-async fn the_last_admin_stays() {
+async fn z07_the_last_admin_stays() {
     each_app(async |app| {
         let admin = app.admin("root").await;
         for body in [
