@@ -150,6 +150,7 @@ pub async fn delete_account(
     author: &Author,
 ) -> Result<(), Error> {
     guard_last_admin(tx, account.is_active_admin()).await?;
+    store::delete_keys_of(tx, account.id).await?;
     end_all_sessions(tx, live, account.id, None, author.now).await?;
     if !store::delete_account(tx, account.id).await? {
         return Err(Error::NotFound);

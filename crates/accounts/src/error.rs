@@ -13,6 +13,8 @@ pub enum Error {
     LastAdmin,
     /// There is no such account or session.
     NotFound,
+    /// There are as many API keys as there may be.
+    TooManyKeys,
     /// The database failed.
     Database(db::Error),
 }
@@ -36,6 +38,9 @@ impl From<Error> for Problem {
             Error::UsernameTaken => Self::conflict("username_taken", "Another account has this user name."),
             Error::LastAdmin => {
                 Self::conflict("last_admin", "There must be an admin left who is not disabled.")
+            }
+            Error::TooManyKeys => {
+                Self::conflict("too_many_keys", "There are 1,000 API keys, which is as many as there may be.")
             }
             Error::NotFound => Self::not_found(),
             Error::Database(error) => error.into(),

@@ -4,10 +4,10 @@
 //! pieces of state are [`Passwords`], the bounded pool that hashes, [`LoginLimits`], which counts wrong guesses, and
 //! [`LiveSessions`], the cache of sessions.
 //!
-//! Tables: `accounts`, `sessions`, `session_feed`; the guard rows `admins` and `session_feed`.
+//! Tables: `accounts`, `sessions`, `session_feed`, `api_keys`; the guard rows `admins`, `session_feed` and `api_keys`.
 //!
 //! Files in reading order: `model` (types that can only be valid), `store` (every statement), `create_account`,
-//! `change_account`, `mailed_token`, `argon2id`, `passwords`, `login_limits`, `refresh_token`, `session` (start, refresh, end), `live_sessions` (the cache
+//! `change_account`, `mailed_token`, `argon2id`, `passwords`, `login_limits`, `refresh_token`, `session` (start, refresh, end), `api_keys`, `live_sessions` (the cache
 //! and the feed that keeps it true in every process), `error`.
 
 use std::net::IpAddr;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use kit::problem::Problem;
 use kit::secret::Secret;
 
+mod api_keys;
 mod argon2id;
 mod change_account;
 mod create_account;
@@ -29,6 +30,7 @@ mod refresh_token;
 mod session;
 pub mod store;
 
+pub use api_keys::{StoredKey, add_key, revoke_key};
 pub use change_account::{AccountChange, change_account, change_password, delete_account};
 pub use events::Author;
 

@@ -10,20 +10,28 @@ use std::time::Duration;
 
 use db::{Db, Listener};
 use futures_util::FutureExt;
+use kit::api_key::{ApiKey, KeyHash};
 use kit::clock::{Clock, Timestamp};
 use kit::identity::{Check, Role, Sessions};
 use kit::problem::Problem;
 use kit::token::Claims;
 use quick_cache::sync::Cache;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tracing::warn;
 use uuid::Uuid;
 
+use crate::api_keys::{EXPIRED_KEPT, KeyUses, KnownKey};
 use crate::session::{ABSOLUTE_LIFETIME, IDLE_LIFETIME};
 use crate::store;
 
 /// How many sessions are kept in mind; each takes about 100 bytes.
 const CAPACITY: usize = 100_000;
+
+/// How many API keys are kept in mind: more than there may be.
+const KEY_CAPACITY: usize = 2_000;
+
+/// How often it is stored when keys were used.
+const USES_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Without a sign of the feed for so long, nobody is let in.
 const FEED_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,6 +48,8 @@ pub struct LiveSessions {
     db: Db,
     clock: Clock,
     known: Cache<Uuid, Known>,
+    keys: Cache<KeyHash, Arc<KnownKey>>,
+    key_uses: KeyUses,
     /// Counts revocations, so that a session read before one isn't remembered after it. Held while the cache is
     /// changed, so that no request finds there what is about to be forgotten.
     revocations: Mutex<u64>,
@@ -62,30 +72,35 @@ impl LiveSessions {
             db,
             clock,
             known: Cache::new(CAPACITY),
+            keys: Cache::new(KEY_CAPACITY),
+            key_uses: KeyUses::default(),
             revocations: Mutex::new(0),
             started: Instant::now(),
             feed_seen: AtomicI64::new(0),
         })
     }
 
-    /// Forgets one session: its next request looks it up.
+    /// Forgets one session, or one API key: its next request looks it up.
     pub fn forget_session(&self, id: Uuid) {
         let mut revocations = self.lock_revocations();
         *revocations += 1;
         self.known.remove(&id);
+        self.keys.retain(|_, known| known.key.id != id);
     }
 
-    /// Forgets all sessions of an account.
+    /// Forgets all sessions and API keys of an account.
     pub fn forget_account(&self, account_id: Uuid) {
         let mut revocations = self.lock_revocations();
         *revocations += 1;
         self.known.retain(|_, known| known.account_id != account_id);
+        self.keys.retain(|_, known| known.key.account != account_id);
     }
 
     fn forget_all(&self) {
         let mut revocations = self.lock_revocations();
         *revocations += 1;
         self.known.clear();
+        self.keys.clear();
     }
 
     async fn look_up(&self, claims: &Claims) -> Result<(), Problem> {
@@ -100,6 +115,37 @@ impl LiveSessions {
         if *revocations == before {
             self.known.insert(id, known);
         }
+    }
+
+    async fn look_up_key(&self, hash: KeyHash) -> Result<Arc<ApiKey>, Problem> {
+        let before = *self.lock_revocations();
+        let found = self.db.lookup(hash, |tx, hash| store::find_key_and_maker(tx, hash).boxed()).await?;
+        let now = self.clock.now();
+        let known =
+            found.and_then(|found| KnownKey::of(found, hash, now)).ok_or_else(Problem::invalid_token)?;
+        let (known, revocations) = (Arc::new(known), self.lock_revocations());
+        if *revocations == before {
+            self.keys.insert(hash, Arc::clone(&known));
+        }
+        self.key_uses.note(&known, now);
+        Ok(Arc::clone(&known.key))
+    }
+
+    /// Stores every few seconds which keys were used.
+    pub async fn keep_key_uses(&self) {
+        let mut ticks = tokio::time::interval(USES_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.store_key_uses().await {
+                warn!(cause = %error, "when API keys were used can't be stored");
+            }
+        }
+    }
+
+    /// Stores which keys were used since that was last stored.
+    pub async fn store_key_uses(&self) -> Result<(), db::Error> {
+        self.key_uses.store(&self.db).await
     }
 
     fn lock_revocations(&self) -> MutexGuard<'_, u64> {
@@ -195,12 +241,13 @@ impl LiveSessions {
         }
     }
 
-    /// Removes feed rows and at most `limit` sessions that are past their time; says how many sessions went.
+    /// Removes feed rows, keys that expired long ago, and at most `limit` sessions that are past their time; says how many sessions went.
     pub async fn sweep(&self, limit: i64) -> Result<u64, db::Error> {
         self.db
             .write((self.clock.now(), limit), |tx, (now, limit)| {
                 async move {
                     store::delete_feed_before(tx, now.minus(FEED_LIFETIME)).await?;
+                    store::delete_expired_keys(tx, now.minus(EXPIRED_KEPT), *limit).await?;
                     store::delete_idle_sessions(tx, now.minus(IDLE_LIFETIME), *limit).await
                 }
                 .boxed()
@@ -210,12 +257,9 @@ impl LiveSessions {
 }
 
 impl Sessions for LiveSessions {
-    fn check<'a>(&'a self, claims: &'a Claims) -> Check<'a> {
+    fn check<'a>(&'a self, claims: &'a Claims) -> Check<'a, ()> {
         if self.feed_is_silent() {
-            return Check::Known(Err(Problem::unavailable(
-                1,
-                "Whether you are still logged in can't be told right now.",
-            )));
+            return Check::Known(Err(nothing_heard()));
         }
         let now = self.clock.now();
         match self.known.get(&claims.sid) {
@@ -223,4 +267,22 @@ impl Sessions for LiveSessions {
             _ => Check::Ask(self.look_up(claims).boxed()),
         }
     }
+
+    fn check_key(&self, hash: KeyHash) -> Check<'_, Arc<ApiKey>> {
+        if self.feed_is_silent() {
+            return Check::Known(Err(nothing_heard()));
+        }
+        let now = self.clock.now();
+        match self.keys.get(&hash) {
+            Some(known) if known.key.expires_at > now => {
+                self.key_uses.note(&known, now);
+                Check::Known(Ok(Arc::clone(&known.key)))
+            }
+            _ => Check::Ask(self.look_up_key(hash).boxed()),
+        }
+    }
+}
+
+fn nothing_heard() -> Problem {
+    Problem::unavailable(1, "Whether you are still logged in can't be told right now.")
 }

@@ -1,5 +1,7 @@
 //! Every statement on accounts and sessions.
 
+mod api_keys;
+
 use db::{Error, Row, Tx, Value};
 use kit::clock::Timestamp;
 use kit::identity::Role;
@@ -7,6 +9,11 @@ use kit::page::{Conditions, Key, PageRequest, Position};
 use kit::text::StoredJson;
 use uuid::Uuid;
 
+pub(crate) use self::api_keys::{
+    count_keys_guarded, delete_expired_keys, delete_key, delete_keys_of, find_key_and_maker, insert_key,
+    keep_key_use,
+};
+pub use self::api_keys::{find_key, key_position, list_keys};
 use crate::model::{Account, Credentials, Session};
 use crate::session::{ABSOLUTE_LIFETIME, IDLE_LIFETIME};
 

@@ -1,5 +1,7 @@
 //! The handlers.
 
+mod keys;
+
 use accounts::{Session, end_all_sessions, end_session, store};
 use axum::extract::State;
 use futures_util::FutureExt;
@@ -15,8 +17,8 @@ use kit::permission::{ANYONE, OWNER, PUBLIC};
 use kit::problem::Problem;
 use kit::query::{NoQuery, PathId};
 use kit::request_id::RequestId;
-use kit::token::Claims;
 
+use crate::key_model::Validated;
 use crate::model::{
     ForgotBody, LoginAnswer, LoginBody, PasswordBody, RefreshBody, RegisterBody, ResetBody, SessionFilter,
     SessionView, TokenBody,
@@ -90,11 +92,12 @@ pub(crate) fn endpoints() -> Endpoints<Auth> {
         .on(
             Get,
             "/auth/validate",
-            ANYONE,
+            ANYONE.any_key(),
             auth_validate,
             op("auth_validate", "Check a token and read its claims", &[]),
         )
         .merge(mail_endpoints())
+        .merge(keys::endpoints())
 }
 
 fn mail_endpoints() -> Endpoints<Auth> {
@@ -276,6 +279,6 @@ async fn email_verify_resend(
     Ok(NoContent)
 }
 
-async fn auth_validate(caller: Caller, _: NoQuery) -> Result<Resource<Claims>, Problem> {
-    Answer::new(caller.claims())
+async fn auth_validate(caller: Caller, _: NoQuery) -> Result<Resource<Validated>, Problem> {
+    Answer::new(&Validated::from(caller.verified()))
 }

@@ -1,14 +1,15 @@
 //! The auth service (8083): register, log in, refresh, log out, sessions, changing a password.
 //!
 //! It is not the place where accounts are changed (users), nor where tokens are checked (every service, by `kit`).
-//! It has no table of its own: `accounts` and `sessions` belong to the kernel `accounts`.
+//! It has no table of its own: `accounts`, `sessions` and `api_keys` belong to the kernel `accounts`.
 //!
 //! Files in reading order: `model` (what requests may say, what answers show), `api` (handlers), then an operation each: `register`,
-//! `log_in`, `refresh`, `change_password`, `reset_password`, `verify_email`; last `mail_limits` (how often mails may be asked for) and `counts` (what is counted).
+//! `log_in`, `refresh`, `change_password`, `reset_password`, `verify_email`; API keys: `key_model`, `api/keys`; last `mail_limits` (how often mails may be asked for) and `counts` (what is counted).
 
 mod api;
 mod change_password;
 mod counts;
+mod key_model;
 mod log_in;
 mod mail_limits;
 mod model;
@@ -17,7 +18,8 @@ mod register;
 mod reset_password;
 mod verify_email;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock};
 
 use accounts::{Accounts, FirstAdmin};
 use aide::openapi::OpenApi;
@@ -35,14 +37,23 @@ pub struct Auth {
     first_admin: FirstAdmin,
     mail_limits: Arc<MailLimits>,
     counts: Arc<AuthCounts>,
+    /// What API keys can be made for; put together when first asked for.
+    scopes: Arc<LazyLock<BTreeSet<String>>>,
 }
 
 impl Auth {
-    /// With what every service holds, what auth and users share, whether the first account of all becomes an admin, and whether it is limited how often mails may be
-    /// asked for.
-    pub fn new(shared: Arc<Shared>, accounts: Accounts, first_admin: FirstAdmin, rate_limit: bool) -> Self {
+    /// With what every service holds, what auth and users share, whether the first account of all becomes an admin, whether it is limited how often mails may be
+    /// asked for, and what API keys can be made for.
+    pub fn new(
+        shared: Arc<Shared>,
+        accounts: Accounts,
+        first_admin: FirstAdmin,
+        rate_limit: bool,
+        scopes: fn() -> BTreeSet<String>,
+    ) -> Self {
         let limits = if rate_limit { MailLimits::new(&shared.clock) } else { MailLimits::off() };
-        Self { shared, accounts, first_admin, mail_limits: Arc::new(limits), counts: Arc::default() }
+        let (mail_limits, scopes) = (Arc::new(limits), Arc::new(LazyLock::new(scopes)));
+        Self { shared, accounts, first_admin, mail_limits, counts: Arc::default(), scopes }
     }
 }
 

@@ -18,7 +18,7 @@ const ALWAYS_PUBLIC: [&str; 6] = [
     "/auth/password/reset",
 ];
 
-/// The caller; `None` where none is asked for.
+/// The caller; `None` where none is asked for, or an API key was sent that only the services can check.
 pub(crate) async fn caller(
     gateway: &Gateway,
     route: &Route<Upstream>,
@@ -28,5 +28,8 @@ pub(crate) async fn caller(
     if route.public || ALWAYS_PUBLIC.contains(&path) {
         return Ok(None);
     }
-    identity::authenticate(&gateway.tokens, gateway.sessions.as_deref(), headers).await.map(Some)
+    match gateway.sessions.as_deref() {
+        Some(sessions) => identity::authenticate(&gateway.tokens, sessions, headers).await.map(Some),
+        None => identity::authenticate_alone(&gateway.tokens, headers),
+    }
 }

@@ -1,4 +1,4 @@
-//! How often a client may ask: an account where the token is valid, else an address.
+//! How often a client may ask: an account or an API key where that is valid, else an address.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(crate) fn default_policy(clock: &Clock) -> Policy {
 
 /// Counts a request. A token that is no good counts for the address that sent it; that a token can't be checked is nobody's
 /// fault, and doesn't count. Where nobody knows here whether a session has ended, each session counts for itself, so that
-/// a stolen token of an ended one can't use up what its account may ask.
+/// a stolen token of an ended one can't use up what its account may ask; and an API key, which is unknown there, for its address.
 pub(crate) fn count<'a>(
     policy: &'a Policy,
     caller: &Result<Option<Verified>, Problem>,
@@ -30,7 +30,9 @@ pub(crate) fn count<'a>(
 ) -> Option<Count<'a>> {
     let decision = match caller {
         Err(problem) if problem.status().is_server_error() => return None,
-        Ok(Some(verified)) => policy.take(if checks_sessions { &verified.sub } else { &verified.sid }),
+        Ok(Some(verified)) => {
+            policy.take(&if checks_sessions { verified.principal() } else { verified.session() })
+        }
         Ok(None) | Err(_) => policy.take(&Origin::of(client.address)),
     };
     Some(Count { policy, decision })

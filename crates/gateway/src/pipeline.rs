@@ -105,7 +105,7 @@ async fn answer(
         return Ok(not_allowed(request.method(), &route.allow));
     }
     let caller = authenticate::caller(gateway, route, request.uri().path(), request.headers()).await;
-    note.account = caller.as_ref().ok().and_then(Option::as_ref).map(|verified| verified.sub);
+    note.account = caller.as_ref().ok().and_then(Option::as_ref).map(Verified::account);
     // After the token, which says who is counted; before its fault is told, so that guessing tokens ends in 429.
     let policy = route.policy.as_ref().or(gateway.default_policy.as_ref());
     let count = policy.and_then(|policy| limit::count(policy, &caller, gateway.sessions.is_some(), client));

@@ -106,7 +106,7 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let role = request.extensions().get::<Verified>().map_or(Role::Customer, |verified| verified.role);
+        let role = request.extensions().get::<Verified>().map_or(Role::Customer, Verified::role);
         let context = ReadContext { currency: Arc::<Shared>::from_ref(state).currency, role };
         let content_type = request.headers().get(CONTENT_TYPE).cloned();
         let query = request.uri().query().map(str::to_owned);

@@ -112,7 +112,7 @@ where
         }
         let checked = async move {
             let shared = Arc::<Shared>::from_ref(&state);
-            match authenticate(&shared.tokens, Some(&*shared.sessions), request.headers()).await {
+            match authenticate(&shared.tokens, &*shared.sessions, request.headers()).await {
                 Ok(verified) => self.call_as(verified, request, state).await,
                 Err(problem) => problem.into_response(),
             }
@@ -131,7 +131,7 @@ impl<H> Guarded<H> {
     where
         H: Handler<T, S>,
     {
-        match self.permission.admit(verified.role) {
+        match self.permission.admit(&verified) {
             Ok(()) => {
                 // The caller, the body and the list that are read next want to know them.
                 request.extensions_mut().insert(verified);

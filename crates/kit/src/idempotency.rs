@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::answer::Answer;
 use crate::clock::Timestamp;
+use crate::identity::Caller;
 use crate::openapi;
 use crate::problem::Problem;
 use crate::shared::Shared;
@@ -67,11 +68,11 @@ impl OperationInput for IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// The claim of one account's request to this key.
-    pub fn claim(self, shared: &Shared, account: Uuid, body: &[u8]) -> Claim {
+    /// The claim of one caller's request to this key; each API key has keys of its own.
+    pub fn claim(self, shared: &Shared, caller: &Caller, body: &[u8]) -> Claim {
         let parts = [self.method.as_str().as_bytes(), self.target.as_bytes(), body];
         let fingerprint = if self.key.is_some() { shared.fingerprint_key.sign(&parts) } else { [0; 32] };
-        Claim { key: self.key, account, fingerprint, now: shared.clock.now() }
+        Claim { key: self.key, account: caller.verified().principal(), fingerprint, now: shared.clock.now() }
     }
 }
 

@@ -1,6 +1,5 @@
 //! Who is calling. What they may do is their role's, and the endpoint's [`Permission`].
 
-use std::ops::Deref;
 use std::sync::Arc;
 
 use aide::OperationInput;
@@ -13,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::api_key::{self, ApiKey, KeyHash};
 use crate::permission::Permission;
 use crate::problem::Problem;
 use crate::token::{Claims, Tokens};
@@ -48,49 +48,140 @@ impl Role {
     }
 }
 
-/// Claims that were checked in full: signature, times, and a session that lives. Only code can make one,
+/// Who was checked in full: a token's signature, times, and a session that lives, or a key that is good. Only code can make one,
 /// so a gateway may hand it on to a service of the same process.
 #[derive(Clone, Debug)]
-pub struct Verified(Arc<Claims>);
+pub struct Verified(Proof);
 
-impl Deref for Verified {
-    type Target = Claims;
+/// What was sent to show who calls, and what is known of it.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// An access token.
+    Token(Arc<Claims>),
+    /// An API key.
+    Key(Arc<ApiKey>),
+}
 
-    fn deref(&self) -> &Claims {
+impl Verified {
+    /// The account; of an API key the one that made it, and for which it acts.
+    pub fn account(&self) -> Uuid {
+        match &self.0 {
+            Proof::Token(claims) => claims.sub,
+            Proof::Key(key) => key.account,
+        }
+    }
+
+    /// The account's role. An API key is staff at most: what it may do besides, its scopes say.
+    pub fn role(&self) -> Role {
+        match &self.0 {
+            Proof::Token(claims) => claims.role,
+            Proof::Key(_) => Role::Staff,
+        }
+    }
+
+    /// The session; of an API key its own id, which no session has.
+    pub fn session(&self) -> Uuid {
+        match &self.0 {
+            Proof::Token(claims) => claims.sid,
+            Proof::Key(key) => key.id,
+        }
+    }
+
+    /// Whom one tells from others in what is counted and kept for each: the API key, else the account.
+    pub fn principal(&self) -> Uuid {
+        match &self.0 {
+            Proof::Token(claims) => claims.sub,
+            Proof::Key(key) => key.id,
+        }
+    }
+
+    /// The API key, if that is what was sent.
+    pub fn key(&self) -> Option<&ApiKey> {
+        match &self.0 {
+            Proof::Token(_) => None,
+            Proof::Key(key) => Some(key),
+        }
+    }
+
+    /// What was sent.
+    pub fn proof(&self) -> &Proof {
         &self.0
+    }
+
+    /// Whether it still holds: for what takes longer than a request.
+    pub async fn check_again(&self, sessions: &dyn Sessions) -> Result<(), Problem> {
+        match &self.0 {
+            Proof::Token(claims) => sessions.check(claims).answer().await,
+            Proof::Key(key) => sessions.check_key(key.hash).answer().await.map(drop),
+        }
     }
 }
 
-/// Tells whether the session behind a token still lives.
+/// Tells whether the session behind a token still lives, and which API keys are good.
 pub trait Sessions: Send + Sync {
     /// At once where it is known, else by a question that has to be awaited.
-    fn check<'a>(&'a self, claims: &'a Claims) -> Check<'a>;
+    fn check<'a>(&'a self, claims: &'a Claims) -> Check<'a, ()>;
+
+    /// The key of this hash, alike.
+    fn check_key(&self, hash: KeyHash) -> Check<'_, Arc<ApiKey>>;
 }
 
-/// What [`Sessions`] knows of a token's session.
-pub enum Check<'a> {
+/// What [`Sessions`] knows.
+pub enum Check<'a, T> {
     /// Known already; no query was needed.
-    Known(Result<(), Problem>),
+    Known(Result<T, Problem>),
     /// The answer has to be fetched.
-    Ask(BoxFuture<'a, Result<(), Problem>>),
+    Ask(BoxFuture<'a, Result<T, Problem>>),
+}
+
+impl<T> Check<'_, T> {
+    /// What is known, asked for if need be.
+    pub async fn answer(self) -> Result<T, Problem> {
+        match self {
+            Self::Known(known) => known,
+            Self::Ask(question) => question.await,
+        }
+    }
 }
 
 const SCHEME: &[u8; 7] = b"bearer ";
 
-/// Checks the bearer token of a request (RFC 6750): in full, unless nobody here knows which sessions live, as in a gateway
-/// without a database, behind which each service checks the token again.
+/// Checks the bearer token of a request (RFC 6750), an access token or an API key.
 pub async fn authenticate(
     tokens: &Tokens,
-    sessions: Option<&dyn Sessions>,
+    sessions: &dyn Sessions,
     headers: &HeaderMap,
 ) -> Result<Verified, Problem> {
-    let claims = tokens.verify(bearer_token(headers)?)?;
-    match sessions.map(|sessions| sessions.check(&claims)) {
-        None => {}
-        Some(Check::Known(known)) => known?,
-        Some(Check::Ask(question)) => question.await?,
+    match credential(headers)? {
+        Credential::Token(token) => {
+            let claims = tokens.verify(token)?;
+            sessions.check(&claims).answer().await?;
+            Ok(Verified(Proof::Token(claims)))
+        }
+        Credential::Key(hash) => sessions.check_key(hash).answer().await.map(|key| Verified(Proof::Key(key))),
     }
-    Ok(Verified(claims))
+}
+
+/// The same where nobody knows which sessions live and which keys are good, as in a gateway without a database, behind which each service
+/// checks again: nobody of whom more is known than that what they sent looks like a key.
+pub fn authenticate_alone(tokens: &Tokens, headers: &HeaderMap) -> Result<Option<Verified>, Problem> {
+    match credential(headers)? {
+        Credential::Token(token) => Ok(Some(Verified(Proof::Token(tokens.verify(token)?)))),
+        Credential::Key(_) => Ok(None),
+    }
+}
+
+enum Credential<'a> {
+    Token(&'a [u8]),
+    Key(KeyHash),
+}
+
+fn credential(headers: &HeaderMap) -> Result<Credential<'_>, Problem> {
+    let token = bearer_token(headers)?;
+    if !api_key::is_key(token) {
+        return Ok(Credential::Token(token));
+    }
+    api_key::hash_of(token).map(Credential::Key).ok_or_else(Problem::invalid_token)
 }
 
 fn bearer_token(headers: &HeaderMap) -> Result<&[u8], Problem> {
@@ -119,19 +210,24 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The caller's account.
+    /// The caller's account; of an API key the one that made it, and for which it acts.
     pub fn account(&self) -> Uuid {
-        self.verified.sub
+        self.verified.account()
     }
 
-    /// The caller's session.
+    /// The API key's id, if one was sent.
+    pub fn key(&self) -> Option<Uuid> {
+        self.verified.key().map(|key| key.id)
+    }
+
+    /// The caller's session; of an API key its own id, which no session has.
     pub fn session(&self) -> Uuid {
-        self.verified.sid
+        self.verified.session()
     }
 
-    /// The caller's role.
+    /// The caller's role; an API key is staff at most.
     pub fn role(&self) -> Role {
-        self.verified.role
+        self.verified.role()
     }
 
     /// Whether the caller is staff or an admin.
@@ -139,8 +235,8 @@ impl Caller {
         self.role() >= Role::Staff
     }
 
-    /// All that the token says.
-    pub fn claims(&self) -> &Claims {
+    /// All that was checked.
+    pub fn verified(&self) -> &Verified {
         &self.verified
     }
 

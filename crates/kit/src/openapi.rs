@@ -1,5 +1,7 @@
 //! The OpenAPI 3.1 document, built from the handlers' types.
 
+use std::collections::BTreeSet;
+
 use aide::axum::ApiRouter;
 use aide::generate::{GenContext, in_context};
 use aide::openapi::{
@@ -48,6 +50,14 @@ pub fn merge(parts: impl IntoIterator<Item = OpenApi>) -> OpenApi {
     whole
 }
 
+/// What the endpoints of a document ask of API keys.
+pub fn scopes(document: &OpenApi) -> BTreeSet<String> {
+    let items = document.paths.iter().flat_map(|paths| paths.paths.values()).filter_map(ReferenceOr::as_item);
+    let operations = items.flat_map(PathItem::iter).map(|(_, operation)| operation);
+    let security = operations.flat_map(|operation| &operation.security);
+    security.filter_map(|schemes| schemes.get("api_key")).flatten().cloned().collect()
+}
+
 fn empty_document() -> OpenApi {
     let mut document = OpenApi {
         info: Info {
@@ -70,8 +80,17 @@ fn empty_document() -> OpenApi {
         description: Some("The `token` of a register or login answer.".to_owned()),
         extensions: Default::default(),
     };
+    let key = SecurityScheme::Http {
+        scheme: "bearer".to_owned(),
+        bearer_format: Some("sk_storehouse_…".to_owned()),
+        description: Some(
+            "An API key with the scopes that are named; `POST /auth/keys` makes one.".to_owned(),
+        ),
+        extensions: Default::default(),
+    };
     let components = document.components.get_or_insert_with(Default::default);
     components.security_schemes.insert("bearer".to_owned(), ReferenceOr::Item(bearer));
+    components.security_schemes.insert("api_key".to_owned(), ReferenceOr::Item(key));
     document
 }
 

@@ -126,7 +126,7 @@ where
         let shared = Arc::<Shared>::from_ref(state);
         let mut params = Params::new(parts.uri.query());
         let filter = F::from_params(&mut params);
-        let caller = parts.extensions.get::<Verified>().map_or(Uuid::nil(), |verified| verified.sub);
+        let caller = parts.extensions.get::<Verified>().map_or(Uuid::nil(), Verified::principal);
         let page = PageRequest::from_params::<F>(&mut params, parts.uri.path(), caller, &shared.cursor_key);
         params.finish(Self { filter, page })
     }

@@ -4,7 +4,8 @@
 use aide::generate::in_context;
 use aide::transform::TransformOperation;
 
-use crate::identity::Role;
+use crate::api_key::ApiKey;
+use crate::identity::{Role, Verified};
 use crate::openapi;
 use crate::problem::Problem;
 
@@ -50,12 +51,22 @@ pub struct Permission {
     may: Option<Party>,
     /// Where it is done to one thing: who may know that there is such a thing. They are told 403, all others 404.
     sees: Option<Party>,
-    /// What an API key must be made for; `None` is for no key.
-    scope: Option<Scope>,
+    keys: Keys,
+}
+
+/// Which API keys may call an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keys {
+    /// None.
+    No,
+    /// Those that were made for this.
+    With(Scope),
+    /// Any.
+    All,
 }
 
 /// Anybody, without a token too.
-pub const PUBLIC: Permission = Permission { may: None, sees: None, scope: None };
+pub const PUBLIC: Permission = Permission { may: None, sees: None, keys: Keys::No };
 /// Whoever has an account.
 pub const ANYONE: Permission = Permission::to(Party::Role(Role::Customer));
 /// Staff and admins.
@@ -73,7 +84,7 @@ pub const OWNER_OR_ADMIN: Permission =
 
 impl Permission {
     const fn to(party: Party) -> Self {
-        Self { may: Some(party), sees: None, scope: None }
+        Self { may: Some(party), sees: None, keys: Keys::No }
     }
 
     /// It is done to a thing that these may know of; others get 404.
@@ -90,7 +101,13 @@ impl Permission {
 
     /// An API key may do it too, if it was made for this.
     pub const fn scope(mut self, scope: Scope) -> Self {
-        self.scope = Some(scope);
+        self.keys = Keys::With(scope);
+        self
+    }
+
+    /// Any API key may do it too.
+    pub const fn any_key(mut self) -> Self {
+        self.keys = Keys::All;
         self
     }
 
@@ -101,7 +118,24 @@ impl Permission {
 
     /// Refuses whoever may not, whatever the thing is and whosever. Where that depends on the thing, its handler looks it up
     /// and asks [`Permission::judge`].
-    pub(crate) fn admit(&self, role: Role) -> Result<(), Problem> {
+    pub(crate) fn admit(&self, caller: &Verified) -> Result<(), Problem> {
+        match caller.key() {
+            Some(key) => self.admit_key(key),
+            None => self.admit_role(caller.role()),
+        }
+    }
+
+    /// A key acts for an admin, so that its scopes alone say what it may.
+    fn admit_key(&self, key: &ApiKey) -> Result<(), Problem> {
+        match self.keys {
+            Keys::All => Ok(()),
+            Keys::With(scope) if key.has(scope) => Ok(()),
+            Keys::With(scope) => Err(Problem::insufficient_scope(scope)),
+            Keys::No => Err(Problem::forbidden("No API key may do this.")),
+        }
+    }
+
+    fn admit_role(&self, role: Role) -> Result<(), Problem> {
         let could = |party: Option<Party>| party.is_some_and(|party| party.includes(role, true));
         if could(self.sees) { Ok(()) } else { self.judge(role, true) }
     }
@@ -139,7 +173,7 @@ impl Permission {
         move |operation| self.describe(describe(operation))
     }
 
-    /// `x-roles`, and of a thing `x-visible-to`.
+    /// `x-roles`, of a thing `x-visible-to`, and under `security` what an API key needs.
     fn describe(self, mut operation: TransformOperation<'_>) -> TransformOperation<'_> {
         let inner = operation.inner_mut();
         let words = |party: Option<Party>| party.map_or_else(|| vec!["anybody"], Party::words);
@@ -151,13 +185,28 @@ impl Permission {
             return operation;
         }
         inner.security.push([("bearer".to_owned(), Vec::new())].into_iter().collect());
+        if let Some(scopes) = self.scopes_of_keys() {
+            inner.security.push([("api_key".to_owned(), scopes)].into_iter().collect());
+        }
         in_context(|ctx| {
             openapi::add_problem(ctx, inner, 401, "No token, or one that is not valid.");
-            if self.may != self.sees && self.may != ANYONE.may {
-                openapi::add_problem(ctx, inner, 403, "The caller's role doesn't allow this.");
-            }
+            openapi::add_problem(
+                ctx,
+                inner,
+                403,
+                "The caller's role, or the API key's scopes, don't allow this.",
+            );
         });
         operation
+    }
+
+    /// What an API key must be made for; `None` where no key may.
+    fn scopes_of_keys(self) -> Option<Vec<String>> {
+        match self.keys {
+            Keys::No => None,
+            Keys::With(scope) => Some(vec![scope.to_owned()]),
+            Keys::All => Some(Vec::new()),
+        }
     }
 }
 
@@ -192,8 +241,9 @@ mod tests {
     #[test]
     fn who_can_never_may_is_refused_before_the_handler() {
         let told = |permission: Permission| {
-            ROLES
-                .map(|role| permission.admit(role).map_or_else(|problem| problem.status().as_u16(), |()| 200))
+            ROLES.map(|role| {
+                permission.admit_role(role).map_or_else(|problem| problem.status().as_u16(), |()| 200)
+            })
         };
         assert_eq!(told(STAFF), [403, 200, 200]);
         assert_eq!(told(ADMIN.hidden()), [404, 404, 200]);

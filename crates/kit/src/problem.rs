@@ -116,6 +116,15 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
+    /// 403: the API key was not made for this (RFC 6750, section 3.1).
+    pub fn insufficient_scope(scope: &'static str) -> Self {
+        let detail = format!("This API key was not made for `{scope}`.");
+        Self::new(StatusCode::FORBIDDEN, "insufficient_scope", detail).with_header(
+            header::WWW_AUTHENTICATE,
+            &format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""),
+        )
+    }
+
     /// 404: nothing here that the caller may know of.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address, or not for you.")

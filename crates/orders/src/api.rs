@@ -270,7 +270,7 @@ async fn order_create(
     key: IdempotencyKey,
     body: Body<PlaceOrder>,
 ) -> Result<Created<OrderView>, Problem> {
-    let claim = key.claim(&orders.shared, caller.account(), body.bytes());
+    let claim = key.claim(&orders.shared, &caller, body.bytes());
     let new = body.parse_after(claim.refuse_reuse(&orders.shared.db)).await?;
     place_order(&orders, actor(&caller, request_id), new, claim).await
 }
@@ -373,7 +373,7 @@ where
                      PathId(id): PathId,
                      request: StepRequest,
                      body: Body<B>| async move {
-        let claim = request.key.claim(&orders.shared, caller.account(), body.bytes());
+        let claim = request.key.claim(&orders.shared, &caller, body.bytes());
         let actor = actor(&caller, request.request_id);
         let earlier = async {
             check_visible(&orders, &caller, id).await?;

@@ -15,10 +15,9 @@ use events::{Event, Position};
 use futures_util::stream::unfold;
 use http::header::RETRY_AFTER;
 use http::{HeaderName, StatusCode};
-use kit::identity::{Caller, Check};
+use kit::identity::{Caller, Verified};
 use kit::metrics::Text;
 use kit::problem::Problem;
-use kit::token::Claims;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -95,7 +94,7 @@ pub(crate) struct EventStream(Reader);
 /// Somebody who follows the events.
 struct Reader {
     orders: Orders,
-    claims: Claims,
+    verified: Verified,
     wanted: Wanted,
     position: Position,
     ready: VecDeque<Event>,
@@ -115,7 +114,7 @@ pub(crate) async fn stream_events(
     let first = read_page(orders, start, READY, &wanted).await?;
     Ok(EventStream(Reader {
         orders: orders.clone(),
-        claims: caller.claims().clone(),
+        verified: caller.verified().clone(),
         wanted,
         position: first.end,
         ready: first.items.into(),
@@ -155,11 +154,8 @@ impl Reader {
     }
 
     async fn may_go_on(&self) -> bool {
-        let session = match self.orders.shared.sessions.check(&self.claims) {
-            Check::Known(known) => known,
-            Check::Ask(question) => question.await,
-        };
-        session.is_ok() && !self.orders.readiness.is_stopping()
+        let still = self.verified.check_again(&*self.orders.shared.sessions).await;
+        still.is_ok() && !self.orders.readiness.is_stopping()
     }
 }
 

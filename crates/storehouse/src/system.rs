@@ -1,5 +1,6 @@
 //! What a process runs of the system, put together: the only place that knows every crate. It opens no port.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use accounts::{Accounts, FirstAdmin, LiveSessions, LoginLimits, PasswordHash, Pa
 use aide::openapi::OpenApi;
 use auth::Auth;
 use db::Db;
-use futures_util::future::{OptionFuture, join, join5};
+use futures_util::future::{OptionFuture, join, join3, join5};
 use gateway::{Cors, Gateway, GatewayConfig, Local, MetricsAccess, Ports, Routes};
 use inventory::Inventory;
 use ipnet::IpNet;
@@ -212,8 +213,8 @@ impl System {
         let accounts = self.make_accounts(data, options)?;
         let service = |part: &Part| match part {
             Part::Auth => {
-                let auth =
-                    Auth::new(shared.clone(), accounts.clone(), options.first_admin, options.rate_limit);
+                let (first_admin, limited) = (options.first_admin, options.rate_limit);
+                let auth = Auth::new(shared.clone(), accounts.clone(), first_admin, limited, scopes);
                 Some(auth::service(auth, &surroundings))
             }
             Part::Users => {
@@ -270,7 +271,10 @@ impl System {
     /// time, watches the gateway's backends, lets orders expire, tells webhooks, sends mails, adds up all stock, makes backups.
     pub async fn work(&self) {
         let front = OptionFuture::from(self.gateway.as_ref().map(Gateway::work));
-        let back = self.data.as_ref().map(|data| join(data.live.clone().follow_feed(), self.sweep(data)));
+        let back = self
+            .data
+            .as_ref()
+            .map(|data| join3(data.live.clone().follow_feed(), data.live.keep_key_uses(), self.sweep(data)));
         let orders = self.data.as_ref().zip(self.orders.as_ref());
         let of_orders = OptionFuture::from(
             orders.map(|(data, orders)| join(self.expire(data, orders), orders.webhooks.work())),
@@ -291,6 +295,14 @@ impl System {
     pub async fn back_up_if_due(&self) {
         if let Some(nightly) = &self.nightly {
             nightly.run_if_due().await;
+        }
+    }
+
+    /// Stores now when API keys were used, and not within seconds.
+    pub async fn store_key_uses(&self) -> Result<(), db::Error> {
+        match &self.data {
+            Some(data) => data.live.store_key_uses().await,
+            None => Ok(()),
         }
     }
 
@@ -378,6 +390,11 @@ fn write_violations(db: &Db, text: &mut Text) {
         let count = db.tally().find(|(word, _)| *word == Some(invariant)).map_or(0, |(_, count)| count);
         text.counter("storehouse_invariant_violations_total", help, &[("invariant", invariant)], count);
     }
+}
+
+/// What API keys can be made for: what the endpoints ask of them.
+fn scopes() -> BTreeSet<String> {
+    kit::openapi::scopes(&document())
 }
 
 /// The whole system's OpenAPI document.

@@ -99,7 +99,7 @@ async fn user_create(
     key: IdempotencyKey,
     body: Body<CreateUser>,
 ) -> Result<Created<Account>, Problem> {
-    let claim = key.claim(&users.shared, caller.account(), body.bytes());
+    let claim = key.claim(&users.shared, &caller, body.bytes());
     let new = body.parse_after(claim.refuse_reuse(&users.shared.db)).await?;
     create_user(&users, new, claim, author(&users, caller.account(), &request_id)).await
 }

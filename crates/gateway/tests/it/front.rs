@@ -22,7 +22,7 @@ const ROUTES: &str = "routes:
 
 /// Says all that it was given.
 async fn tell(request: Request) -> String {
-    let verified = request.extensions().get::<Verified>().map(|verified| verified.sub.to_string());
+    let verified = request.extensions().get::<Verified>().map(|verified| verified.account().to_string());
     let client = request.extensions().get::<ClientAddress>().map(|client| client.0.to_string());
     let mut lines = vec![format!("{} {}", request.method(), request.uri())];
     lines.push(format!("verified={} client={}", verified.unwrap_or_default(), client.unwrap_or_default()));

@@ -106,7 +106,7 @@ async fn category_create(
     key: IdempotencyKey,
     body: Body<CreateCategory>,
 ) -> Result<Created<CategoryView>, Problem> {
-    let claim = key.claim(&inventory.shared, caller.account(), body.bytes());
+    let claim = key.claim(&inventory.shared, &caller, body.bytes());
     let new = body.parse_after(claim.refuse_reuse(&inventory.shared.db)).await?;
     let created_at = inventory.shared.clock.now();
     let category = CategoryView { id: new_id(), name: new.name.0, created_at };
@@ -139,7 +139,7 @@ async fn reason_code_create(
     key: IdempotencyKey,
     body: Body<CreateReasonCode>,
 ) -> Result<Created<ReasonCodeView>, Problem> {
-    let claim = key.claim(&inventory.shared, caller.account(), body.bytes());
+    let claim = key.claim(&inventory.shared, &caller, body.bytes());
     let new = body.parse_after(claim.refuse_reuse(&inventory.shared.db)).await?;
     let created_at = inventory.shared.clock.now();
     let description = new.description.as_str().to_owned();

@@ -174,7 +174,7 @@ async fn import<K: Importable>(
 ) -> Result<Resource<ImportView>, Problem> {
     let _turn = turn(inventory).await?;
     let (received, db) = (upload.receive().await?, &inventory.shared.db);
-    let claim = key.claim(&inventory.shared, caller.account(), received.bytes());
+    let claim = key.claim(&inventory.shared, caller, received.bytes());
     let (import, faults) = claim.outrank(db, read::<K>(inventory, received, author).await).await?;
     let import = Arc::new(import);
     if query.dry_run.unwrap_or(false) {

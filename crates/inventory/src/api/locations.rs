@@ -96,7 +96,7 @@ async fn location_create(
     key: IdempotencyKey,
     body: Body<CreateLocation>,
 ) -> Result<Created<LocationView>, Problem> {
-    let claim = key.claim(&inventory.shared, caller.account(), body.bytes());
+    let claim = key.claim(&inventory.shared, &caller, body.bytes());
     let new = body.parse_after(claim.refuse_reuse(&inventory.shared.db)).await?;
     create_location(&inventory, new, claim).await
 }

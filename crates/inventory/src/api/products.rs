@@ -183,7 +183,7 @@ async fn product_create(
     key: IdempotencyKey,
     body: Body<CreateProduct>,
 ) -> Result<Created<ProductView>, Problem> {
-    let claim = key.claim(&inventory.shared, caller.account(), body.bytes());
+    let claim = key.claim(&inventory.shared, &caller, body.bytes());
     let new = body.parse_after(claim.refuse_reuse(&inventory.shared.db)).await?;
     create_product(&inventory, new, claim, author(&inventory, caller.account(), &request_id)).await
 }

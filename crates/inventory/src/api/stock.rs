@@ -206,7 +206,7 @@ async fn stock_adjust(
     key: IdempotencyKey,
     body: Body<AdjustStock>,
 ) -> Result<Created<MovementView>, Problem> {
-    let claim = key.claim(&inventory.shared, caller.account(), body.bytes());
+    let claim = key.claim(&inventory.shared, &caller, body.bytes());
     let adjustment = body.parse_after(claim.refuse_reuse(&inventory.shared.db)).await?;
     let author = author(&inventory, caller.account(), &request_id);
     adjust_stock(&inventory, adjustment, author, claim).await
@@ -219,7 +219,7 @@ async fn stock_transfer(
     key: IdempotencyKey,
     body: Body<TransferStock>,
 ) -> Result<Created<TransferView>, Problem> {
-    let claim = key.claim(&inventory.shared, caller.account(), body.bytes());
+    let claim = key.claim(&inventory.shared, &caller, body.bytes());
     let transfer = body.parse_after(claim.refuse_reuse(&inventory.shared.db)).await?;
     let author = author(&inventory, caller.account(), &request_id);
     transfer_stock(&inventory, transfer, author, claim).await

@@ -242,7 +242,7 @@ async fn delivery_replay(
     key: IdempotencyKey,
     body: Body<Nothing>,
 ) -> Result<Resource<DeliveryView>, Problem> {
-    let claim = key.claim(&orders.shared, caller.account(), body.bytes());
+    let claim = key.claim(&orders.shared, &caller, body.bytes());
     let earlier = async {
         let found = orders.shared.db.lookup((webhook, delivery), |tx, (webhook, delivery)| {
             find_delivery(tx, *webhook, *delivery).boxed()

@@ -2,6 +2,7 @@
 //! that the endpoints are registered with; `permissions` writes them down, so that a change of one is seen in review.
 
 mod escalation;
+mod keys;
 mod permissions;
 mod verbs;
 
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use crate::contract::document::{Document, Operation};
 use crate::contract::examples::{examples, file};
 use crate::contract::stage::{Findings, Stage, Who};
-use crate::harness::{Answer, Call, each_app};
+use crate::harness::{Answer, Call, Client, each_app};
 
 /// What a caller gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,8 +107,12 @@ impl Cell<'_> {
 }
 
 fn call<'a>(stage: &Stage<'a>, operation: &Operation, who: Who, address: &str) -> Call<'a> {
+    call_as(stage, operation, stage.client(who), address)
+}
+
+fn call_as<'a>(stage: &Stage<'a>, operation: &Operation, client: &Client<'a>, address: &str) -> Call<'a> {
     let key = operation.key();
-    let request = stage.client(who).request(operation.method.clone(), address);
+    let request = client.request(operation.method.clone(), address);
     let common = BODIES.iter().find(|(known, _)| *known == key).map(|(_, body)| *body);
     if let Some(file) = file(operation) {
         return request.raw("text/csv", stage.text(file));

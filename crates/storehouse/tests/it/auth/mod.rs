@@ -1,4 +1,5 @@
 mod hashes;
+mod keys;
 mod login;
 mod password;
 mod refresh;

@@ -9,11 +9,12 @@ const HEAD: &str = "# Permissions
 
 Written by a test from the permission that each endpoint is registered with; don't change it by hand.
 
-Who may: *anybody* needs no token; *all* is whoever has an account; *owner* is the account that the thing belongs to. Whoever may not do
-something to a thing but may know of it is told 403, all others 404, as if it weren't there.
+Who may: *anybody* needs no token; *all* is whoever has an account; *owner* is the account that the thing belongs to. Who may not is told 403 if they may know
+that there is such a thing, else 404, as if it weren't there. An API key acts for the admin who made it, and needs the scope of the endpoint; where there is none, no
+key may.
 
-| endpoint | who may | who else may know of it |
-|---|---|---|
+| endpoint | who may | who is told 403 | scope of an API key |
+|---|---|---|---|
 ";
 
 #[test]
@@ -34,14 +35,15 @@ fn the_permissions_are_as_written_down() {
 }
 
 fn row(operation: &Operation) -> String {
-    let also: Vec<String> = operation.visible_to.iter().flatten().cloned().collect();
-    let also: Vec<String> = also.into_iter().filter(|word| !operation.roles.contains(word)).collect();
-    format!("| `{}` | {} | {} |\n", operation.key(), words(&operation.roles), words(&also))
-}
-
-fn words(words: &[String]) -> String {
-    match words.iter().any(|word| word == "customer") {
-        true => "all".to_owned(),
-        false => words.join(", "),
-    }
+    let all = ["customer", "staff", "admin"].map(str::to_owned).to_vec();
+    let sees = operation.visible_to.as_ref().unwrap_or(&all);
+    let refused = sees.iter().filter(|word| !operation.is_public() && !operation.roles.contains(word));
+    let refused: Vec<&str> = refused.map(String::as_str).collect();
+    let may = if operation.roles == all { "all".to_owned() } else { operation.roles.join(", ") };
+    let scope = match operation.keys() {
+        None => String::new(),
+        Some(None) => "any".to_owned(),
+        Some(Some(scope)) => format!("`{scope}`"),
+    };
+    format!("| `{}` | {may} | {} | {scope} |\n", operation.key(), refused.join(", "))
 }

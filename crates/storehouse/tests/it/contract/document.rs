@@ -86,9 +86,11 @@ impl Operation {
         self.roles == ["anybody"]
     }
 
-    /// Whether whoever has an account may call it.
-    pub(crate) fn is_for_all(&self) -> bool {
-        self.is_public() || self.roles.iter().any(|role| role == "customer")
+    /// Whether an API key may call it, and if so the scope that it needs, if it needs one.
+    pub(crate) fn keys(&self) -> Option<Option<&str>> {
+        let schemes = self.json["security"].as_array()?;
+        let scopes = schemes.iter().find_map(|scheme| scheme["api_key"].as_array())?;
+        Some(scopes.first().and_then(Value::as_str))
     }
 
     /// Its path, with the same in place of every name.

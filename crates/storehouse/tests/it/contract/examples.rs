@@ -27,6 +27,7 @@ const EXAMPLES: &[(&str, Who, &str)] = &[
     ),
     ("POST /auth/email/verify", Who::Nobody, r#"{"token": "no-such-token"}"#),
     ("POST /auth/email/verify/resend", Who::Owner, "{}"),
+    ("POST /auth/keys", Who::Admin, r#"{"name": "The shop", "scopes": ["orders:read", "stock:write"]}"#),
     (
         "POST /users",
         Who::Admin,

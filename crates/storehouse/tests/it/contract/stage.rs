@@ -45,6 +45,7 @@ pub(crate) struct Stage<'a> {
     order: String,
     line: String,
     session: String,
+    key: String,
     shelf: Shelf,
     webhook: Uuid,
     delivery: Uuid,
@@ -78,7 +79,9 @@ impl<'a> Stage<'a> {
         let shelf = Shelf::fill(&people[3], name).await;
         let (webhook, delivery) = quiet_webhooks(app).await;
         let second_admin = app.admin(&format!("{name}-second")).await;
-        Self { app, people, second_admin, order, line, session, shelf, webhook, delivery }
+        app.key(&people[4], &["orders:read"]).await;
+        let key = app.key(&people[4], &["orders:write"]).await.0;
+        Self { app, people, second_admin, order, line, session, key, shelf, webhook, delivery }
     }
 
     pub(crate) fn client(&self, who: Who) -> &Client<'a> {
@@ -94,6 +97,7 @@ impl<'a> Stage<'a> {
     pub(crate) fn address(&self, path: &str) -> String {
         let (owner, webhook) = (self.client(Who::Owner).id.to_string(), self.webhook.to_string());
         let id = match path.split('/').nth(1) {
+            Some("auth") if path.starts_with("/auth/keys") => &self.key,
             Some("auth") => &self.session,
             Some("users") => &owner,
             Some("products") => &self.shelf.product,
@@ -121,7 +125,7 @@ impl<'a> Stage<'a> {
 
     /// Somebody who may call an operation without a body on the owner's things.
     pub(crate) fn caller(&self, operation: &Operation) -> &Client<'a> {
-        let is_own_only = operation.path.starts_with("/auth");
+        let is_own_only = operation.path.starts_with("/auth") && !operation.path.starts_with("/auth/keys");
         self.client(if is_own_only { Who::Owner } else { Who::Admin })
     }
 

@@ -165,6 +165,31 @@ impl App {
         Client { app: self, token: Some(token), id: account.id, email, address: HERE }
     }
 
+    /// An API key of an admin's with these scopes: its id, and one who shows it. It is stored as it is, past the bound on how many there may be.
+    pub(crate) async fn key<'a>(&'a self, maker: &Client<'a>, scopes: &[&str]) -> (String, Client<'a>) {
+        let (secret, hash) = kit::api_key::generate().unwrap();
+        let (id, now) = (kit::clock::new_id(), self.clock.now());
+        let input = (id, maker.id, hash, scopes.join(" "), now);
+        let store = self.db.write(input, |tx, (id, maker, hash, scopes, now)| {
+            async move {
+                let sql = "INSERT INTO api_keys (id, account_id, name, hash, scopes, created_at, expires_at) VALUES ($1, $2, 'a key', $3, $4, $5, $6)";
+                let expires_at = now.plus(Duration::from_secs(24 * 60 * 60));
+                let args = [
+                    (*id).into(),
+                    (*maker).into(),
+                    hash.as_bytes().into(),
+                    scopes.into(),
+                    now.0.into(),
+                    expires_at.0.into(),
+                ];
+                tx.execute(sql, &args).await.map(drop)
+            }
+            .boxed()
+        });
+        store.await.unwrap();
+        (id.to_string(), maker.with_token(secret.expose()))
+    }
+
     pub(crate) async fn customer(&self, name: &str) -> Client<'_> {
         self.user(name, Role::Customer).await
     }
@@ -193,6 +218,13 @@ impl App {
     pub(crate) async fn refresh_figures(&self) {
         for system in &self.systems {
             system.refresh_figures().await.unwrap();
+        }
+    }
+
+    /// When API keys were used is stored now, and not within seconds.
+    pub(crate) async fn store_key_uses(&self) {
+        for system in &self.systems {
+            system.store_key_uses().await.unwrap();
         }
     }
 

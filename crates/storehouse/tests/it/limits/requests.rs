@@ -108,6 +108,26 @@ async fn bad_tokens_use_up_their_address_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn each_api_key_counts_alone_and_a_wrong_one_for_its_address() {
+    limited_app(async |app| {
+        let admin = app.admin("root").await;
+        let (one, other) =
+            (app.key(&admin, &["users:read"]).await.1, app.key(&admin, &["users:read"]).await.1);
+        use_up(&one, "/users/me", 200).await;
+        one.at("192.0.2.7").get("/users/me").await.problem(429, "rate_limited");
+        assert_eq!(told(&other.get("/users/me").await.expect(200)).0, 199);
+        assert_eq!(told(&admin.get("/users/me").await.expect(200)).0, 199, "its maker counts apart");
+        for wrong in [kit::api_key::generate().unwrap().0.expose(), "sk_storehouse_none"] {
+            let guesser = admin.with_token(wrong);
+            use_up(&guesser, "/users/me", 401).await;
+            guesser.get("/users/me").await.problem(429, "rate_limited");
+            app.clock.advance(Duration::from_secs(2));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_client_cannot_choose_its_address() {
     limited_app(async |app| {
         let claims = ["X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP", "True-Client-IP"];
