@@ -16,6 +16,7 @@ use crate::live_sessions::LiveSessions;
 use crate::model::{Account, Email, Preferences, Username};
 use crate::session::{end_all_sessions, forget_account};
 use crate::store;
+use crate::unique::email_key;
 
 /// What to change; the outer `None` leaves a field as it is, an inner one clears it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,8 +49,8 @@ pub async fn change_account(
 ) -> Result<Account, Error> {
     let (after, now) = (changed(before, change, author.now), author.now);
     guard_last_admin(tx, before.is_active_admin() && !after.is_active_admin()).await?;
-    let keys = keys_of(&after)?;
-    store::update_account(tx, &after, [&keys.0, &keys.1], &search_text(&after)).await?;
+    let keys = [change.email.as_ref().map(Email::key), change.username.as_ref().map(Username::key)];
+    store::update_account(tx, &after, keys.each_ref().map(Option::as_deref), &search_text(&after)).await?;
     require_an_admin(tx, before.is_active_admin() && !after.is_active_admin()).await?;
     if after.disabled && !before.disabled {
         end_all_sessions(tx, live, after.id, None, now).await?;
@@ -113,13 +114,6 @@ pub(crate) fn changed(before: &Account, change: &AccountChange, now: Timestamp) 
     }
 }
 
-pub(crate) fn keys_of(account: &Account) -> Result<(String, String), Error> {
-    let stored = |_| Error::Database(db::Error::Internal("a stored name is not valid".to_owned()));
-    let email: Email = account.email.parse().map_err(stored)?;
-    let username: Username = account.username.parse().map_err(stored)?;
-    Ok((email.key(), username.key()))
-}
-
 /// Replaces a password whose hash is still `old`, and ends all other sessions.
 pub async fn change_password(
     tx: &Tx,
@@ -155,7 +149,7 @@ pub async fn delete_account(
     if !store::delete_account(tx, account.id).await? {
         return Err(Error::NotFound);
     }
-    mails::forget_account(tx, account.id, &keys_of(account)?.0).await?;
+    mails::forget_account(tx, account.id, &email_key(&account.email)).await?;
     record_change(tx, EventType::UserDeleted, account, Vec::new(), author).await?;
     require_an_admin(tx, account.is_active_admin()).await
 }

@@ -4,11 +4,11 @@
 //! pieces of state are [`Passwords`], the bounded pool that hashes, [`LoginLimits`], which counts wrong guesses, and
 //! [`LiveSessions`], the cache of sessions.
 //!
-//! Tables: `accounts`, `sessions`, `session_feed`, `api_keys`; the guard rows `admins`, `session_feed` and `api_keys`.
+//! Tables: `accounts`, `sessions`, `session_feed`, `login_addresses`, `totp`, `recovery_codes`, `setup_token`, `erasures`, `api_keys`; the guard rows `admins`, `session_feed` and `api_keys`.
 //!
-//! Files in reading order: `model` (types that can only be valid), `store` (every statement), `create_account`,
-//! `change_account`, `mailed_token`, `argon2id`, `passwords`, `login_limits`, `refresh_token`, `session` (start, refresh, end), `api_keys`, `live_sessions` (the cache
-//! and the feed that keeps it true in every process), `error`.
+//! Files in reading order: `unique` (what makes two names one), `model` (types that can only be valid), `store` (every statement), `create_account`,
+//! `change_account`, `mailed_token`, `renew_keys`, `argon2id`, `guessable` (which passwords are refused), `passwords`, `login_limits`, `known_addresses`, `second_factor`, `set_up` (the first admin in production), `refresh_token`, `session` (start, refresh, end), `api_keys`, `live_sessions` (the cache
+//! and the feed that keeps it true in every process), `personal` (what is kept of a person), `digest`, `error`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,15 +20,23 @@ mod api_keys;
 mod argon2id;
 mod change_account;
 mod create_account;
+mod digest;
 mod error;
+mod guessable;
+mod known_addresses;
 mod live_sessions;
 mod login_limits;
 mod mailed_token;
 mod model;
 mod passwords;
+pub mod personal;
 mod refresh_token;
+mod renew_keys;
+mod second_factor;
 mod session;
+mod set_up;
 pub mod store;
+mod unique;
 
 pub use api_keys::{StoredKey, add_key, revoke_key};
 pub use change_account::{AccountChange, change_account, change_password, delete_account};
@@ -36,15 +44,25 @@ pub use events::Author;
 
 pub use create_account::{FirstAdmin, NewAccount, create_account};
 pub use error::Error;
+pub use known_addresses::{AddressMark, KnownAddresses};
 pub use live_sessions::LiveSessions;
-pub use login_limits::{Attempt, LoginLimits};
+pub use login_limits::{Attempt, Guesser, LoginLimits};
 pub use mailed_token::{confirm_email, reset_password};
 pub use model::{
     Account, Credentials, Email, LoginPassword, Password, Preferences, Session, Username, parse_role,
 };
 pub use passwords::{PasswordHash, Passwords, Verdict};
 pub use refresh_token::RefreshTokens;
-pub use session::{NewSession, Refreshed, end_all_sessions, end_session, refresh_session, start_session};
+pub use renew_keys::renew_keys;
+pub use second_factor::{
+    NewFactor, Proof, RecoveryCode, RecoveryCodes, SecondFactors, TOTP_REQUIRED, TotpCode, begin_factor,
+};
+pub use session::{
+    Lifetime, NewSession, Refreshed, SessionLimits, end_all_sessions, end_session, refresh_session,
+    start_session,
+};
+
+pub use set_up::{SETUP_LIFETIME, is_setup_token, offer_setup, set_up};
 
 /// The state that auth and users share in a process.
 #[derive(Clone)]
@@ -57,6 +75,10 @@ pub struct Accounts {
     pub live: Arc<LiveSessions>,
     /// Makes and reads refresh tokens.
     pub refresh_tokens: Arc<RefreshTokens>,
+    /// Knows from where somebody has logged in.
+    pub addresses: Arc<KnownAddresses>,
+    /// Makes and compares second factors.
+    pub factors: Arc<SecondFactors>,
 }
 
 impl Accounts {
@@ -72,7 +94,21 @@ impl Accounts {
             login_limits: Arc::new(login_limits),
             live,
             refresh_tokens: Arc::new(RefreshTokens::new(secret)),
+            addresses: Arc::new(KnownAddresses::new(secret)),
+            factors: Arc::new(SecondFactors::new(secret)),
         }
+    }
+
+    /// Whether somebody with these names may take this new password: else 422 that names the field and says why.
+    pub fn check_new_password(
+        &self,
+        field: &str,
+        password: &Password,
+        email: &str,
+        username: &str,
+    ) -> Result<(), Problem> {
+        let checked = self.passwords.check(password, email, username);
+        checked.map_err(|invalid| Problem::invalid_field(field, invalid.code, invalid.message))
     }
 
     /// Compares the password of somebody who is logged in, and gives the hash that it fits: 401 if it is wrong, 429
@@ -83,7 +119,7 @@ impl Accounts {
         password: LoginPassword,
         address: Option<IpAddr>,
     ) -> Result<String, Problem> {
-        let attempt = self.login_limits.begin(&found.account.email, address)?;
+        let attempt = self.login_limits.begin(&found.account.email, address, Guesser::Known)?;
         attempt.settle(self.compare(found, password).await)
     }
 

@@ -21,7 +21,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::api_keys::{EXPIRED_KEPT, KeyUses, KnownKey};
-use crate::session::{ABSOLUTE_LIFETIME, IDLE_LIFETIME};
+use crate::session::SessionLimits;
 use crate::store;
 
 /// How many sessions are kept in mind; each takes about 100 bytes.
@@ -47,6 +47,7 @@ const FEED_LIFETIME: Duration = Duration::from_secs(60 * 60);
 pub struct LiveSessions {
     db: Db,
     clock: Clock,
+    limits: SessionLimits,
     known: Cache<Uuid, Known>,
     keys: Cache<KeyHash, Arc<KnownKey>>,
     key_uses: KeyUses,
@@ -67,10 +68,11 @@ struct Known {
 
 impl LiveSessions {
     /// Knows nothing yet. Run [`LiveSessions::follow_feed`] beside it.
-    pub fn new(db: Db, clock: Clock) -> Arc<Self> {
+    pub fn new(db: Db, clock: Clock, limits: SessionLimits) -> Arc<Self> {
         Arc::new(Self {
             db,
             clock,
+            limits,
             known: Cache::new(CAPACITY),
             keys: Cache::new(KEY_CAPACITY),
             key_uses: KeyUses::default(),
@@ -78,6 +80,11 @@ impl LiveSessions {
             started: Instant::now(),
             feed_seen: AtomicI64::new(0),
         })
+    }
+
+    /// How long sessions live.
+    pub fn limits(&self) -> SessionLimits {
+        self.limits
     }
 
     /// Forgets one session, or one API key: its next request looks it up.
@@ -155,17 +162,12 @@ impl LiveSessions {
 
     async fn read(&self, id: Uuid) -> Result<Option<Known>, db::Error> {
         let found = self.db.lookup(id, |tx, id| store::find_session_and_account(tx, *id).boxed()).await?;
-        let now = self.clock.now();
-        Ok(found.filter(|(session, _, disabled)| !disabled && session.is_alive(now)).map(
-            |(session, role, _)| Known {
-                account_id: session.account_id,
-                role,
-                ends_at: session
-                    .created_at
-                    .plus(ABSOLUTE_LIFETIME)
-                    .min(session.last_used_at.plus(IDLE_LIFETIME)),
-            },
-        ))
+        let known = found.filter(|(_, _, is_disabled)| !is_disabled).map(|(session, role, _)| Known {
+            account_id: session.account_id,
+            role,
+            ends_at: self.limits.of(role).end_of(&session),
+        });
+        Ok(known.filter(|known| known.ends_at > self.clock.now()))
     }
 
     fn judge(claims: &Claims, known: Known, now: Timestamp) -> Result<(), Problem> {
@@ -244,11 +246,11 @@ impl LiveSessions {
     /// Removes feed rows, keys that expired long ago, and at most `limit` sessions that are past their time; says how many sessions went.
     pub async fn sweep(&self, limit: i64) -> Result<u64, db::Error> {
         self.db
-            .write((self.clock.now(), limit), |tx, (now, limit)| {
+            .write((self.clock.now(), self.limits.longest_idle(), limit), |tx, (now, idle, limit)| {
                 async move {
                     store::delete_feed_before(tx, now.minus(FEED_LIFETIME)).await?;
                     store::delete_expired_keys(tx, now.minus(EXPIRED_KEPT), *limit).await?;
-                    store::delete_idle_sessions(tx, now.minus(IDLE_LIFETIME), *limit).await
+                    store::delete_idle_sessions(tx, now.minus(*idle), *limit).await
                 }
                 .boxed()
             })

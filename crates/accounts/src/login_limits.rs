@@ -2,8 +2,9 @@
 //! account from one address five guesses are free, and each further one waits twice as long as the one before. It may
 //! register 10 times a minute, since that costs a hash as well, and tells whether an email is taken.
 //!
-//! Nothing here locks an account: who comes from another address is not concerned. An email that nobody has counts
-//! as any other, since no account is looked up.
+//! Nothing here locks an account: who comes from another address is not concerned. Only where more than a thousand guesses a day
+//! come from many addresses, those wait that have never logged in to the account before (`known_addresses`). An email that
+//! nobody has counts as any other, since no account is looked up.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,12 +15,16 @@ use kit::limit::{Decision, Limiter, Origin, Place, Rate, Table, whole_seconds, w
 use kit::metrics::{Counter, Text};
 use kit::problem::Problem;
 
-use crate::model::unique_key;
+use crate::second_factor::TOTP_REQUIRED;
+use crate::unique::email_key;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const ATTEMPTS: Rate = Rate::new(30, MINUTE, 30);
 const FAILURES: Rate = Rate::new(10, MINUTE, 10);
 const REGISTRATIONS: Rate = Rate::new(10, MINUTE, 10);
+
+/// How often an account may be guessed at, from wherever.
+const GUESSES: Rate = Rate::new(1000, Duration::from_secs(24 * 60 * 60), 1000);
 
 /// How many wrong guesses wait for nothing; then a second, doubled by each further one, up to a minute.
 const FREE_GUESSES: u32 = 5;
@@ -36,6 +41,7 @@ struct Limits {
     attempts: Limiter,
     failures: Limiter,
     registrations: Limiter,
+    guesses: Limiter,
     delays: Table<Delay>,
     refused_logins: Counter,
     refused_registrations: Counter,
@@ -54,6 +60,17 @@ struct Delay {
 pub struct Attempt<'a> {
     limits: Option<&'a Limits>,
     account: (String, Origin),
+    /// Whether it counts for the account whatever its address.
+    is_strange: bool,
+}
+
+/// Whoever makes a guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guesser {
+    /// Anybody.
+    Stranger,
+    /// Somebody at an address from which the account was logged in to before, or who is logged in.
+    Known,
 }
 
 impl LoginLimits {
@@ -63,6 +80,8 @@ impl LoginLimits {
             attempts: Limiter::new(ATTEMPTS, clock.clone()),
             failures: Limiter::new(FAILURES, clock.clone()),
             registrations: Limiter::new(REGISTRATIONS, clock.clone()),
+            // A bucket that all share who find no room would let strangers spend that of others.
+            guesses: Limiter::new(GUESSES, clock.clone()).sparing_the_crowd(),
             delays: Table::new(Delay::is_over),
             refused_logins: Counter::default(),
             refused_registrations: Counter::default(),
@@ -90,17 +109,23 @@ impl LoginLimits {
         permit(limits.registrations.take(&Origin::of(address)), &limits.refused_registrations)
     }
 
+    /// Whether so many have guessed at this email that it matters who makes the next guess.
+    pub fn is_besieged(&self, email: &str) -> bool {
+        self.0.as_ref().is_some_and(|limits| !limits.guesses.look(&email_key(email)).allowed)
+    }
+
     /// Before a password is compared: 429 if it is too early for another guess at this email from this address.
-    pub fn begin(&self, email: &str, address: Option<IpAddr>) -> Result<Attempt<'_>, Problem> {
-        let account = (unique_key(email), Origin::of(address));
-        let Some(limits) = &self.0 else { return Ok(Attempt { limits: None, account }) };
+    pub fn begin(
+        &self,
+        email: &str,
+        address: Option<IpAddr>,
+        guesser: Guesser,
+    ) -> Result<Attempt<'_>, Problem> {
+        let (account, is_strange) = ((email_key(email), Origin::of(address)), guesser == Guesser::Stranger);
+        let Some(limits) = &self.0 else { return Ok(Attempt { limits: None, account, is_strange }) };
         permit(limits.failures.take(&account.1), &limits.refused_logins)?;
-        let delay = limits.guess(&account);
-        if !delay.is_zero() {
-            limits.failures.give_back(&account.1);
-            return Err(refuse(delay, &limits.refused_logins));
-        }
-        Ok(Attempt { limits: Some(limits), account })
+        limits.begin(&account, is_strange).inspect_err(|_| limits.failures.give_back(&account.1))?;
+        Ok(Attempt { limits: Some(limits), account, is_strange })
     }
 
     /// Tells how many logins and guesses were refused, and how many registrations.
@@ -118,6 +143,20 @@ impl LoginLimits {
 }
 
 impl Limits {
+    fn begin(&self, account: &(String, Origin), is_strange: bool) -> Result<(), Problem> {
+        if is_strange {
+            permit(self.guesses.take(&account.0), &self.refused_logins)?;
+        }
+        let delay = self.guess(account);
+        if delay.is_zero() {
+            return Ok(());
+        }
+        if is_strange {
+            self.guesses.give_back(&account.0);
+        }
+        Err(refuse(delay, &self.refused_logins))
+    }
+
     /// Counts a guess, or says how long it has to wait. Where so many are remembered that there is no room for another
     /// account, its address's limit alone holds: a shared delay would let strangers lock it.
     fn guess(&self, account: &(String, Origin)) -> Duration {
@@ -164,11 +203,16 @@ impl Delay {
 
 impl Attempt<'_> {
     /// Gives the outcome on. A right password makes the earlier wrong ones forgotten; one that was never compared
-    /// doesn't count; a wrong one (401) stays counted, as does one whose client went away meanwhile.
+    /// doesn't count, nor a right one that lacks the second factor; a wrong one (401) stays counted, as does one whose client went away meanwhile.
     pub fn settle<T>(self, outcome: Result<T, Problem>) -> Result<T, Problem> {
-        let is_wrong = outcome.as_ref().is_err_and(|problem| problem.status() == StatusCode::UNAUTHORIZED);
-        if let (Some(limits), false) = (self.limits, is_wrong) {
+        let is_wrong = |problem: &Problem| {
+            problem.status() == StatusCode::UNAUTHORIZED && problem.code() != TOTP_REQUIRED
+        };
+        if let (Some(limits), false) = (self.limits, outcome.as_ref().is_err_and(is_wrong)) {
             limits.failures.give_back(&self.account.1);
+            if self.is_strange {
+                limits.guesses.give_back(&self.account.0);
+            }
             limits.delays.update(&self.account, limits.clock.monotonic(), |delay, place| {
                 if place == Place::Own {
                     delay.guesses = if outcome.is_ok() { 0 } else { delay.guesses.saturating_sub(1) };
@@ -202,7 +246,7 @@ mod tests {
         address: Option<IpAddr>,
         outcome: Result<(), Problem>,
     ) -> u64 {
-        match limits.begin(email, address) {
+        match limits.begin(email, address, Guesser::Stranger) {
             Ok(attempt) => {
                 drop(attempt.settle(outcome));
                 0
@@ -299,11 +343,35 @@ mod tests {
     #[test]
     fn guesses_at_once_are_no_more_than_guesses_in_a_row() {
         let (limits, _) = limits();
-        let one: Vec<_> = (0..200).filter_map(|_| limits.begin("ada@example.com", HERE).ok()).collect();
+        let one: Vec<_> =
+            (0..200).filter_map(|_| limits.begin("ada@example.com", HERE, Guesser::Stranger).ok()).collect();
         assert_eq!(one.len(), 5);
-        let many =
-            (0..200).filter_map(|number| limits.begin(&format!("user{number}@example.com"), HERE).ok());
+        let guess = |number| limits.begin(&format!("user{number}@example.com"), HERE, Guesser::Stranger);
+        let many = (0..200).filter_map(|number| guess(number).ok());
         assert_eq!(many.count(), 5, "ten in all from one address");
+    }
+
+    #[test]
+    fn after_a_thousand_guesses_a_day_only_strangers_wait() {
+        let (limits, clock) = limits();
+        let address = |number: u32| Some(IpAddr::from([10, 0, (number / 250) as u8, (number % 250) as u8]));
+        for number in 0..1000 {
+            assert!(!limits.is_besieged("ada@example.com"));
+            assert_eq!(wrong(&limits, "ada@example.com", address(number)), 0);
+        }
+        assert!(limits.is_besieged("ADA@example.com") && !limits.is_besieged("bob@example.com"));
+        assert_eq!(wrong(&limits, "ada@example.com", THERE), 87);
+        let known = || limits.begin("ada@example.com", HERE, Guesser::Known);
+        for _ in 0..5 {
+            drop(known().unwrap().settle::<()>(Err(Problem::invalid_credentials("wrong"))));
+        }
+        assert!(known().is_err(), "the known one waits as ever");
+        clock.advance(MINUTE);
+        drop(known().unwrap().settle(Ok(())));
+        assert_eq!(wrong(&limits, "bob@example.com", THERE), 0);
+        clock.advance(Duration::from_secs(27));
+        assert_eq!(wrong(&limits, "ada@example.com", THERE), 0);
+        assert_eq!(wrong(&limits, "ada@example.com", THERE), 86);
     }
 
     #[test]

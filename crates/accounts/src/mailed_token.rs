@@ -8,7 +8,7 @@ use kit::clock::Timestamp;
 use kit::secret::Secret;
 use mails::{Purpose, look_at, redeem};
 
-use crate::change_account::{AccountChange, changed, keys_of, tell_of_password};
+use crate::change_account::{AccountChange, changed, tell_of_password};
 use crate::create_account::{record_change, search_text};
 use crate::error::Error;
 use crate::live_sessions::LiveSessions;
@@ -34,8 +34,7 @@ pub async fn reset_password(
 pub async fn confirm_email(tx: &Tx, token: &Secret, author: &Author) -> Result<(), Error> {
     let before = use_token(tx, Purpose::VerifyEmail, token, author.now).await?;
     let after = Account { email_verified: true, ..changed(&before, &AccountChange::default(), author.now) };
-    let keys = keys_of(&after)?;
-    store::update_account(tx, &after, [&keys.0, &keys.1], &search_text(&after)).await?;
+    store::update_account(tx, &after, [None, None], &search_text(&after)).await?;
     record_change(tx, EventType::UserChanged, &after, vec!["email_verified"], author).await?;
     Ok(())
 }

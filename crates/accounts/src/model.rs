@@ -9,16 +9,18 @@ use kit::fields::{Faults, FromJson, Invalid, read_text};
 use kit::identity::Role;
 use kit::json::Json;
 use kit::secret::Secret;
-use kit::text::{JsonObject, StoredJson};
+use kit::text::{JsonObject, StoredJson, is_visible};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
+use crate::unique::{email_key, fold, is_domain};
+
 /// A user's own settings: a JSON object of at most 16 KiB.
 pub type Preferences = JsonObject<{ 16 * 1024 }>;
 
-/// An email address (RFC 5321): kept as it was sent, unique without regard to case.
+/// An email address (RFC 5321, RFC 6531): kept as it was sent; unique among all that look like it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Email(String);
 
@@ -30,7 +32,7 @@ impl Email {
 
     /// What makes it unique.
     pub fn key(&self) -> String {
-        unique_key(&self.0)
+        email_key(&self.0)
     }
 }
 
@@ -40,8 +42,11 @@ impl FromStr for Email {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let options = Options::default().without_display_text().without_domain_literal();
         let is_plain = text.len() <= 254
-            && !text.contains(|character: char| character.is_control() || character.is_whitespace());
-        match EmailAddress::parse_with_options(text, options) {
+            && text.chars().all(|character| character != ' ' && is_visible(character))
+            && text.rsplit_once('@').is_some_and(|(_, domain)| is_domain(domain));
+        // The parser knows letters, but no marks that stand beside them.
+        let composed: String = text.nfc().collect();
+        match EmailAddress::parse_with_options(&composed, options) {
             Ok(_) if is_plain => Ok(Self(text.to_owned())),
             _ => Err(Invalid {
                 code: "invalid_email",
@@ -51,7 +56,7 @@ impl FromStr for Email {
     }
 }
 
-/// A user name: 3 to 64 letters, digits, `.`, `_`, `-`, or single spaces between them; unique without regard to case.
+/// A user name: 3 to 64 letters, digits, `.`, `_`, `-`, or single spaces between them; unique among all that look like it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Username(String);
 
@@ -63,7 +68,7 @@ impl Username {
 
     /// What makes it unique.
     pub fn key(&self) -> String {
-        unique_key(&self.0)
+        fold(&self.0)
     }
 }
 
@@ -71,19 +76,16 @@ impl FromStr for Username {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let is_allowed = |character: char| character.is_alphanumeric() || "._- ".contains(character);
+        // Some fillers count as letters, and show as nothing.
+        let is_letter = |character: char| character.is_alphanumeric() && is_visible(character);
+        let is_allowed = |character: char| is_letter(character) || "._- ".contains(character);
         let is_spaced_well = text.trim() == text && !text.contains("  ");
-        if !(3..=64).contains(&text.chars().count()) || !text.chars().all(is_allowed) || !is_spaced_well {
+        if !(3..=64).contains(&text.chars().count()) || !text.nfc().all(is_allowed) || !is_spaced_well {
             let message = "must have 3 to 64 letters, digits, `.`, `_`, `-`, or single spaces between them";
             return Err(Invalid { code: "invalid_username", message: message.into() });
         }
         Ok(Self(text.to_owned()))
     }
-}
-
-/// Without case and compatibility forms, so that what looks alike to a careless eye is the same.
-pub(crate) fn unique_key(text: &str) -> String {
-    text.nfkc().flat_map(char::to_lowercase).nfkc().collect()
 }
 
 /// A new password: 8 to 256 characters, compared exactly as typed.
@@ -96,14 +98,9 @@ impl Password {
         &self.0
     }
 
-    /// In lower case, as lists of common passwords have it.
-    pub(crate) fn lower_case(&self) -> String {
-        self.0.expose().to_lowercase()
-    }
-
     /// Whether it is the email or the user name, which anybody would try first.
-    pub fn repeats(&self, email: &str, username: &str) -> bool {
-        [email, username].iter().any(|name| unique_key(name) == unique_key(self.0.expose()))
+    pub(crate) fn repeats(&self, email: &str, username: &str) -> bool {
+        [email, username].iter().any(|name| fold(name) == fold(self.0.expose()))
     }
 }
 
@@ -290,6 +287,11 @@ mod tests {
             "a@x.com\0",
             "a@x.com\n",
             "a@[127.0.0.1]",
+            "a@x.com.",
+            "a\u{200b}@x.com",
+            "a@x\u{200b}.com",
+            "a\u{202e}@x.com",
+            "a@x_y.com",
         ] {
             assert!(refused.parse::<Email>().is_err(), "{refused:?}");
         }
@@ -297,10 +299,22 @@ mod tests {
 
     #[test]
     fn a_username_has_three_to_sixty_four_plain_characters() {
-        for taken in ["testuser", "Ada Lovelace", "Ærøskøbing", "a.b"] {
+        for taken in ["testuser", "Ada Lovelace", "Ærøskøbing", "a.b", "Ange\u{301}lique", "किशोर"]
+        {
             assert!(taken.parse::<Username>().is_ok(), "{taken}");
         }
-        for refused in ["ab", " abc", "abc ", "a  b", "a\tbc", "<abc>", "abc\u{202e}", &"a".repeat(65)] {
+        for refused in [
+            "ab",
+            " abc",
+            "abc ",
+            "a  b",
+            "a\tbc",
+            "<abc>",
+            "abc\u{202e}",
+            "abc\u{200d}",
+            "abc\u{3164}",
+            &"a".repeat(65),
+        ] {
             assert!(refused.parse::<Username>().is_err(), "{refused:?}");
         }
         assert_eq!("ＡＤＡ".parse::<Username>().unwrap().key(), "ada");

@@ -1,6 +1,5 @@
 //! Hashing passwords, on a bounded pool of its own: cores − 1 at a time, a bounded queue before it, 503 past that.
 
-use std::collections::HashSet;
 use std::io;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::argon2id::{self, Memory};
+use crate::guessable::Guessable;
 use crate::model::Password;
 
 /// The original system's cost.
@@ -45,14 +45,11 @@ impl PasswordHash {
     }
 }
 
-/// Passwords that everybody tries first, in lower case.
-const COMMON: &str = include_str!("../assets/common-passwords.txt");
-
 /// The pool.
 pub struct Passwords {
     algorithm: PasswordHash,
-    /// Passwords that are refused because everybody tries them first.
-    denied: HashSet<&'static str>,
+    /// What is refused because it is tried first; nothing where that is off.
+    guessable: Option<Guessable>,
     turns: Arc<Semaphore>,
     threads: Threads,
     /// The memory of those who are not hashing: no more than ever hashed at a time. It is kept, since an allocator that
@@ -81,11 +78,10 @@ impl Passwords {
     /// A pool that hashes on all cores but one, at least one. An error if the system gives it no way to run threads.
     pub fn new(algorithm: PasswordHash, denylist: bool) -> io::Result<Self> {
         let cores = available_parallelism().map_or(1, NonZero::get);
-        let denied = if denylist { COMMON.lines().collect() } else { HashSet::new() };
         let most_running = cores.saturating_sub(1).max(1);
         Ok(Self {
             algorithm,
-            denied,
+            guessable: denylist.then(Guessable::new),
             turns: Arc::new(Semaphore::new(most_running)),
             threads: Threads::new(most_running)?,
             memories: Arc::default(),
@@ -96,24 +92,21 @@ impl Passwords {
         })
     }
 
-    /// Whether a new password may be taken: the algorithm can hash it, and it is not too common.
-    pub fn check(&self, password: &Password) -> Result<(), Invalid> {
-        if self.is_denied(&password.lower_case()) {
-            let message = "is one of the most common passwords, which are tried first";
-            return Err(Invalid { code: "common_password", message: message.into() });
+    /// Whether somebody with these names may take this password: it is none of them, the algorithm can hash it, and it is not
+    /// among those that are tried first.
+    pub fn check(&self, password: &Password, email: &str, username: &str) -> Result<(), Invalid> {
+        let invalid =
+            |message: &'static str| Err(Invalid { code: "invalid_password", message: message.into() });
+        if password.repeats(email, username) {
+            return invalid("must not be the email or user name");
         }
         if self.algorithm == PasswordHash::Bcrypt && !bcrypt_takes(password.secret().expose().as_bytes()) {
-            let message =
-                "must be at most 72 bytes, without NUL characters, since passwords are hashed with bcrypt";
-            return Err(Invalid { code: "invalid_password", message: message.into() });
+            return invalid(
+                "must be at most 72 bytes, without NUL characters, since passwords are hashed with bcrypt",
+            );
         }
-        Ok(())
-    }
-
-    fn is_denied(&self, password: &str) -> bool {
-        let is_the_products_name =
-            password.trim_end_matches(|end: char| end.is_ascii_digit()) == "storehouse";
-        !self.denied.is_empty() && (is_the_products_name || self.denied.contains(password))
+        let guessable = self.guessable.as_ref();
+        guessable.map_or(Ok(()), |guessable| guessable.check(password.secret().expose(), email, username))
     }
 
     /// The hash of a new password.
@@ -286,18 +279,13 @@ mod tests {
 
     #[test]
     fn common_passwords_are_refused_where_that_is_on() {
-        let check =
-            |text: &str| Passwords::new(PasswordHash::Argon2id, true).unwrap().check(&text.parse().unwrap());
-        for common in ["password123", "PassWord123", "storehouse", "StoreHouse1"] {
-            assert!(check(common).is_err(), "{common}");
+        for (denylist, is_taken) in [(true, false), (false, true)] {
+            let passwords = Passwords::new(PasswordHash::Argon2id, denylist).unwrap();
+            let checked = passwords.check(&"password123".parse().unwrap(), "ada@example.com", "ada");
+            assert_eq!(checked.is_ok(), is_taken);
+            let good = passwords.check(&"another password".parse().unwrap(), "ada@example.com", "ada");
+            assert!(good.is_ok());
         }
-        assert!(check("correct horse battery staple").is_ok());
-        assert!(
-            Passwords::new(PasswordHash::Argon2id, false)
-                .unwrap()
-                .check(&"password123".parse().unwrap())
-                .is_ok()
-        );
     }
 
     #[test]

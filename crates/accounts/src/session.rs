@@ -6,6 +6,7 @@ use std::time::Duration;
 use db::Tx;
 use kit::client::Client;
 use kit::clock::{Timestamp, new_id};
+use kit::identity::Role;
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -13,11 +14,55 @@ use crate::live_sessions::LiveSessions;
 use crate::model::{Account, Session};
 use crate::store;
 
-/// A session that wasn't refreshed for so long is over.
-pub(crate) const IDLE_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long a session lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// Without being refreshed.
+    pub idle: Duration,
+    /// In all, however often it is refreshed.
+    pub absolute: Duration,
+}
 
-/// A session that was started so long ago is over.
-pub(crate) const ABSOLUTE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long whose sessions live. What an admin can do is worth stealing, so theirs should be shorter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// Customers' and staff's.
+    pub people: Lifetime,
+    /// Admins'.
+    pub admins: Lifetime,
+}
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Default for SessionLimits {
+    /// Admins' as NIST SP 800-63B-4 has it for its second level of assurance.
+    fn default() -> Self {
+        Self {
+            people: Lifetime { idle: DAY * 7, absolute: DAY * 30 },
+            admins: Lifetime { idle: HOUR, absolute: DAY },
+        }
+    }
+}
+
+impl SessionLimits {
+    /// How long the sessions of somebody with this role live.
+    pub fn of(&self, role: Role) -> Lifetime {
+        if role == Role::Admin { self.admins } else { self.people }
+    }
+
+    /// After so long without being refreshed nobody's session lives.
+    pub(crate) fn longest_idle(&self) -> Duration {
+        self.people.idle.max(self.admins.idle)
+    }
+}
+
+impl Lifetime {
+    /// When a session is over unless it is refreshed.
+    pub fn end_of(&self, session: &Session) -> Timestamp {
+        session.created_at.plus(self.absolute).min(session.last_used_at.plus(self.idle))
+    }
+}
 
 /// For so long the token before the present one gets the same successor: a client whose answer was lost, or whose
 /// windows refresh at once, is no thief.
@@ -35,13 +80,6 @@ pub struct NewSession {
 impl From<&Client> for NewSession {
     fn from(client: &Client) -> Self {
         Self { device: client.device.clone(), ip: client.address.map(|address| address.to_string()) }
-    }
-}
-
-impl Session {
-    /// Whether it is not past its time.
-    pub fn is_alive(&self, now: Timestamp) -> bool {
-        self.last_used_at > now.minus(IDLE_LIFETIME) && self.created_at > now.minus(ABSOLUTE_LIFETIME)
     }
 }
 
@@ -83,10 +121,12 @@ pub async fn refresh_session(
     live: &Arc<LiveSessions>,
     now: Timestamp,
 ) -> Result<Refreshed, Error> {
-    let rotated = store::rotate_session(tx, id, generation, now, now.minus(IDLE_LIFETIME)).await?;
+    let limits = live.limits();
+    let rotated = store::rotate_session(tx, id, generation, now, limits).await?;
     let Some(session) = store::find_session(tx, id).await? else { return Ok(Refreshed::Refused) };
     let account = store::find_account(tx, session.account_id).await?;
-    let Some(account) = account.filter(|account| !account.disabled && session.is_alive(now)) else {
+    let is_alive = |role| limits.of(role).end_of(&session) > now;
+    let Some(account) = account.filter(|account| !account.disabled && is_alive(account.role)) else {
         return Ok(Refreshed::Refused);
     };
     // A clock that was set back meanwhile must not make the grace longer.

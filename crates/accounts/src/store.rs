@@ -1,4 +1,8 @@
-//! Every statement on accounts and sessions.
+//! Every statement on accounts and sessions; those on what else belongs to an account stand in a file each.
+
+mod addresses;
+mod factors;
+mod set_up;
 
 mod api_keys;
 
@@ -9,13 +13,21 @@ use kit::page::{Conditions, Key, PageRequest, Position};
 use kit::text::StoredJson;
 use uuid::Uuid;
 
+pub use self::addresses::{count_addresses, knows_address, remember_address};
 pub(crate) use self::api_keys::{
     count_keys_guarded, delete_expired_keys, delete_key, delete_keys_of, find_key_and_maker, insert_key,
     keep_key_use,
 };
 pub use self::api_keys::{find_key, key_position, list_keys};
+pub(crate) use self::factors::{
+    Factor, accept_step, confirm_factor, count_wrong_code, find_factor, replace_factor,
+    replace_recovery_codes, spend_recovery_code,
+};
+pub use self::factors::{delete_factor, factor_state};
+pub(crate) use self::set_up::{any_admin, delete_setup_token, find_setup_token, replace_setup_token};
 use crate::model::{Account, Credentials, Session};
-use crate::session::{ABSOLUTE_LIFETIME, IDLE_LIFETIME};
+use crate::session::{Lifetime, SessionLimits};
+use crate::unique::{KEY_VERSION, email_key};
 
 const ACCOUNT: &str = "id, email, username, role, full_name, phone, address, preferences, disabled, created_at, updated_at, version, email_verified";
 
@@ -60,10 +72,14 @@ pub async fn find_credentials(tx: &Tx, id: Uuid) -> Result<Option<Credentials>, 
     tx.optional(&sql, &[id.into()], credentials).await
 }
 
-/// An account and its hash, by the key of its email.
-pub async fn find_credentials_by_email(tx: &Tx, email_key: &str) -> Result<Option<Credentials>, Error> {
-    let sql = format!("SELECT {ACCOUNT}, password_hash FROM accounts WHERE email_key = $1");
-    tx.optional(&sql, &[email_key.into()], credentials).await
+/// An account and its hash, by an email or by one that looks like it. Of two that do, from before that was looked at, it is the one whose very
+/// own it is.
+pub async fn find_credentials_by_email(tx: &Tx, email: &str) -> Result<Option<Credentials>, Error> {
+    let sql = format!(
+        "SELECT {ACCOUNT}, password_hash FROM accounts WHERE email_key = $1 OR email = $2
+         ORDER BY CASE WHEN email = $2 THEN 0 ELSE 1 END LIMIT 1"
+    );
+    tx.optional(&sql, &[(&email_key(email)).into(), email.into()], credentials).await
 }
 
 fn credentials(row: &Row<'_>) -> Result<Credentials, Error> {
@@ -133,9 +149,9 @@ pub async fn insert_account(
     password_hash: Option<&str>,
 ) -> Result<(), Error> {
     let sql = "INSERT INTO accounts (id, email, email_key, username, username_key, role, password_hash, full_name, phone,
-                                     address, preferences, disabled, search, created_at, updated_at, version)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
-    let args: [Value<'_>; 16] = [
+                                     address, preferences, disabled, search, created_at, updated_at, version, key_version)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+    let args: [Value<'_>; 17] = [
         account.id.into(),
         (&account.email).into(),
         keys[0].into(),
@@ -152,13 +168,20 @@ pub async fn insert_account(
         account.created_at.0.into(),
         account.updated_at.0.into(),
         account.version.into(),
+        KEY_VERSION.into(),
     ];
     tx.execute(sql, &args).await.map(drop)
 }
 
-/// Stores a changed account with its unique keys and search text.
-pub async fn update_account(tx: &Tx, account: &Account, keys: [&str; 2], search: &str) -> Result<(), Error> {
-    let sql = "UPDATE accounts SET email = $2, email_key = $3, username = $4, username_key = $5, role = $6, full_name = $7,
+/// Stores a changed account with its search text, and the unique keys of the names that are new.
+pub async fn update_account(
+    tx: &Tx,
+    account: &Account,
+    keys: [Option<&str>; 2],
+    search: &str,
+) -> Result<(), Error> {
+    let sql = "UPDATE accounts SET email = $2, email_key = COALESCE($3, email_key), username = $4,
+                      username_key = COALESCE($5, username_key), role = $6, full_name = $7,
                       phone = $8, address = $9, preferences = $10, disabled = $11, search = $12, updated_at = $13, version = $14,
                       email_verified = $15
                WHERE id = $1";
@@ -194,10 +217,73 @@ pub async fn set_password_hash(tx: &Tx, id: Uuid, new: &str) -> Result<bool, Err
     Ok(tx.execute(sql, &[id.into(), new.into()]).await? == 1)
 }
 
-/// Removes an account, and the answers that were stored for its idempotency keys.
+/// An account whose keys were made by the rules of an earlier version.
+#[derive(Debug)]
+pub(crate) struct OldKeys {
+    pub(crate) id: Uuid,
+    pub(crate) email: String,
+    pub(crate) username: String,
+}
+
+/// Some accounts whose keys are not this version's. Its number stands in the text, as in the index that finds them.
+pub(crate) async fn accounts_with_old_keys(tx: &Tx, limit: i64) -> Result<Vec<OldKeys>, Error> {
+    let sql = format!("SELECT id, email, username FROM accounts WHERE key_version < {KEY_VERSION} LIMIT $1");
+    tx.rows(&sql, &[limit.into()], |row| {
+        Ok(OldKeys { id: row.get(0)?, email: row.get(1)?, username: row.get(2)? })
+    })
+    .await
+}
+
+/// Another account that has this key.
+pub(crate) async fn other_with_key(
+    tx: &Tx,
+    id: Uuid,
+    column: &str,
+    key: &str,
+) -> Result<Option<Uuid>, Error> {
+    let sql = format!("SELECT id FROM accounts WHERE {column} = $1 AND id <> $2");
+    tx.optional(&sql, &[key.into(), id.into()], |row| row.get(0)).await
+}
+
+/// Replaces one of an account's keys.
+pub(crate) async fn update_key(tx: &Tx, id: Uuid, column: &str, key: &str) -> Result<(), Error> {
+    let sql = format!("UPDATE accounts SET {column} = $2 WHERE id = $1");
+    tx.execute(&sql, &[id.into(), key.into()]).await.map(drop)
+}
+
+/// Notes that an account's keys are this version's.
+pub(crate) async fn update_key_version(tx: &Tx, id: Uuid) -> Result<(), Error> {
+    let sql = "UPDATE accounts SET key_version = $2 WHERE id = $1";
+    tx.execute(sql, &[id.into(), KEY_VERSION.into()]).await.map(drop)
+}
+
+/// Tables whose rows belong to one account and go with it.
+const OF_ONE_ACCOUNT: &[&str] = &["idempotency_keys", "login_addresses", "totp", "recovery_codes"];
+
+/// Removes an account and what belongs to it alone.
 pub async fn delete_account(tx: &Tx, id: Uuid) -> Result<bool, Error> {
-    tx.execute("DELETE FROM idempotency_keys WHERE account_id = $1", &[id.into()]).await?;
+    for table in OF_ONE_ACCOUNT {
+        tx.execute(&format!("DELETE FROM {table} WHERE account_id = $1"), &[id.into()]).await?;
+    }
+    // What others keep of the person goes a little later, in small parts.
+    tx.execute("INSERT INTO erasures (account_id, begun) VALUES ($1, FALSE)", &[id.into()]).await?;
     Ok(tx.execute("DELETE FROM accounts WHERE id = $1", &[id.into()]).await? == 1)
+}
+
+/// Accounts that are gone, and of which others may still keep something; and whether that was begun to be removed.
+pub async fn list_erasures(tx: &Tx, limit: i64) -> Result<Vec<(Uuid, bool)>, Error> {
+    let sql = "SELECT account_id, begun FROM erasures ORDER BY account_id LIMIT $1";
+    tx.rows(sql, &[limit.into()], |row| Ok((row.get(0)?, row.get(1)?))).await
+}
+
+/// It was begun.
+pub async fn begin_erasure(tx: &Tx, id: Uuid) -> Result<(), Error> {
+    tx.execute("UPDATE erasures SET begun = TRUE WHERE account_id = $1", &[id.into()]).await.map(drop)
+}
+
+/// Nobody keeps anything of it any more.
+pub async fn delete_erasure(tx: &Tx, id: Uuid) -> Result<(), Error> {
+    tx.execute("DELETE FROM erasures WHERE account_id = $1", &[id.into()]).await.map(drop)
 }
 
 const SESSION: &str = "id, account_id, generation, rotated_at, device, ip, created_at, last_used_at";
@@ -235,13 +321,14 @@ pub async fn find_session_and_account(tx: &Tx, id: Uuid) -> Result<Option<(Sessi
 pub async fn list_live_sessions(
     tx: &Tx,
     account_id: Uuid,
+    lifetime: Lifetime,
     now: Timestamp,
     page: &PageRequest,
 ) -> Result<(Vec<Session>, Option<i64>), Error> {
     let mut conditions = Conditions::new();
     conditions.and("account_id = {}", account_id);
-    conditions.and("last_used_at > {}", now.minus(IDLE_LIFETIME).0);
-    conditions.and("created_at > {}", now.minus(ABSOLUTE_LIFETIME).0);
+    conditions.and("last_used_at > {}", now.minus(lifetime.idle).0);
+    conditions.and("created_at > {}", now.minus(lifetime.absolute).0);
     let count = format!("SELECT COUNT(*) FROM sessions{}", conditions.sql());
     let total =
         if page.count { Some(tx.one(&count, conditions.args(), |row| row.get(0)).await?) } else { None };
@@ -252,6 +339,18 @@ pub async fn list_live_sessions(
         conditions.sql()
     );
     Ok((tx.rows(&sql, conditions.args(), session).await?, total))
+}
+
+/// An account's sessions behind one, by their ids, past their time or not.
+pub(crate) async fn sessions_of(
+    tx: &Tx,
+    account: Uuid,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Session>, Error> {
+    let sql =
+        format!("SELECT {SESSION} FROM sessions WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3");
+    tx.rows(&sql, &[account.into(), after.into(), limit.into()], session).await
 }
 
 /// Stores a new session.
@@ -272,18 +371,25 @@ pub async fn insert_session(tx: &Tx, session: &Session) -> Result<(), Error> {
     tx.execute(sql, &args).await.map(drop)
 }
 
-/// Moves a session on by one generation, if `generation` is still its own and it was used after `idle_since`; says
-/// whether it was.
+/// Moves a session on by one generation, if `generation` is still its own and it was not idle for too long; says whether it was.
 pub async fn rotate_session(
     tx: &Tx,
     id: Uuid,
     generation: i64,
     now: Timestamp,
-    idle_since: Timestamp,
+    limits: SessionLimits,
 ) -> Result<bool, Error> {
     let sql = "UPDATE sessions SET generation = generation + 1, rotated_at = $3, last_used_at = $3
-               WHERE id = $1 AND generation = $2 AND last_used_at > $4";
-    Ok(tx.execute(sql, &[id.into(), generation.into(), now.0.into(), idle_since.0.into()]).await? == 1)
+               WHERE id = $1 AND generation = $2 AND last_used_at >
+                     CASE (SELECT role FROM accounts WHERE accounts.id = sessions.account_id) WHEN 'admin' THEN CAST($5 AS BIGINT) ELSE CAST($4 AS BIGINT) END";
+    let args: [Value<'_>; 5] = [
+        id.into(),
+        generation.into(),
+        now.0.into(),
+        now.minus(limits.people.idle).0.into(),
+        now.minus(limits.admins.idle).0.into(),
+    ];
+    Ok(tx.execute(sql, &args).await? == 1)
 }
 
 /// Removes one session of an account; says whether there was one.

@@ -20,23 +20,37 @@ use kit::request_id::RequestId;
 
 use crate::key_model::Validated;
 use crate::model::{
-    ForgotBody, LoginAnswer, LoginBody, PasswordBody, RefreshBody, RegisterBody, ResetBody, SessionFilter,
-    SessionView, TokenBody,
+    BeginTotpBody, ConfirmTotpBody, ForgotBody, LoginAnswer, LoginBody, PasswordBody, RefreshBody,
+    RegisterBody, RemoveTotpBody, ResetBody, SessionFilter, SessionView, SetupBody, ShownRecoveryCodes,
+    TokenBody, TotpSecret, TotpState,
 };
 use crate::refresh::refresh;
 use crate::register::register;
-use crate::{Auth, change_password, log_in, reset_password, verify_email};
+use crate::set_up::set_up;
+use crate::{Auth, change_password, log_in, reset_password, two_factor, verify_email};
 
 // What only the handler knows may go wrong; the rest comes from its types.
 const REGISTER: Problems = &[
     (409, "The email or the user name is taken."),
     (429, "Too many registrations; `Retry-After` says when to come back."),
 ];
+const SETUP: Problems = &[
+    (401, "The token is not valid, or no longer."),
+    (409, "The email or the user name is taken."),
+    (429, "Too many tries; `Retry-After` says when to come back."),
+];
+const TOTP_BEGIN: Problems =
+    &[(409, "It is on already."), (429, "Too many wrong passwords; `Retry-After` says when to come back.")];
+const TOTP_CONFIRM: Problems = &[(409, "It was not begun, or is on already.")];
 const LOGIN: Problems = &[
-    (401, "The email or the password is wrong."),
+    (
+        401,
+        "The email or the password is wrong, or `totp_required`: the password is right, and a code is needed too.",
+    ),
     (429, "Too many logins, or too many wrong ones; `Retry-After` says when to come back."),
 ];
-const PASSWORD: Problems = &[(429, "Too many wrong passwords; `Retry-After` says when to come back.")];
+const PASSWORD: Problems =
+    &[(429, "Too many wrong passwords or codes; `Retry-After` says when to come back.")];
 const REFRESH: Problems = &[(401, "The refresh token is not valid, or no longer.")];
 
 const TOKEN: Problems = &[
@@ -57,6 +71,13 @@ pub(crate) fn endpoints() -> Endpoints<Auth> {
             PUBLIC,
             auth_register,
             op("auth_register", "Register an account and log it in", REGISTER),
+        )
+        .on(
+            Post,
+            "/auth/setup",
+            PUBLIC,
+            auth_setup,
+            op("auth_setup", "Make the first admin of a new system", SETUP),
         )
         .on(Post, "/auth/login", PUBLIC, auth_login, op("auth_login", "Log in", LOGIN))
         .on(
@@ -97,6 +118,7 @@ pub(crate) fn endpoints() -> Endpoints<Auth> {
             op("auth_validate", "Check a token and read its claims", &[]),
         )
         .merge(mail_endpoints())
+        .merge(two_factor_endpoints())
         .merge(keys::endpoints())
 }
 
@@ -132,6 +154,38 @@ fn mail_endpoints() -> Endpoints<Auth> {
         )
 }
 
+fn two_factor_endpoints() -> Endpoints<Auth> {
+    Endpoints::new()
+        .on(
+            Get,
+            "/auth/totp",
+            ANYONE,
+            totp_view,
+            op("totp_view", "See whether two-factor authentication is on", &[]),
+        )
+        .on(
+            Post,
+            "/auth/totp",
+            ANYONE,
+            totp_begin,
+            op("totp_begin", "Begin with two-factor authentication", TOTP_BEGIN),
+        )
+        .on(
+            Delete,
+            "/auth/totp",
+            ANYONE,
+            totp_remove,
+            op("totp_remove", "Turn two-factor authentication off", PASSWORD),
+        )
+        .on(
+            Post,
+            "/auth/totp/confirm",
+            ANYONE,
+            totp_confirm,
+            op("totp_confirm", "Turn two-factor authentication on", TOTP_CONFIRM),
+        )
+}
+
 async fn auth_register(
     State(auth): State<Auth>,
     client: Client,
@@ -142,6 +196,53 @@ async fn auth_register(
     let answer = register(&auth, body.parse()?, &client, &request_id).await?;
     let location = format!("/users/{}", answer.user.id);
     Ok(Answer::new(&answer)?.location(location))
+}
+
+async fn auth_setup(
+    State(auth): State<Auth>,
+    client: Client,
+    request_id: RequestId,
+    body: Body<SetupBody>,
+) -> Result<Created<LoginAnswer>, Problem> {
+    auth.accounts.login_limits.admit_registration(client.address)?;
+    let answer = set_up(&auth, body.parse()?, &client, &request_id).await?;
+    let location = format!("/users/{}", answer.user.id);
+    Ok(Answer::new(&answer)?.location(location))
+}
+
+async fn totp_view(
+    caller: Caller,
+    State(auth): State<Auth>,
+    _: NoQuery,
+) -> Result<Resource<TotpState>, Problem> {
+    Answer::new(&two_factor::state(&auth, &caller).await?)
+}
+
+async fn totp_begin(
+    caller: Caller,
+    State(auth): State<Auth>,
+    client: Client,
+    body: Body<BeginTotpBody>,
+) -> Result<Resource<TotpSecret>, Problem> {
+    Answer::new(&two_factor::begin(&auth, &caller, body.parse()?, &client).await?)
+}
+
+async fn totp_confirm(
+    caller: Caller,
+    State(auth): State<Auth>,
+    body: Body<ConfirmTotpBody>,
+) -> Result<Resource<ShownRecoveryCodes>, Problem> {
+    Answer::new(&two_factor::confirm(&auth, &caller, body.parse()?).await?)
+}
+
+async fn totp_remove(
+    caller: Caller,
+    State(auth): State<Auth>,
+    client: Client,
+    body: Body<RemoveTotpBody>,
+) -> Result<NoContent, Problem> {
+    two_factor::remove(&auth, &caller, body.parse()?, &client).await?;
+    Ok(NoContent)
 }
 
 async fn auth_login(
@@ -202,11 +303,14 @@ async fn session_list(
     list: List<SessionFilter>,
 ) -> Result<Page<SessionView>, Problem> {
     let (page, current) = (list.page, caller.session());
-    let input = (caller.account(), auth.shared.clock.now(), page.clone());
+    let lifetime = auth.accounts.live.limits().of(caller.role());
+    let input = (caller.account(), lifetime, auth.shared.clock.now(), page.clone());
     let (sessions, total) = auth
         .shared
         .db
-        .read(input, |tx, (account, now, page)| store::list_live_sessions(tx, *account, *now, page).boxed())
+        .read(input, |tx, (account, lifetime, now, page)| {
+            store::list_live_sessions(tx, *account, *lifetime, *now, page).boxed()
+        })
         .await?;
     let position = |session: &Session| Position { key: Key::Int(session.created_at.0), id: session.id };
     Ok(page.page(&auth.shared, sessions, total, position, |session| SessionView::new(session, current)))

@@ -1,10 +1,15 @@
 //! Changing the own password, which ends all other sessions.
 
-use accounts::{Password, store};
+use std::sync::Arc;
+
+use accounts::{LiveSessions, Proof, SecondFactors, store};
+use db::Tx;
 use futures_util::FutureExt;
 use kit::client::Client;
+use kit::clock::Timestamp;
 use kit::identity::Caller;
 use kit::problem::Problem;
+use uuid::Uuid;
 
 use crate::Auth;
 use crate::model::PasswordBody;
@@ -15,39 +20,52 @@ pub(crate) async fn change_password(
     body: PasswordBody,
     client: &Client,
 ) -> Result<(), Problem> {
-    auth.check_new_password("new_password", &body.new_password)?;
     let account = caller.account();
     let found = auth.shared.db.lookup(account, |tx, id| store::find_credentials(tx, *id).boxed()).await?;
     let found = found.ok_or_else(Problem::not_found)?;
-    if body.new_password.repeats(&found.account.email, &found.account.username) {
-        return Err(Problem::invalid_field(
-            "new_password",
-            "invalid_password",
-            "must not be the email or user name",
-        ));
-    }
+    let (email, username) = (&found.account.email, &found.account.username);
+    auth.accounts.check_new_password("new_password", &body.new_password, email, username)?;
     let old = auth.accounts.confirm_password(&found, body.current_password, client.address).await?;
     let new = auth.accounts.passwords.hash(&body.new_password).await?;
-    let input = (account, old, new, caller.session(), auth.accounts.live.clone(), auth.shared.clock.now());
-    auth.shared
-        .db
-        .write(input, |tx, (account, old, new, keep, live, now)| {
-            accounts::change_password(tx, *account, [old, new], *keep, live, *now).boxed()
-        })
-        .await
-        .map_err(|error| match error {
-            // Another change came first, so the password that was current no longer is.
-            accounts::Error::NotFound => Problem::invalid_credentials("The current password is wrong."),
-            other => other.into(),
-        })
+    let change = Change {
+        account,
+        proof: Proof::of(body.totp, body.recovery_code),
+        factors: auth.accounts.factors.clone(),
+        hashes: [old, new],
+        keep: caller.session(),
+        live: auth.accounts.live.clone(),
+        now: auth.shared.clock.now(),
+    };
+    auth.shared.db.write(change, |tx, change| change.run(tx).boxed()).await?
 }
 
-impl Auth {
-    /// Refuses what the hash can't take.
-    pub(crate) fn check_new_password(&self, field: &str, password: &Password) -> Result<(), Problem> {
-        self.accounts
-            .passwords
-            .check(password)
-            .map_err(|invalid| Problem::invalid_field(field, invalid.code, invalid.message))
+struct Change {
+    account: Uuid,
+    proof: Option<Proof>,
+    factors: Arc<SecondFactors>,
+    hashes: [String; 2],
+    keep: Uuid,
+    live: Arc<LiveSessions>,
+    now: Timestamp,
+}
+
+impl Change {
+    /// The inner problem is one whose count is to be kept.
+    async fn run(&self, tx: &Tx) -> Result<Result<(), Problem>, Problem> {
+        store::lock_account(tx, self.account).await?;
+        if let Err(problem) = self.factors.prove(tx, self.account, self.proof.as_ref(), self.now).await? {
+            return Ok(Err(problem));
+        }
+        let hashes = self.hashes.each_ref().map(String::as_str);
+        let changed =
+            accounts::change_password(tx, self.account, hashes, self.keep, &self.live, self.now).await;
+        match changed {
+            Ok(()) => Ok(Ok(())),
+            // Another change came first, so the password that was current no longer is.
+            Err(accounts::Error::NotFound) => {
+                Err(Problem::invalid_credentials("The current password is wrong."))
+            }
+            Err(other) => Err(other.into()),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What auth counts. A registration or a login counts once it is stored.
 
+use accounts::TOTP_REQUIRED;
 use kit::metrics::{Counter, Labelled, Text};
 use kit::problem::Problem;
 
@@ -21,6 +22,10 @@ impl AuthCounts {
 
     /// No session was started, and why.
     pub(crate) fn login_refused(&self, problem: &Problem) {
+        // Half a login: its other half follows.
+        if problem.code() == TOTP_REQUIRED {
+            return;
+        }
         self.logins.increment(match problem.status().as_u16() {
             401 => "wrong",
             429 => "limited",

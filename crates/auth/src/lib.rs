@@ -4,7 +4,8 @@
 //! It has no table of its own: `accounts`, `sessions` and `api_keys` belong to the kernel `accounts`.
 //!
 //! Files in reading order: `model` (what requests may say, what answers show), `api` (handlers), then an operation each: `register`,
-//! `log_in`, `refresh`, `change_password`, `reset_password`, `verify_email`; API keys: `key_model`, `api/keys`; last `mail_limits` (how often mails may be asked for) and `counts` (what is counted).
+//! `set_up` (the first admin), `log_in`, `refresh`, `change_password`, `two_factor`, `reset_password`, `verify_email`; API keys: `key_model`, `api/keys`; last `mail_limits` (how often mails may be
+//! asked for) and `counts` (what is counted).
 
 mod api;
 mod change_password;
@@ -16,6 +17,8 @@ mod model;
 mod refresh;
 mod register;
 mod reset_password;
+mod set_up;
+mod two_factor;
 mod verify_email;
 
 use std::collections::BTreeSet;

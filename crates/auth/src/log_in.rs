@@ -2,22 +2,41 @@
 
 use std::sync::Arc;
 
-use accounts::{Account, Credentials, Email, NewSession, Session, Verdict, start_session, store};
+use accounts::{
+    Account, AddressMark, Credentials, Guesser, NewSession, Proof, SecondFactors, Session, Verdict,
+    start_session, store,
+};
 use db::Tx;
 use futures_util::FutureExt;
 use kit::client::Client;
 use kit::clock::Timestamp;
 use kit::problem::Problem;
+use uuid::Uuid;
 
 use crate::model::{LoginAnswer, LoginBody};
 use crate::{Auth, AuthCounts};
 
 pub(crate) async fn log_in(auth: &Auth, body: &LoginBody, client: &Client) -> Result<LoginAnswer, Problem> {
-    let answer = match auth.accounts.login_limits.begin(body.email.as_str(), client.address) {
-        Ok(attempt) => attempt.settle(compare(auth, body, client).await),
-        Err(refusal) => Err(refusal),
-    };
+    let answer = guess(auth, body, client).await;
     answer.inspect_err(|problem| auth.counts.login_refused(problem))
+}
+
+async fn guess(auth: &Auth, body: &LoginBody, client: &Client) -> Result<LoginAnswer, Problem> {
+    let guesser = guesser(auth, body.email.as_str(), client).await?;
+    let attempt = auth.accounts.login_limits.begin(body.email.as_str(), client.address, guesser)?;
+    attempt.settle(compare(auth, body, client).await)
+}
+
+/// Looked up only where it matters, and of an unknown email at the same cost.
+async fn guesser(auth: &Auth, email: &str, client: &Client) -> Result<Guesser, Problem> {
+    if !auth.accounts.login_limits.is_besieged(email) {
+        return Ok(Guesser::Stranger);
+    }
+    let account = find(auth, email).await?.map_or(Uuid::nil(), |found| found.account.id);
+    let input = (account, auth.accounts.addresses.mark(account, client.address));
+    let knows =
+        auth.shared.db.lookup(input, |tx, (account, mark)| store::knows_address(tx, *account, mark).boxed());
+    Ok(if knows.await? { Guesser::Known } else { Guesser::Stranger })
 }
 
 async fn compare(auth: &Auth, body: &LoginBody, client: &Client) -> Result<LoginAnswer, Problem> {
@@ -43,25 +62,43 @@ async fn attempt(auth: &Auth, body: &LoginBody, client: &Client) -> Result<Optio
         Verdict::Outdated(new) => Some(new),
     };
     let counts = Arc::clone(&auth.counts);
-    let start =
-        Start { account, stored, upgrade, session: client.into(), now: auth.shared.clock.now(), counts };
-    let started = auth.shared.db.write(start, |tx, start| start.run(tx).boxed()).await?;
-    started
-        .map(|(account, session)| LoginAnswer::new(auth, account, session.id, session.generation))
-        .transpose()
+    let mark = auth.accounts.addresses.mark(account.id, client.address);
+    let (session, now) = (client.into(), auth.shared.clock.now());
+    let (proof, factors) = (body.proof(), auth.accounts.factors.clone());
+    let start = Start { account, stored, upgrade, proof, factors, session, mark, now, counts };
+    match auth.shared.db.write(start, |tx, start| start.run(tx).boxed()).await? {
+        Started::Session(started) => {
+            let (account, session) = *started;
+            LoginAnswer::new(auth, account, session.id, session.generation).map(Some)
+        }
+        Started::Unproven(problem) => Err(problem),
+        Started::Changed => Ok(None),
+    }
 }
 
 async fn find(auth: &Auth, email: &str) -> Result<Option<Credentials>, Problem> {
     // What is no email belongs to nobody, and costs what an unknown one costs.
-    let key = email.parse::<Email>().map(|email| email.key()).unwrap_or_default();
-    Ok(auth.shared.db.lookup(key, |tx, key| store::find_credentials_by_email(tx, key).boxed()).await?)
+    let email = email.to_owned();
+    Ok(auth.shared.db.lookup(email, |tx, email| store::find_credentials_by_email(tx, email).boxed()).await?)
+}
+
+/// What came of a right password.
+enum Started {
+    Session(Box<(Account, Session)>),
+    /// The second factor is missing or wrong.
+    Unproven(Problem),
+    /// The hash has changed meanwhile.
+    Changed,
 }
 
 struct Start {
     account: Account,
     stored: String,
     upgrade: Option<String>,
+    proof: Option<Proof>,
+    factors: Arc<SecondFactors>,
     session: NewSession,
+    mark: AddressMark,
     now: Timestamp,
     counts: Arc<AuthCounts>,
 }
@@ -69,22 +106,27 @@ struct Start {
 impl Start {
     /// Looks again, since the account may have changed while the password was compared; the lock keeps a change of
     /// the password from missing the session that is started here.
-    async fn run(&self, tx: &Tx) -> Result<Option<(Account, Session)>, Problem> {
+    async fn run(&self, tx: &Tx) -> Result<Started, Problem> {
         store::lock_account(tx, self.account.id).await?;
         let found = store::find_credentials(tx, self.account.id).await?.ok_or_else(refused)?;
         if found.account.disabled {
             return Err(refused());
         }
         if found.password_hash.as_ref() != Some(&self.stored) {
-            return Ok(None);
+            return Ok(Started::Changed);
+        }
+        let proven = self.factors.prove(tx, self.account.id, self.proof.as_ref(), self.now).await?;
+        if let Err(problem) = proven {
+            return Ok(Started::Unproven(problem));
         }
         if let Some(new) = &self.upgrade {
             store::update_password_hash(tx, self.account.id, &self.stored, new).await?;
         }
         let session = start_session(tx, self.account.id, &self.session, self.now).await?;
+        store::remember_address(tx, self.account.id, &self.mark, self.now).await?;
         let counts = Arc::clone(&self.counts);
         tx.after_commit(move || counts.login_succeeded());
-        Ok(Some((found.account, session)))
+        Ok(Started::Session(Box::new((found.account, session))))
     }
 }
 

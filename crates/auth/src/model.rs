@@ -1,8 +1,8 @@
 //! What requests may say, and what answers show.
 
-use accounts::{Account, Email, LoginPassword, Password, Session, Username};
+use accounts::{Account, Email, LoginPassword, Password, Proof, RecoveryCode, Session, TotpCode, Username};
 use kit::clock::Timestamp;
-use kit::fields::{Fields, FromFields, Invalid};
+use kit::fields::{Fields, FromFields};
 use kit::page::{Listing, Sorts};
 use kit::problem::Problem;
 use kit::query::{FromParams, Params};
@@ -27,14 +27,7 @@ impl FromFields for RegisterBody {
         let email: Option<Email> = fields.required("email");
         let password: Option<Password> = fields.required("password");
         let username: Option<Username> = fields.required("username");
-        let (email, password, username) = (email?, password?, username?);
-        if password.repeats(email.as_str(), username.as_str()) {
-            return fields.fault(
-                "password",
-                Invalid { code: "invalid_password", message: "must not be the email or user name".into() },
-            );
-        }
-        Some(Self { email, password, username })
+        Some(Self { email: email?, password: password?, username: username? })
     }
 }
 
@@ -43,12 +36,23 @@ impl FromFields for RegisterBody {
 pub(crate) struct LoginBody {
     pub(crate) email: Text<254>,
     pub(crate) password: LoginPassword,
+    /// Where two-factor authentication is on: the code of the authenticator.
+    totp: Option<TotpCode>,
+    /// Instead of that; each is good once.
+    recovery_code: Option<RecoveryCode>,
+}
+
+impl LoginBody {
+    pub(crate) fn proof(&self) -> Option<Proof> {
+        Proof::of(self.totp.clone(), self.recovery_code.clone())
+    }
 }
 
 impl FromFields for LoginBody {
     fn from_fields(fields: &mut Fields<'_, '_>) -> Option<Self> {
         let (email, password) = (fields.required("email"), fields.required("password"));
-        Some(Self { email: email?, password: password? })
+        let (totp, recovery_code) = (fields.optional("totp"), fields.optional("recovery_code"));
+        Some(Self { email: email?, password: password?, totp: totp?, recovery_code: recovery_code? })
     }
 }
 
@@ -69,13 +73,23 @@ impl FromFields for RefreshBody {
 pub(crate) struct PasswordBody {
     pub(crate) current_password: LoginPassword,
     pub(crate) new_password: Password,
+    /// Where two-factor authentication is on: the code of the authenticator.
+    pub(crate) totp: Option<TotpCode>,
+    /// Instead of that; each is good once.
+    pub(crate) recovery_code: Option<RecoveryCode>,
 }
 
 impl FromFields for PasswordBody {
     fn from_fields(fields: &mut Fields<'_, '_>) -> Option<Self> {
         let (current_password, new_password) =
             (fields.required("current_password"), fields.required("new_password"));
-        Some(Self { current_password: current_password?, new_password: new_password? })
+        let (totp, recovery_code) = (fields.optional("totp"), fields.optional("recovery_code"));
+        Some(Self {
+            current_password: current_password?,
+            new_password: new_password?,
+            totp: totp?,
+            recovery_code: recovery_code?,
+        })
     }
 }
 
@@ -117,6 +131,93 @@ impl FromFields for ResetBody {
         let (token, new_password) = (fields.required("token"), fields.required("new_password"));
         Some(Self { token: token?, new_password: new_password? })
     }
+}
+
+/// What beginning with two-factor authentication asks for.
+#[derive(JsonSchema)]
+pub(crate) struct BeginTotpBody {
+    pub(crate) current_password: LoginPassword,
+}
+
+impl FromFields for BeginTotpBody {
+    fn from_fields(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        fields.required("current_password").map(|current_password| Self { current_password })
+    }
+}
+
+/// What turning it on asks for.
+#[derive(JsonSchema)]
+pub(crate) struct ConfirmTotpBody {
+    /// What the authenticator shows.
+    pub(crate) code: TotpCode,
+}
+
+impl FromFields for ConfirmTotpBody {
+    fn from_fields(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        fields.required("code").map(|code| Self { code })
+    }
+}
+
+/// What turning it off asks for.
+#[derive(JsonSchema)]
+pub(crate) struct RemoveTotpBody {
+    pub(crate) current_password: LoginPassword,
+    /// The code of the authenticator.
+    pub(crate) totp: Option<TotpCode>,
+    /// Instead of that.
+    pub(crate) recovery_code: Option<RecoveryCode>,
+}
+
+impl FromFields for RemoveTotpBody {
+    fn from_fields(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        let current_password = fields.required("current_password");
+        let (totp, recovery_code) = (fields.optional("totp"), fields.optional("recovery_code"));
+        Some(Self { current_password: current_password?, totp: totp?, recovery_code: recovery_code? })
+    }
+}
+
+/// What making the first admin asks for.
+#[derive(JsonSchema)]
+pub(crate) struct SetupBody {
+    /// As the program printed it when it was started.
+    pub(crate) token: Text<200>,
+    pub(crate) email: Email,
+    pub(crate) password: Password,
+    pub(crate) username: Username,
+}
+
+impl FromFields for SetupBody {
+    fn from_fields(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        let (token, email) = (fields.required("token"), fields.required("email"));
+        let (password, username) = (fields.required("password"), fields.required("username"));
+        Some(Self { token: token?, email: email?, password: password?, username: username? })
+    }
+}
+
+/// Whether two-factor authentication is on.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct TotpState {
+    pub(crate) enabled: bool,
+    /// Since when.
+    pub(crate) enabled_at: Option<Timestamp>,
+    /// How many recovery codes were not used yet.
+    pub(crate) recovery_codes_left: i64,
+}
+
+/// The secret for an authenticator, shown once.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct TotpSecret {
+    /// To be typed into an authenticator, in base32.
+    pub(crate) secret: String,
+    /// To be shown as a QR code.
+    pub(crate) uri: String,
+}
+
+/// The recovery codes, shown once.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ShownRecoveryCodes {
+    /// Each stands in for a code of the authenticator, once.
+    pub(crate) recovery_codes: Vec<String>,
 }
 
 /// Who is logged in, and the tokens.

@@ -1,8 +1,12 @@
 //! Registering: an account and its first session, in one transaction.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use accounts::{Account, Author, FirstAdmin, NewAccount, NewSession, Session, create_account, start_session};
+use accounts::{
+    Account, Author, FirstAdmin, KnownAddresses, NewAccount, NewSession, Session, create_account,
+    start_session, store,
+};
 use db::Tx;
 use futures_util::FutureExt;
 use kit::client::Client;
@@ -19,11 +23,14 @@ pub(crate) async fn register(
     client: &Client,
     request_id: &RequestId,
 ) -> Result<LoginAnswer, Problem> {
-    auth.check_new_password("password", &body.password)?;
+    let (email, username) = (body.email.as_str(), body.username.as_str());
+    auth.accounts.check_new_password("password", &body.password, email, username)?;
     let password_hash = auth.accounts.passwords.hash(&body.password).await?;
     let registration = Registration {
         new: NewAccount::customer(body.email, body.username, password_hash),
         session: client.into(),
+        address: client.address,
+        addresses: auth.accounts.addresses.clone(),
         first_admin: auth.first_admin,
         // Nobody is logged in yet.
         author: Author {
@@ -40,6 +47,8 @@ pub(crate) async fn register(
 struct Registration {
     new: NewAccount,
     session: NewSession,
+    address: Option<IpAddr>,
+    addresses: Arc<KnownAddresses>,
     first_admin: FirstAdmin,
     author: Author,
     counts: Arc<AuthCounts>,
@@ -50,6 +59,8 @@ impl Registration {
         let account = create_account(tx, &self.new, self.first_admin, &self.author).await?;
         mails::ask(tx, Kind::VerifyEmail, account.id, self.author.now).await?;
         let session = start_session(tx, account.id, &self.session, self.author.now).await?;
+        let mark = self.addresses.mark(account.id, self.address);
+        store::remember_address(tx, account.id, &mark, self.author.now).await?;
         let counts = Arc::clone(&self.counts);
         tx.after_commit(move || counts.registrations.increment());
         Ok((account, session))

@@ -22,16 +22,15 @@ pub(crate) async fn ask_for_reset(auth: &Auth, email: &Email) -> Result<(), Prob
 }
 
 pub(crate) async fn reset_password(auth: &Auth, body: ResetBody) -> Result<(), Problem> {
-    auth.check_new_password("new_password", &body.new_password)?;
     let token = Secret::new(body.token.as_str());
-    check_not_repeated(auth, &body, &token).await?;
+    check_new_password(auth, &body, &token).await?;
     let hash = auth.accounts.passwords.hash(&body.new_password).await?;
     let input = (token, hash, auth.clone());
     auth.shared.db.write(input, |tx, (token, hash, auth)| set(tx, auth, token, hash).boxed()).await
 }
 
 /// Before the password is hashed, which costs much: the token must be good, though it is used only then.
-async fn check_not_repeated(auth: &Auth, body: &ResetBody, token: &Secret) -> Result<(), Problem> {
+async fn check_new_password(auth: &Auth, body: &ResetBody, token: &Secret) -> Result<(), Problem> {
     let input = (token.clone(), auth.shared.clock.now());
     let found = auth.shared.db.lookup(input, |tx, (token, now)| {
         async move {
@@ -43,11 +42,7 @@ async fn check_not_repeated(auth: &Auth, body: &ResetBody, token: &Secret) -> Re
     });
     let found: Result<_, db::Error> = found.await;
     let account = found?.ok_or_else(refused)?;
-    if body.new_password.repeats(&account.email, &account.username) {
-        let message = "must not be the email or user name";
-        return Err(Problem::invalid_field("new_password", "invalid_password", message));
-    }
-    Ok(())
+    auth.accounts.check_new_password("new_password", &body.new_password, &account.email, &account.username)
 }
 
 async fn set(tx: &Tx, auth: &Auth, token: &Secret, hash: &str) -> Result<(), Problem> {

@@ -16,6 +16,7 @@ use crate::program::Program;
 use crate::report::{Report, Row, Target};
 use crate::setup::Setup;
 use crate::site::{PASSWORD, Site, token};
+use crate::tell_apart;
 use crate::wire::Request;
 
 const LOGINS: usize = 500;
@@ -56,7 +57,8 @@ pub(crate) async fn measure(setup: &Setup, report: &mut Report<impl Write>) -> R
     ];
     report.table("logins, 500 at once, beside 1000 reads a second", &rows)?;
     report.note(&format!("logins by status: {answers:?} (503: too many wait already; 0: no answer)"))?;
-    tell_memory(report, &program, idle)
+    tell_memory(report, &program, idle)?;
+    tell_apart::measure(site.ports.gateway, report).await
 }
 
 #[expect(clippy::cast_precision_loss, reason = "there are few cores")]

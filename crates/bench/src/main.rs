@@ -24,6 +24,7 @@ mod site;
 mod start;
 mod stock;
 mod taking;
+mod tell_apart;
 mod wire;
 
 use std::io;

@@ -9,10 +9,11 @@ use crate::pipeline::Gateway;
 use crate::routes::Route;
 
 /// What nobody can have a token for yet, or any more.
-const ALWAYS_PUBLIC: [&str; 6] = [
+const ALWAYS_PUBLIC: [&str; 7] = [
     "/auth/register",
     "/auth/login",
     "/auth/refresh",
+    "/auth/setup",
     "/auth/email/verify",
     "/auth/password/forgot",
     "/auth/password/reset",

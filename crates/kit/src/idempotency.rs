@@ -247,6 +247,14 @@ async fn stored_answer<const STATUS: u16, T>(
     if fingerprint == claim.fingerprint { Ok(answer) } else { Err(reused()) }
 }
 
+/// Removes the answers that were about these things, by their locations: when what they tell must not be kept. It looks through all keys.
+pub async fn forget(tx: &Tx, locations: &[String]) -> Result<(), db::Error> {
+    let places: Vec<String> = (1..=locations.len()).map(|number| format!("${number}")).collect();
+    let sql = format!("DELETE FROM idempotency_keys WHERE location IN ({})", places.join(", "));
+    let args: Vec<Value<'_>> = locations.iter().map(Value::from).collect();
+    if locations.is_empty() { Ok(()) } else { tx.execute(&sql, &args).await.map(drop) }
+}
+
 /// Removes keys that are past their time, at most `limit` at once; says how many went.
 pub async fn sweep(db: &Db, now: Timestamp, limit: i64) -> Result<u64, db::Error> {
     db.write((now.minus(LIFETIME).0, limit), |tx, (oldest, limit)| {

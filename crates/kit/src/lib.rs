@@ -6,7 +6,7 @@
 //! Files in reading order: `problem` (the one HTTP error), `identity` (who calls), `permission` (who may), `endpoint` (how one is added), `token`, `api_key`, `body`, `fields`
 //! and `json` (reading a body), `query`, `page`, `etag`, `idempotency`, `answer` (what a handler answers),
 //! `service` and `openapi` (what surrounds the endpoints), `metrics` (what a process counts), `server` (how a port is served), `shared` (what every service holds); then the small
-//! ones: `client`, `clock`, `csv` (tables as files), `docs`, `limit`, `mail` (the way out for mails), `money`, `outgoing` (requests of our own), `request_id`, `search`, `secret`, `statement`, `stream`, `telemetry`,
+//! ones: `client`, `clock`, `csv` (tables as files), `docs`, `limit`, `mail` (the way out for mails), `money`, `outgoing` (requests of our own), `random`, `request_id`, `seal`, `search`, `secret`, `statement`, `stream`, `telemetry`,
 //! `text`.
 
 pub mod answer;
@@ -32,7 +32,9 @@ pub mod page;
 pub mod permission;
 pub mod problem;
 pub mod query;
+pub mod random;
 pub mod request_id;
+pub mod seal;
 pub mod search;
 pub mod secret;
 pub mod server;

@@ -53,6 +53,15 @@ impl Origin {
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
         }))
     }
+
+    /// As bytes, IPv4 written as IPv6; all zero of nowhere.
+    pub fn bytes(self) -> [u8; 16] {
+        match self.0 {
+            None => [0; 16],
+            Some(IpAddr::V4(address)) => address.to_ipv6_mapped().octets(),
+            Some(IpAddr::V6(address)) => address.octets(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! Files in reading order: `lifecycle` (the states and steps, pure), `model` (an order and its lines), `body` (what
 //! requests may say), `schema` (how the OpenAPI document shows that), `view` (what answers show), `store` (every statement), `lines` (priced by the catalogue), `invariants` (what is always so), `move_stock` (what
 //! a change does with stock), then an operation each: `place_order`, `change_order`, `take_step` (with `said`, what the history keeps), `delete_order`,
-//! `expire_orders`, `verify_orders`; `read_events` and `stream_events`; `export` (as a CSV file); `counts` (what they count); `webhook_body`, `webhook_view` and
+//! `expire_orders`, `verify_orders`; `personal` and `erase_people` (what is told to people of their orders, and taken out when they are gone); `read_events` and `stream_events`; `export` (as a CSV file); `counts` (what they count); `webhook_body`, `webhook_view` and
 //! `change_webhook` are the same of webhooks; last `api` (handlers, with a file for events and one for webhooks).
 
 mod api;
@@ -17,6 +17,7 @@ mod change_order;
 mod change_webhook;
 mod counts;
 mod delete_order;
+mod erase_people;
 mod expire_orders;
 mod export;
 mod invariants;
@@ -24,6 +25,7 @@ mod lifecycle;
 mod lines;
 mod model;
 mod move_stock;
+mod personal;
 mod place_order;
 mod read_events;
 mod said;
@@ -48,9 +50,11 @@ use stream_events::Streams;
 use webhooks::Webhooks;
 
 pub use counts::OrderCounts;
+pub use erase_people::erase_people;
 pub use expire_orders::expire_orders;
 pub use export::OrderSheet;
 pub use invariants::{ORDER_GOODS, ORDER_MONEY, ORDER_OWNER};
+pub use personal::{ORDER_HISTORY, ORDERS};
 pub use verify_orders::{OrderDifference, verify_orders};
 
 /// The service's state.

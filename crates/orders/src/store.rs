@@ -1,4 +1,6 @@
-//! Every statement on orders.
+//! Every statement on orders; those on all of one person's stand in a file of their own.
+
+mod people;
 
 use db::{Error, Row, Tx, Value};
 use events::NewEvent;
@@ -8,6 +10,9 @@ use kit::page::{Conditions, Key, PageRequest, Position};
 use kit::statement::{insert_rows, placeholders};
 use uuid::Uuid;
 
+pub(crate) use self::people::{
+    erase_order, has_open_order, history_of, orders_of, orders_to_erase, recent_orders_of,
+};
 use crate::lifecycle::{Action, Status};
 use crate::model::{Line, Order};
 
@@ -97,9 +102,13 @@ pub(crate) async fn find_order(tx: &Tx, id: Uuid) -> Result<Option<Order>, Error
 pub(crate) async fn lock_order(tx: &Tx, id: Uuid) -> Result<Option<Order>, Error> {
     let sql = format!("UPDATE orders SET version = version WHERE id = $1 RETURNING {ORDER}");
     let Some(mut order) = tx.optional(&sql, &[id.into()], order).await? else { return Ok(None) };
-    let sql = format!("SELECT {LINE} FROM order_lines WHERE order_id = $1 ORDER BY position");
-    order.lines = tx.rows(&sql, &[order.id.into()], |row| line(row, 0, row.get(0)?)).await?;
+    order.lines = lines_of(tx, order.id).await?;
     Ok(Some(order))
+}
+
+async fn lines_of(tx: &Tx, order: Uuid) -> Result<Vec<Line>, Error> {
+    let sql = format!("SELECT {LINE} FROM order_lines WHERE order_id = $1 ORDER BY position");
+    tx.rows(&sql, &[order.into()], |row| line(row, 0, row.get(0)?)).await
 }
 
 /// The orders that are due to expire, the longest due first: when and which, behind the last that was seen. Those for which money was received are

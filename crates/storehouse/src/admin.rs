@@ -51,10 +51,6 @@ fn insert(settings: &Settings, email: &str, username: &str, password: &Secret) -
         username.parse().map_err(|invalid| refused("the user name (see --username)", &invalid))?;
     let password: Password =
         password.expose().parse().map_err(|invalid| refused("the password", &invalid))?;
-    ensure!(
-        !password.repeats(email.as_str(), username.as_str()),
-        "the password must not be the email or user name"
-    );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(insert_account(settings, email, username, password))
 }
@@ -67,14 +63,17 @@ async fn insert_account(
 ) -> Result<()> {
     let passwords = Passwords::new(settings.passwords.hash, settings.passwords.denylist)
         .context("can't start the threads that hash passwords")?;
-    passwords.check(&password).map_err(|invalid| refused("the password", &invalid))?;
+    let checked = passwords.check(&password, email.as_str(), username.as_str());
+    checked.map_err(|invalid| refused("the password", &invalid))?;
     let hash = passwords
         .hash(&password)
         .await
         .map_err(|problem| anyhow!("can't hash the password: {}", problem.code()))?;
     let new = NewAccount { role: Role::Admin, ..NewAccount::customer(email, username, hash) };
     let db = open_migrated(settings).await?;
-    let known = db.lookup(new.email.key(), |tx, key| store::find_credentials_by_email(tx, key).boxed()).await;
+    let known = db
+        .lookup(new.email.clone(), |tx, email| store::find_credentials_by_email(tx, email.as_str()).boxed())
+        .await;
     if known.is_ok_and(|known: Option<Credentials>| known.is_some()) {
         bail!("another account has this email: make it an admin with PUT /users/{{id}}");
     }

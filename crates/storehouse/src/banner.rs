@@ -2,10 +2,11 @@
 
 use std::io::{self, Write as _};
 
-use accounts::store;
+use accounts::{SETUP_LIFETIME, offer_setup, store};
 use anyhow::Result;
 use db::{DatabaseUrl, Db};
 use futures_util::FutureExt as _;
+use kit::clock::Clock;
 
 use crate::mail;
 use crate::part::Part;
@@ -63,10 +64,11 @@ async fn text(settings: &Settings, places: &[Place], db: Option<&Db>) -> Result<
     if let Some(front) = front.filter(|_| settings.docs) {
         text += &format!("  docs      http://{front}/docs\n");
     }
-    if let Some(front) = front.filter(|_| address(places, Part::Auth).is_some())
-        && !db.lookup((), |tx, ()| store::any_account(tx).boxed()).await?
-    {
-        text += &first_account(settings.environment, front);
+    if let Some(front) = front.filter(|_| address(places, Part::Auth).is_some()) {
+        text += &match settings.environment {
+            Environment::Development => first_account(db, front).await?,
+            Environment::Production => first_admin(db, front).await?,
+        };
     }
     Ok(text)
 }
@@ -85,11 +87,20 @@ fn own_file(settings: &Settings, places: &[Place]) -> String {
     if is_own { note.to_owned() } else { String::new() }
 }
 
-fn first_account(environment: Environment, front: &str) -> String {
-    match environment {
-        Environment::Development => format!(
-            "  begin     register the first account, which becomes the admin:\n            curl -X POST http://{front}/auth/register -H 'Content-Type: application/json' \\\n              -d '{{\"email\": \"you@example.com\", \"password\": \"password123\", \"username\": \"you\"}}'\n"
-        ),
-        Environment::Production => "  begin     storehouse admin create you@example.com\n".to_owned(),
+async fn first_account(db: &Db, front: &str) -> Result<String> {
+    if db.lookup((), |tx, ()| store::any_account(tx).boxed()).await? {
+        return Ok(String::new());
     }
+    Ok(format!(
+        "  begin     register the first account, which becomes the admin:\n            curl -X POST http://{front}/auth/register -H 'Content-Type: application/json' \\\n              -d '{{\"email\": \"you@example.com\", \"password\": \"password123\", \"username\": \"you\"}}'\n"
+    ))
+}
+
+/// Where there is no admin yet, the token that makes one. It is written here alone, never to the log.
+async fn first_admin(db: &Db, front: &str) -> Result<String> {
+    let Some(token) = offer_setup(db, Clock::default().now()).await? else { return Ok(String::new()) };
+    let (token, minutes) = (token.expose(), SETUP_LIFETIME.as_secs() / 60);
+    Ok(format!(
+        "  begin     make the first admin with this token, which is good once, for {minutes} minutes, and until the next start:\n            curl -X POST http://{front}/auth/setup -H 'Content-Type: application/json' \\\n              -d '{{\"token\": \"{token}\", \"email\": \"you@example.com\", \"username\": \"you\", \"password\": \"…\"}}'\n            or: storehouse admin create you@example.com\n"
+    ))
 }

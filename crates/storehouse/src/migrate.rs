@@ -37,8 +37,15 @@ pub(crate) async fn open_existing(settings: &Settings) -> Result<Db> {
 /// The database with this version's tables.
 pub(crate) async fn open_migrated(settings: &Settings) -> Result<Db> {
     let db = Db::open(&settings.database_url).await.context("can't open the database")?;
-    db.migrate(MIGRATIONS).await.context("can't bring the database to this version")?;
+    bring_up_to_date(&db).await?;
     Ok(db)
+}
+
+/// Its tables, and what no SQL can work out of its rows.
+async fn bring_up_to_date(db: &Db) -> Result<usize> {
+    let applied = db.migrate(MIGRATIONS).await.context("can't bring the database to this version")?;
+    accounts::renew_keys(db).await.context("can't bring the accounts' names to this version")?;
+    Ok(applied)
 }
 
 /// Says what was done.
@@ -46,7 +53,7 @@ pub(crate) fn run(settings: &Settings) -> Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let db = Db::open(&settings.database_url).await.context("can't open the database")?;
-        let applied = db.migrate(MIGRATIONS).await.context("can't bring the database to this version")?;
+        let applied = bring_up_to_date(&db).await?;
         let text = format!(
             "{}: {applied} of {} migrations applied now, the others before.\n",
             db.describe(),

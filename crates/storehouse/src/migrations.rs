@@ -41,4 +41,5 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration::portable(10, "mails", include_str!("../migrations/0010_mails.sql")),
     Migration::portable(11, "account_mails", include_str!("../migrations/0011_account_mails.sql")),
     Migration::portable(12, "api_keys", include_str!("../migrations/0012_api_keys.sql")),
+    Migration::portable(14, "identity", include_str!("../migrations/0014_identity.sql")),
 ];

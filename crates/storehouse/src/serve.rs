@@ -78,6 +78,7 @@ fn options(settings: &Settings, parts: &[Part], secret: Secret, ports: Ports) ->
         secret,
         password_hash: settings.passwords.hash,
         password_denylist: settings.passwords.denylist,
+        session_limits: settings.session_limits,
         first_admin: if is_development { FirstAdmin::Promoted } else { FirstAdmin::NotPromoted },
         currency: settings.orders.currency,
         max_pending_orders: settings.orders.max_pending,

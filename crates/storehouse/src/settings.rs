@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use accounts::PasswordHash;
+use accounts::{Lifetime, PasswordHash, SessionLimits};
 use anyhow::{Result, ensure};
 use db::DatabaseUrl;
 use ipnet::IpNet;
@@ -36,6 +36,7 @@ pub(crate) struct Settings {
     /// Whether somebody chose that database, so that even a gateway alone is to use it.
     pub(crate) database_is_chosen: bool,
     pub(crate) passwords: Passwords,
+    pub(crate) session_limits: SessionLimits,
     pub(crate) gateway: Gateway,
     pub(crate) orders: Orders,
     /// Certificates of authorities of one's own, for what is asked over TLS.
@@ -145,6 +146,10 @@ impl Settings {
                 hash: values.read("PASSWORD_HASH", parse::password_hash)?,
                 denylist: values.read("PASSWORD_DENYLIST", parse::switch)?,
             },
+            session_limits: SessionLimits {
+                people: lifetime(&values, "SESSION_IDLE", "SESSION_LIFETIME")?,
+                admins: lifetime(&values, "ADMIN_SESSION_IDLE", "ADMIN_SESSION_LIFETIME")?,
+            },
             gateway: Gateway::read(&values)?,
             orders: Orders {
                 currency: values.read("CURRENCY", |text| text.parse().ok())?,
@@ -231,6 +236,13 @@ impl Mail {
         );
         Ok(())
     }
+}
+
+fn lifetime(values: &Values, idle: &str, absolute: &str) -> Result<Lifetime> {
+    Ok(Lifetime {
+        idle: values.read(idle, parse::duration)?,
+        absolute: values.read(absolute, parse::duration)?,
+    })
 }
 
 impl Gateway {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::{Accounts, FirstAdmin, LiveSessions, LoginLimits, PasswordHash, Passwords};
+use accounts::personal::Section;
+use accounts::{Accounts, FirstAdmin, LiveSessions, LoginLimits, PasswordHash, Passwords, SessionLimits};
 use aide::openapi::OpenApi;
 use auth::Auth;
 use db::Db;
@@ -27,7 +28,7 @@ use kit::service::{Readiness, Service, Surroundings};
 use kit::shared::Shared;
 use kit::token::Tokens;
 use mails::{Mails, PublicUrl};
-use orders::{Orders, expire_orders};
+use orders::{Orders, erase_people, expire_orders};
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
 use users::Users;
@@ -49,6 +50,10 @@ const FIGURES_INTERVAL: Duration = Duration::from_secs(60);
 const INVARIANTS: [&str; 5] =
     [orders::ORDER_GOODS, orders::ORDER_MONEY, orders::ORDER_OWNER, stock::ORDER_HOLDS, stock::STOCK_LEVEL];
 
+/// What is kept of people besides their accounts.
+const SECTIONS: &[Section] =
+    &[accounts::personal::SESSIONS, accounts::personal::LOGIN, orders::ORDERS, orders::ORDER_HISTORY];
+
 /// What the system is told.
 pub struct Options {
     /// What this process runs.
@@ -59,6 +64,8 @@ pub struct Options {
     pub password_hash: PasswordHash,
     /// Whether common passwords are refused.
     pub password_denylist: bool,
+    /// How long sessions live.
+    pub session_limits: SessionLimits,
     /// Whether the first account of all becomes an admin.
     pub first_admin: FirstAdmin,
     /// The currency of an amount that names none.
@@ -132,7 +139,8 @@ impl System {
     /// Puts the parts together on a database that has its tables. Without one there is at most a gateway, which
     /// leaves it to the services whether a session still lives. An error if passwords can't be hashed, or TLS can't be had.
     pub fn new(db: Option<Db>, clock: Clock, options: Options) -> io::Result<Self> {
-        let data = db.map(|db| Data { live: LiveSessions::new(db.clone(), clock.clone()), db });
+        let live = |db: &Db| LiveSessions::new(db.clone(), clock.clone(), options.session_limits);
+        let data = db.map(|db| Data { live: live(&db), db });
         let readiness = Readiness::default();
         let metrics = process_metrics(data.as_ref(), &readiness, &options);
         let (gateway, services, orders, inventory, mails) = (None, Vec::new(), None, None, None);
@@ -219,7 +227,7 @@ impl System {
             }
             Part::Users => {
                 let (shared, accounts) = (shared.clone(), accounts.clone());
-                Some(users::service(Users { shared, accounts }, &surroundings))
+                Some(users::service(Users { shared, accounts, sections: SECTIONS }, &surroundings))
             }
             Part::Orders => self.orders.clone().map(|orders| orders::service(orders, &surroundings)),
             Part::Inventory => {
@@ -311,6 +319,9 @@ impl System {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            if let Err(error) = erase_people(&data.db).await {
+                warn!(cause = %error, "what is left of a deleted account can't be removed");
+            }
             if let Err(problem) = expire_orders(&data.db, &orders.counts, self.clock.now()).await {
                 warn!(cause = problem.cause().unwrap_or(problem.code()), "a pending order can't expire");
             }

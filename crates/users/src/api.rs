@@ -1,6 +1,6 @@
 //! The handlers.
 
-use accounts::{Account, Author, store};
+use accounts::{Account, Author, end_all_sessions, store};
 use aide::OperationInput;
 use aide::generate::GenContext;
 use aide::openapi::Operation;
@@ -17,7 +17,7 @@ use kit::idempotency::IdempotencyKey;
 use kit::identity::{Caller, Role};
 use kit::openapi::{Problems, op};
 use kit::page::{List, Listing, Page, Sorts};
-use kit::permission::{ADMIN, ANYONE, OWNER_OR_ADMIN, OWNER_OR_STAFF, STAFF, Scope};
+use kit::permission::{ADMIN, ANYONE, OWNER_OR_ADMIN, OWNER_OR_STAFF, Party, STAFF, Scope};
 use kit::problem::Problem;
 use kit::query::{FromParams, NoQuery, Params, PathId};
 use kit::request_id::RequestId;
@@ -29,6 +29,7 @@ use crate::Users;
 use crate::change_user::change_user;
 use crate::create_user::create_user;
 use crate::delete_user::delete_user;
+use crate::export::Export;
 use crate::model::{CreateUser, UserChange};
 
 // What an API key must be made for.
@@ -40,6 +41,8 @@ const OWN_CHANGE: Problems =
     &[(403, "A new email needs `current_password`."), (409, "Taken, or the last admin."), WRONG_TOO_OFTEN];
 const CHANGE: Problems =
     &[(403, "Only an admin may change somebody else."), (409, "Taken, or the last admin."), WRONG_TOO_OFTEN];
+const TOTP_RESET: Problems = &[(403, "Only an admin may do this, and not to themselves.")];
+const SESSIONS: Problems = &[(403, "Only an admin may end somebody else's sessions.")];
 const DELETE: Problems = &[(403, "Only an admin may delete somebody else."), (409, "The last admin.")];
 
 pub(crate) fn endpoints() -> Endpoints<Users> {
@@ -53,6 +56,27 @@ pub(crate) fn endpoints() -> Endpoints<Users> {
         .on(Put, "/users/{id}", OWNER_OR_ADMIN, user_change, op("user_change", "Change a user", CHANGE))
         .on(Patch, "/users/{id}", OWNER_OR_ADMIN, user_change, op("user_patch", "Change a user", CHANGE))
         .on(Delete, "/users/{id}", OWNER_OR_ADMIN, user_delete, op("user_delete", "Delete a user", DELETE))
+        .on(
+            Get,
+            "/users/me/export",
+            ANYONE,
+            own_data_export,
+            op("own_data_export", "Download all that is kept of oneself", &[]),
+        )
+        .on(
+            Delete,
+            "/users/{id}/totp",
+            ADMIN.seen_by(Party::OwnerOr(Role::Staff)),
+            totp_reset,
+            op("totp_reset", "Turn a user's two-factor authentication off", TOTP_RESET),
+        )
+        .on(
+            Delete,
+            "/users/{id}/sessions",
+            OWNER_OR_ADMIN,
+            sessions_end,
+            op("sessions_end", "End all sessions of a user", SESSIONS),
+        )
 }
 
 /// What the list of users can be filtered by.
@@ -163,6 +187,56 @@ async fn user_delete(
     Ok(NoContent)
 }
 
+async fn own_data_export(caller: Caller, State(users): State<Users>, _: NoQuery) -> Result<Export, Problem> {
+    Export::begin(&users, caller.account()).await
+}
+
+async fn totp_reset(
+    caller: Caller,
+    State(users): State<Users>,
+    PathId(id): PathId,
+    _: NoQuery,
+) -> Result<NoContent, Problem> {
+    check_changeable(&users, &caller, id).await?;
+    if caller.account() == id {
+        return Err(Problem::forbidden(
+            "Your own is turned off with `DELETE /auth/totp`, which asks for a code.",
+        ));
+    }
+    let input = (id, users.accounts.live.clone(), users.shared.clock.now());
+    users
+        .shared
+        .db
+        .write(input, |tx, (id, live, now)| {
+            async move {
+                store::lock_account(tx, *id).await?;
+                if store::delete_factor(tx, *id).await? {
+                    end_all_sessions(tx, live, *id, None, *now).await?;
+                }
+                Ok::<_, accounts::Error>(())
+            }
+            .boxed()
+        })
+        .await?;
+    Ok(NoContent)
+}
+
+async fn sessions_end(
+    caller: Caller,
+    State(users): State<Users>,
+    PathId(id): PathId,
+    _: NoQuery,
+) -> Result<NoContent, Problem> {
+    check_changeable(&users, &caller, id).await?;
+    let input = (id, users.accounts.live.clone(), users.shared.clock.now());
+    users
+        .shared
+        .db
+        .write(input, |tx, (id, live, now)| end_all_sessions(tx, live, *id, None, *now).boxed())
+        .await?;
+    Ok(NoContent)
+}
+
 /// The headers of a request to change a user, and where it came from.
 pub(crate) struct ChangeRequest {
     pub(crate) condition: IfMatch,
@@ -198,7 +272,7 @@ async fn check_changeable(users: &Users, caller: &Caller, id: Uuid) -> Result<()
     caller.check(Some(id))
 }
 
-async fn find(users: &Users, id: Uuid) -> Result<Account, Problem> {
+pub(crate) async fn find(users: &Users, id: Uuid) -> Result<Account, Problem> {
     let found = users.shared.db.lookup(id, |tx, id| store::find_account(tx, *id).boxed()).await?;
     found.ok_or_else(Problem::not_found)
 }

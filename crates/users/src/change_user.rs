@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use accounts::{Account, AccountChange, Author, LiveSessions, change_account, store};
+use accounts::{Account, AccountChange, Author, LiveSessions, Proof, SecondFactors, change_account, store};
 use db::Tx;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Resource};
@@ -29,12 +29,14 @@ pub(crate) async fn change_user(
     let step = Change {
         id,
         change: change.change,
+        proof: change.proof,
+        factors: users.accounts.factors.clone(),
         condition: request.condition,
         confirmed_hash,
         live: users.accounts.live.clone(),
         author: author(users, caller.account(), &request.request_id),
     };
-    let account = users.shared.db.write(step, |tx, step| step.run(tx).boxed()).await?;
+    let account = users.shared.db.write(step, |tx, step| step.run(tx).boxed()).await??;
     Ok(Answer::new(&account)?.version(account.version))
 }
 
@@ -74,6 +76,8 @@ async fn confirm_own_email(
 struct Change {
     id: Uuid,
     change: AccountChange,
+    proof: Option<Proof>,
+    factors: Arc<SecondFactors>,
     condition: IfMatch,
     confirmed_hash: Option<String>,
     live: Arc<LiveSessions>,
@@ -81,7 +85,8 @@ struct Change {
 }
 
 impl Change {
-    async fn run(&self, tx: &Tx) -> Result<Account, Problem> {
+    /// The inner problem is one whose count is to be kept.
+    async fn run(&self, tx: &Tx) -> Result<Result<Account, Problem>, Problem> {
         let before = store::lock_account(tx, self.id).await?.ok_or_else(Problem::not_found)?;
         self.condition.check(before.version)?;
         if let Some(confirmed) = &self.confirmed_hash {
@@ -89,10 +94,14 @@ impl Change {
             if found.as_ref() != Some(confirmed) {
                 return Err(Problem::invalid_credentials("The current password is wrong."));
             }
+            let proven = self.factors.prove(tx, self.id, self.proof.as_ref(), self.author.now).await?;
+            if let Err(problem) = proven {
+                return Ok(Err(problem));
+            }
         }
         if self.change == AccountChange::default() {
-            return Ok(before);
+            return Ok(Ok(before));
         }
-        Ok(change_account(tx, &before, &self.change, &self.live, &self.author).await?)
+        Ok(Ok(change_account(tx, &before, &self.change, &self.live, &self.author).await?))
     }
 }

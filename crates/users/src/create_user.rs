@@ -36,8 +36,8 @@ async fn new_account(users: &Users, new: CreateUser) -> Result<NewAccount, Probl
     let password_hash = match &new.password {
         None => None,
         Some(password) => {
-            let check = users.accounts.passwords.check(password);
-            check.map_err(|invalid| Problem::invalid_field("password", invalid.code, invalid.message))?;
+            let (email, username) = (new.email.as_str(), new.username.as_str());
+            users.accounts.check_new_password("password", password, email, username)?;
             Some(users.accounts.passwords.hash(password).await?)
         }
     };

@@ -4,17 +4,19 @@
 //! kernel `accounts`.
 //!
 //! Files in reading order: `model` (what a body may say), `api` (handlers), then an operation each: `create_user`,
-//! `change_user`, `delete_user`.
+//! `change_user`, `delete_user`, `export` (all that is kept of a person).
 
 mod api;
 mod change_user;
 mod create_user;
 mod delete_user;
+mod export;
 mod model;
 
 use std::sync::Arc;
 
 use accounts::Accounts;
+use accounts::personal::Section;
 use aide::openapi::OpenApi;
 use axum::extract::FromRef;
 use kit::service::{Service, Surroundings};
@@ -27,6 +29,8 @@ pub struct Users {
     pub shared: Arc<Shared>,
     /// What auth and users share.
     pub accounts: Accounts,
+    /// What is kept of people besides their accounts.
+    pub sections: &'static [Section],
 }
 
 impl FromRef<Users> for Arc<Shared> {

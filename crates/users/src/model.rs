@@ -1,6 +1,9 @@
 //! What a body may say of a user.
 
-use accounts::{AccountChange, Email, LoginPassword, Password, Preferences, Username, parse_role};
+use accounts::{
+    AccountChange, Email, LoginPassword, Password, Preferences, Proof, RecoveryCode, TotpCode, Username,
+    parse_role,
+};
 use kit::fields::{Faults, Fields, FromFields, FromJson, Invalid, read_text};
 use kit::identity::Role;
 use kit::json::Json;
@@ -62,17 +65,10 @@ impl FromFields for CreateUser {
         let (full_name, phone, address) =
             (fields.optional("full_name"), fields.optional("phone"), fields.optional("address"));
         let preferences = fields.optional("preferences");
-        let (email, username, password) = (email?, username?, password?);
-        if password.as_ref().is_some_and(|password| password.repeats(email.as_str(), username.as_str())) {
-            return fields.fault(
-                "password",
-                Invalid { code: "invalid_password", message: "must not be the email or user name".into() },
-            );
-        }
         Some(Self {
-            email,
-            username,
-            password,
+            email: email?,
+            username: username?,
+            password: password?,
             role: role?,
             full_name: full_name?,
             phone: phone?,
@@ -99,12 +95,17 @@ pub(crate) struct ChangeUser {
     preferences: Option<Preferences>,
     /// To change the own email.
     current_password: Option<LoginPassword>,
+    /// To change the own email where two-factor authentication is on: the code of the authenticator.
+    totp: Option<TotpCode>,
+    /// Instead of that; each is good once.
+    recovery_code: Option<RecoveryCode>,
 }
 
 /// A change of a user, read.
 pub(crate) struct UserChange {
     pub(crate) change: AccountChange,
     pub(crate) current_password: Option<LoginPassword>,
+    pub(crate) proof: Option<Proof>,
 }
 
 impl FromFields for UserChange {
@@ -118,6 +119,7 @@ impl FromFields for UserChange {
         let (address, preferences) =
             (fields.clearable::<Text<1000>>("address"), fields.clearable("preferences"));
         let current_password = fields.change("current_password");
+        let (totp, recovery_code) = (fields.optional("totp"), fields.optional("recovery_code"));
         let change = AccountChange {
             email: email?,
             username: username?,
@@ -128,7 +130,8 @@ impl FromFields for UserChange {
             address: owned(address?),
             preferences: preferences?,
         };
-        Some(Self { change, current_password: current_password? })
+        let proof = Proof::of(totp?, recovery_code?);
+        Some(Self { change, current_password: current_password?, proof })
     }
 }
 

@@ -41,8 +41,8 @@ pub use model::{Delivery, DeliveryStatus, Webhook};
 pub use secret::{SecretKey, SigningSecret};
 pub use signature::{Headers, sign};
 pub use store::{
-    DeliveryFilter, delivery_position, find_delivery, find_webhook, list_deliveries, list_webhooks,
-    lock_webhook, settle_in, update_webhook, webhook_position,
+    DeliveryFilter, delivery_position, find_delivery, find_webhook, forget_objects, list_deliveries,
+    list_webhooks, lock_webhook, settle_in, update_webhook, webhook_position,
 };
 pub use sweep::sweep;
 pub use target::WebhookUrl;

@@ -13,7 +13,7 @@ pub(crate) use self::deliveries::{
     Claimed, Kept, NewDelivery, Waiting, claim, count_waiting, end_all, end_attempt, insert_deliveries,
     list_due, promote, put_off, send_again, send_sooner,
 };
-pub use self::log::{DeliveryFilter, delivery_position, find_delivery, list_deliveries};
+pub use self::log::{DeliveryFilter, delivery_position, find_delivery, forget_objects, list_deliveries};
 pub(crate) use self::log::{oldest_pending, sweep_ended};
 use crate::model::Webhook;
 

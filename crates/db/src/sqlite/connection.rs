@@ -23,11 +23,12 @@ const BUSY_STEPS: i32 = 32_000;
 
 /// How the connection that writes is set. Commits are made durable by `syncer`, after which alone they are answered; SQLite itself
 /// syncs what a crash must not find half done (`synchronous = NORMAL`). The log is taken back by `checkpointer`; should that not come to
-/// it, a commit does. A commit that split a page looks at each page of the cache, so that one is small. Public for what is measured beside it.
+/// it, a commit does. What is deleted is overwritten, so that what was personal is in no free page (decision 0019). A commit that split a page looks at each page of the cache, so that one is small. Public for what is measured beside it.
 pub const WRITER_SETTINGS: &str = "
     PRAGMA synchronous = NORMAL;
     PRAGMA foreign_keys = ON;
     PRAGMA recursive_triggers = ON;
+    PRAGMA secure_delete = ON;
     PRAGMA temp_store = MEMORY;
     PRAGMA cache_size = -8192;
     PRAGMA wal_autocheckpoint = 16000;

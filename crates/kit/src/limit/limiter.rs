@@ -3,7 +3,7 @@
 use std::hash::Hash;
 use std::time::Duration;
 
-use super::{Rate, Table};
+use super::{Place, Rate, Table};
 use crate::clock::Clock;
 use crate::metrics::Counter;
 
@@ -16,6 +16,7 @@ pub struct Limiter {
     /// How long the whole bucket takes.
     window: Duration,
     burst: u32,
+    limits_crowd: bool,
     /// When each client's bucket is whole again.
     table: Table<Duration>,
     refused: Counter,
@@ -45,15 +46,25 @@ impl Limiter {
             interval,
             window: interval.saturating_mul(burst),
             burst,
+            limits_crowd: true,
             table,
             refused: Counter::default(),
         }
     }
 
+    /// Where the table is full, new clients are not limited instead of sharing a bucket: for what others can spend.
+    #[must_use]
+    pub fn sparing_the_crowd(self) -> Self {
+        Self { limits_crowd: false, ..self }
+    }
+
     /// Takes one request's place out of the client's bucket, unless it is empty.
     pub fn take(&self, client: &impl Hash) -> Decision {
         let now = self.clock.monotonic();
-        let decision = self.table.update(client, now, |whole_at, _| {
+        let decision = self.table.update(client, now, |whole_at, place| {
+            if place == Place::Crowd && !self.limits_crowd {
+                return self.decision(true, now, now);
+            }
             let taken = self.one_more(*whole_at, now);
             let allowed = taken <= now.saturating_add(self.window);
             if allowed {
@@ -70,7 +81,10 @@ impl Limiter {
     /// What [`Limiter::take`] would say, taking nothing.
     pub fn look(&self, client: &impl Hash) -> Decision {
         let now = self.clock.monotonic();
-        self.table.update(client, now, |whole_at, _| {
+        self.table.update(client, now, |whole_at, place| {
+            if place == Place::Crowd && !self.limits_crowd {
+                return self.decision(true, now, now);
+            }
             let allowed = self.one_more(*whole_at, now) <= now.saturating_add(self.window);
             self.decision(allowed, *whole_at, now)
         })
@@ -228,5 +242,18 @@ mod tests {
             assert_eq!(admitted, expected);
             clock.advance(Duration::from_millis(500));
         }
+    }
+
+    #[test]
+    fn a_crowd_that_is_spared_is_not_limited() {
+        let (limiter, _) = limiter(Rate::new(1, Duration::from_secs(60), 1));
+        let limiter = limiter.sparing_the_crowd();
+        for client in 0..300_000 {
+            limiter.take(&client);
+        }
+        let known = (0..300_000).filter(|client| !limiter.look(client).allowed).count();
+        assert_eq!(known, 64 * 1792, "whoever has a bucket is");
+        let newcomer = 300_000;
+        assert!((0..10).all(|_| limiter.take(&newcomer).allowed));
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::{Author, FirstAdmin, LiveSessions, NewAccount, Password, Passwords, create_account};
+use accounts::{
+    Author, FirstAdmin, LiveSessions, NewAccount, Password, Passwords, SessionLimits, create_account,
+};
 use anyhow::{Context as _, Result, anyhow, bail};
 use axum::body::Body;
 use db::Db;
@@ -48,7 +50,7 @@ impl Shop {
     /// With an admin and somebody of the staff.
     pub(super) async fn open(db: Db, clock: Clock, settings: &Settings, secret: &Secret) -> Result<Self> {
         let password_hash = hash(settings).await?;
-        let live = LiveSessions::new(db.clone(), clock.clone());
+        let live = LiveSessions::new(db.clone(), clock.clone(), SessionLimits::default());
         let shared = Arc::new(Shared::new(db.clone(), clock.clone(), secret, live, settings.orders.currency));
         // Nobody has asked to be told of anything yet.
         let outgoing = Outgoing::new(Vec::new(), Authorities::default())?;

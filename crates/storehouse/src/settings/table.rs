@@ -40,6 +40,7 @@ pub(crate) enum Fallback {
 const ADDRESS: &str = "an IP address such as 127.0.0.1, or 0.0.0.0 for all";
 const PORT: &str = "a port number, 0 to 65535 (0: any free one)";
 const SWITCH: &str = "on or off";
+const TIME: &str = "a time such as 90s, 30m, 24h or 7d";
 
 pub(crate) const TABLE: &[Setting] = &[
     Setting {
@@ -148,6 +149,34 @@ pub(crate) const TABLE: &[Setting] = &[
         help: "refuse the passwords that everyone uses",
     },
     Setting {
+        name: "SESSION_IDLE",
+        kind: Text,
+        default: Always("7d"),
+        valid: TIME,
+        help: "after so long without a refresh a session of a customer or of staff ends",
+    },
+    Setting {
+        name: "SESSION_LIFETIME",
+        kind: Text,
+        default: Always("30d"),
+        valid: TIME,
+        help: "after so long it ends however often it was refreshed",
+    },
+    Setting {
+        name: "ADMIN_SESSION_IDLE",
+        kind: Text,
+        default: Always("1h"),
+        valid: TIME,
+        help: "the same for an admin's session, without a refresh",
+    },
+    Setting {
+        name: "ADMIN_SESSION_LIFETIME",
+        kind: Text,
+        default: Always("24h"),
+        valid: TIME,
+        help: "the same for an admin's session, in all",
+    },
+    Setting {
         name: "ROUTES_FILE",
         kind: Text,
         default: Unset,
@@ -193,7 +222,7 @@ pub(crate) const TABLE: &[Setting] = &[
         name: "PENDING_EXPIRY",
         kind: Text,
         default: Always("24h"),
-        valid: "a time such as 90s, 30m, 24h or 7d",
+        valid: TIME,
         help: "how long a pending order keeps its stock before it expires",
     },
     Setting {
@@ -221,7 +250,7 @@ pub(crate) const TABLE: &[Setting] = &[
         name: "EVENT_RETENTION",
         kind: Text,
         default: Always("30d"),
-        valid: "a time such as 90s, 30m, 24h or 7d",
+        valid: TIME,
         help: "how long events can be read; who hasn't read them by then has missed them",
     },
     Setting {

@@ -81,3 +81,17 @@ pub(crate) async fn sweep_ended(tx: &Tx, moment: Timestamp, limit: i64) -> Resul
                (SELECT id FROM webhook_deliveries WHERE ended_at IS NOT NULL AND ended_at < $1 ORDER BY ended_at LIMIT $2)";
     tx.execute(sql, &[moment.0.into(), limit.into()]).await
 }
+
+/// Removes the log of what was told of these things. What is still on its way stays until then.
+pub async fn forget_objects(tx: &Tx, objects: &[Uuid]) -> Result<(), Error> {
+    if objects.is_empty() {
+        return Ok(());
+    }
+    let places: Vec<String> = (1..=objects.len()).map(|number| format!("${number}")).collect();
+    let sql = format!(
+        "DELETE FROM webhook_deliveries WHERE ended_at IS NOT NULL AND object_id IN ({})",
+        places.join(", ")
+    );
+    let args: Vec<db::Value<'_>> = objects.iter().map(|id| (*id).into()).collect();
+    tx.execute(&sql, &args).await.map(drop)
+}

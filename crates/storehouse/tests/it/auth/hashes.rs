@@ -8,7 +8,7 @@ use super::{log_in, register};
 use crate::harness::{App, TestDatabase, each_engine};
 
 #[tokio::test]
-async fn a_hash_is_replaced_at_login_when_the_setting_has_changed() {
+async fn a16_a_hash_is_replaced_at_login_when_the_setting_has_changed() {
     let test = async |database: &TestDatabase| {
         let modern = App::new(database).await;
         let old = App::with(database, |options| options.password_hash = PasswordHash::Bcrypt).await;
@@ -26,7 +26,7 @@ async fn a_hash_is_replaced_at_login_when_the_setting_has_changed() {
 }
 
 #[tokio::test]
-async fn with_bcrypt_a_new_password_has_at_most_72_bytes() {
+async fn a02_with_bcrypt_a_new_password_has_at_most_72_bytes() {
     let test = async |database: &TestDatabase| {
         let app = App::with(database, |options| options.password_hash = PasswordHash::Bcrypt).await;
         for password in ["a".repeat(73), "é".repeat(37), "12345678\u{0}".to_owned()] {

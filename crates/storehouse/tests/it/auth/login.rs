@@ -21,7 +21,7 @@ async fn it_answers_as_registering_does() {
 }
 
 #[tokio::test]
-async fn a_password_is_compared_as_typed() {
+async fn a03_a_password_is_compared_as_typed() {
     each_app(async |app| {
         register(app, "ada").await;
         for password in ["Password123", " password123", "password123 ", "password123\u{0}", "", "password12"]
@@ -33,7 +33,35 @@ async fn a_password_is_compared_as_typed() {
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_the_answer_is_the_same() {
+async fn a02_no_password_is_cut_off() {
+    each_app(async |app| {
+        for (number, start) in ["a".repeat(72), "€".repeat(24), "abc\u{0}defgh".to_owned()].iter().enumerate() {
+            let name = format!("ada{number}");
+            let body = json!({"email": format!("{name}@example.com"), "password": format!("{start}X"), "username": name});
+            app.nobody().post("/auth/register", body).await.expect(201);
+            let email = format!("{name}@example.com");
+            for other in [format!("{start}Y"), start.clone(), start.split('\0').next().unwrap().to_owned()] {
+                attempt(app, &email, &other).await.problem(401, "invalid_credentials");
+            }
+            attempt(app, &email, &format!("{start}X")).await.expect(200);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a03_composed_and_decomposed_characters_are_two_passwords() {
+    each_app(async |app| {
+        let body = json!({"email": "ada@example.com", "password": "caf\u{e9} au lait", "username": "ada"});
+        app.nobody().post("/auth/register", body).await.expect(201);
+        attempt(app, "ada@example.com", "cafe\u{301} au lait").await.problem(401, "invalid_credentials");
+        attempt(app, "ada@example.com", "caf\u{e9} au lait").await.expect(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a07_whatever_is_wrong_the_answer_is_the_same() {
     each_app(async |app| {
         let admin = client(app, &register(app, "root").await);
         let disabled = text(&register(app, "disabled").await["user"], "id").to_owned();

@@ -1,12 +1,16 @@
+mod guessable;
 mod hashes;
 mod keys;
 mod login;
+mod names;
 mod password;
 mod refresh;
 mod register;
 mod revocation;
 mod sessions;
+mod set_up;
 mod tokens;
+mod two_factor;
 
 use serde_json::{Value, json};
 

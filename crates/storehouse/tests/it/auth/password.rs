@@ -8,7 +8,7 @@ use crate::harness::each_app;
 const NEW: &str = "another password";
 
 #[tokio::test]
-async fn changing_it_ends_all_other_sessions() {
+async fn s06_changing_it_ends_all_other_sessions() {
     each_app(async |app| {
         let pairs = [register(app, "ada").await, log_in(app, "ada").await];
         let (here, there) = (client(app, &pairs[0]), client(app, &pairs[1]));

@@ -47,7 +47,7 @@ async fn all_faults_are_named_at_once() {
 }
 
 #[tokio::test]
-async fn email_and_username_are_taken_in_every_case() {
+async fn a14_email_and_username_are_taken_in_every_case() {
     each_app(async |app| {
         register(app, "ada.lovelace").await;
         let nobody = app.nobody();
@@ -66,7 +66,7 @@ async fn email_and_username_are_taken_in_every_case() {
 }
 
 #[tokio::test]
-async fn a_password_has_a_length_and_no_other_rule() {
+async fn a01_a_password_has_a_length_and_no_other_rule() {
     each_app(async |app| {
         let longest = "x".repeat(256);
         let taken = [

@@ -7,7 +7,7 @@ use super::{client, log_in, register, text};
 use crate::harness::{App, TestDatabase, each_app, each_engine, eventually};
 
 #[tokio::test]
-async fn a_changed_role_ends_the_tokens_but_not_the_session() {
+async fn j13_a_changed_role_ends_the_tokens_but_not_the_session() {
     each_app(async |app| {
         let admin = app.admin("root").await;
         let staff = app.staff("staff").await;
@@ -27,7 +27,7 @@ async fn a_changed_role_ends_the_tokens_but_not_the_session() {
 }
 
 #[tokio::test]
-async fn a_disabled_account_is_out_at_once() {
+async fn j12_a_disabled_account_is_out_at_once() {
     each_app(async |app| {
         let admin = app.admin("root").await;
         let pair = register(app, "ada").await;
@@ -42,7 +42,7 @@ async fn a_disabled_account_is_out_at_once() {
 }
 
 #[tokio::test]
-async fn a_deleted_account_is_out_at_once() {
+async fn j12_a_deleted_account_is_out_at_once() {
     each_app(async |app| {
         let admin = app.admin("root").await;
         let pair = register(app, "ada").await;

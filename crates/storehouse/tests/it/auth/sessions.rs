@@ -24,7 +24,7 @@ async fn logging_out_ends_this_session_alone() {
 }
 
 #[tokio::test]
-async fn logging_out_everywhere_ends_all_own_sessions() {
+async fn s06_logging_out_everywhere_ends_all_own_sessions() {
     each_app(async |app| {
         let pairs = [register(app, "ada").await, log_in(app, "ada").await, log_in(app, "ada").await];
         let other = client(app, &register(app, "bob").await);
@@ -40,7 +40,7 @@ async fn logging_out_everywhere_ends_all_own_sessions() {
 }
 
 #[tokio::test]
-async fn the_list_shows_own_sessions_and_which_is_this() {
+async fn s05_the_list_shows_own_sessions_and_which_is_this() {
     each_app(async |app| {
         register(app, "bob").await;
         register(app, "ada").await;
@@ -61,7 +61,7 @@ async fn the_list_shows_own_sessions_and_which_is_this() {
 }
 
 #[tokio::test]
-async fn one_ends_own_sessions_only() {
+async fn s05_one_ends_own_sessions_only() {
     each_app(async |app| {
         let pairs = [register(app, "ada").await, log_in(app, "ada").await];
         let (here, there) = (client(app, &pairs[0]), client(app, &pairs[1]));
@@ -75,6 +75,55 @@ async fn one_ends_own_sessions_only() {
         here.delete(&path).await.problem(404, "not_found");
         here.delete("/auth/sessions/none").await.problem(404, "not_found");
         assert_eq!(items(&here, "/auth/sessions").await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn s06_an_admin_ends_all_sessions_of_somebody() {
+    each_app(async |app| {
+        let admin = app.admin("root").await;
+        let pairs = [register(app, "ada").await, log_in(app, "ada").await];
+        let ada = pairs.each_ref().map(|pair| client(app, pair));
+        let path = format!("/users/{}/sessions", text(&pairs[0]["user"], "id"));
+        for other in [app.customer("bob").await, app.staff("staff").await] {
+            assert!([403, 404].contains(&other.delete(&path).await.status.as_u16()));
+        }
+        ada[0].get("/users/me").await.expect(200);
+        admin.delete(&path).await.expect(204);
+        for pair in &pairs {
+            client(app, pair).get("/users/me").await.problem(401, "invalid_token");
+            let refresh = json!({"refresh_token": pair["refresh_token"]});
+            app.nobody().post("/auth/refresh", refresh).await.problem(401, "invalid_token");
+        }
+        client(app, &log_in(app, "ada").await).get("/users/me").await.expect(200);
+        admin.get("/users/me").await.expect(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn s07_each_login_gives_a_session_of_its_own() {
+    each_app(async |app| {
+        let registered = register(app, "ada").await;
+        let before = app.nobody().with_token(text(&registered, "token"));
+        before.post("/auth/logout", json!({})).await.expect(204);
+        let login = json!({"email": "ada@example.com", "password": super::PASSWORD});
+        // Whatever is sent along with a login, its session is new, and what was sent stays worthless.
+        let call = before.request(Method::POST, "/auth/login").header("cookie", "sid=chosen");
+        let first = call.json(&login).send().await.expect(200).json();
+        let second = log_in(app, "ada").await;
+        let mut sessions = Vec::new();
+        for pair in [&first, &second] {
+            let claims = client(app, pair).get("/auth/validate").await.expect(200).json();
+            sessions.push(text(&claims, "sid").to_owned());
+        }
+        let old = app.tokens.verify(text(&registered, "token")).unwrap().sid.to_string();
+        sessions.push(old);
+        sessions.sort();
+        sessions.dedup();
+        assert_eq!(sessions.len(), 3);
+        before.get("/users/me").await.problem(401, "invalid_token");
     })
     .await;
 }

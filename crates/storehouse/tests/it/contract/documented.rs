@@ -16,6 +16,7 @@ const PUBLIC: &[&str] = &[
     "POST /auth/password/reset",
     "POST /auth/refresh",
     "POST /auth/register",
+    "POST /auth/setup",
 ];
 
 #[test]
@@ -68,6 +69,8 @@ fn what_changes_one_thing_can_be_guarded_by_its_version() {
     let exceptions = [
         "DELETE /auth/keys/{id}",
         "DELETE /auth/sessions/{id}",
+        "DELETE /users/{id}/sessions",
+        "DELETE /users/{id}/totp",
         "POST /webhooks/{id}/test",
         "POST /webhooks/{id}/deliveries/{delivery_id}/replay",
     ];

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::db::Db;
-use accounts::{Author, FirstAdmin, NewAccount, NewSession, PasswordHash, create_account, start_session};
+use accounts::{
+    Author, FirstAdmin, NewAccount, NewSession, PasswordHash, SessionLimits, create_account, start_session,
+};
 use axum::body::Body;
 use clap::ValueEnum;
 use futures_util::FutureExt;
@@ -255,6 +257,7 @@ pub(crate) fn options() -> Options {
         secret: Secret::new(SECRET),
         password_hash: PasswordHash::Argon2id,
         password_denylist: false,
+        session_limits: SessionLimits::default(),
         first_admin: FirstAdmin::Promoted,
         currency: "USD".parse().unwrap(),
         max_pending_orders: 100,

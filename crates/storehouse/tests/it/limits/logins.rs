@@ -56,7 +56,7 @@ async fn each_guess_after_the_fifth_waits_twice_as_long() {
 }
 
 #[tokio::test]
-async fn no_stranger_keeps_anybody_out() {
+async fn a11_no_stranger_keeps_anybody_out() {
     limited_app(async |app| {
         register(app, "ada").await;
         let (here, there) = (app.nobody(), app.nobody().at("192.0.2.7"));
@@ -70,7 +70,7 @@ async fn no_stranger_keeps_anybody_out() {
 }
 
 #[tokio::test]
-async fn an_unknown_email_is_treated_as_any_other() {
+async fn a08_an_unknown_email_is_treated_as_any_other() {
     limited_app(async |app| {
         register(app, "ada").await;
         let mut said = Vec::new();
@@ -165,7 +165,7 @@ async fn the_gateway_is_no_way_around() {
 }
 
 #[tokio::test]
-async fn guesses_at_once_are_no_more_than_guesses_in_a_row() {
+async fn a12_guesses_at_once_are_no_more_than_guesses_in_a_row() {
     limited_app(async |app| {
         register(app, "ada").await;
         let client = app.nobody();

@@ -2,4 +2,5 @@
 
 mod logins;
 mod requests;
+mod siege;
 mod split;

@@ -109,6 +109,49 @@ async fn role_and_disabled_are_fields_for_admins_alone() {
     .await;
 }
 
+/// What nobody may say of themselves, and no one of a new account.
+const FORBIDDEN: &[&str] = &[
+    "role",
+    "is_admin",
+    "id",
+    "user_id",
+    "password_hash",
+    "email_verified",
+    "created_at",
+    "disabled",
+    "version",
+];
+
+#[tokio::test]
+async fn z03_nobody_writes_what_is_not_theirs_to_write() {
+    each_app(async |app| {
+        let (ada, admin) = (app.customer("ada").await, app.admin("root").await);
+        let before = ada.get("/users/me").await.expect(200).json();
+        let (me, own) = ("/users/me".to_owned(), format!("/users/{}", ada.id));
+        for field in FORBIDDEN {
+            for value in [json!("admin"), json!(true), json!(1), json!(null)] {
+                for address in [&me, &own] {
+                    for method in [Method::PUT, Method::PATCH] {
+                        let body = json!({"full_name": "Eve", *field: value});
+                        let answer = ada.request(method, address).json(&body).send().await;
+                        assert_eq!(answer.problem(422, "unknown_field").faulty_fields(), [*field]);
+                    }
+                }
+                let body = json!({"email": "eve@example.com", "password": "password123", "username": "eve", *field: value});
+                let answer = app.nobody().post("/auth/register", body).await.problem(422, "unknown_field");
+                assert_eq!(answer.faulty_fields(), [*field]);
+            }
+            if !matches!(*field, "role") {
+                let body = json!({"email": "eve@example.com", "username": "eve", *field: true});
+                admin.post("/users", body).await.problem(422, "unknown_field");
+            }
+        }
+        assert_eq!(ada.get("/users/me").await.expect(200).json(), before);
+        assert_eq!(admin.get("/users?count=exact").await.expect(200).json()["total"], 2);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn preferences_have_a_size_and_a_depth() {
     each_app(async |app| {

@@ -2,6 +2,7 @@ mod change;
 mod create;
 mod delete;
 mod list;
+mod personal;
 
 use crate::harness::Client;
 

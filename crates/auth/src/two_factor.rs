@@ -1,0 +1,102 @@
+//! Turning two-factor authentication on and off: begin with the password, confirm with a code, remove with both. Whatever changes ends
+//! all other sessions.
+
+use accounts::{Credentials, Proof, RecoveryCodes, begin_factor, end_all_sessions, store};
+use futures_util::FutureExt;
+use kit::client::Client;
+use kit::identity::Caller;
+use kit::problem::Problem;
+
+use crate::Auth;
+use crate::model::{
+    BeginTotpBody, ConfirmTotpBody, RemoveTotpBody, ShownRecoveryCodes, TotpSecret, TotpState,
+};
+
+pub(crate) async fn state(auth: &Auth, caller: &Caller) -> Result<TotpState, Problem> {
+    let account = caller.account();
+    let read = auth.shared.db.read(account, |tx, account| store::factor_state(tx, *account).boxed());
+    let (enabled_at, recovery_codes_left) = read.await?;
+    Ok(TotpState { enabled: enabled_at.is_some(), enabled_at, recovery_codes_left })
+}
+
+pub(crate) async fn begin(
+    auth: &Auth,
+    caller: &Caller,
+    body: BeginTotpBody,
+    client: &Client,
+) -> Result<TotpSecret, Problem> {
+    let found = credentials(auth, caller).await?;
+    auth.accounts.confirm_password(&found, body.current_password, client.address).await?;
+    let new = auth.accounts.factors.generate(&found.account)?;
+    let shown = TotpSecret { secret: new.secret.expose().to_owned(), uri: new.uri.expose().to_owned() };
+    let input = (caller.account(), new);
+    auth.shared
+        .db
+        .write(input, |tx, (account, new)| {
+            async move {
+                store::lock_account(tx, *account).await?;
+                begin_factor(tx, *account, new).await
+            }
+            .boxed()
+        })
+        .await??;
+    Ok(shown)
+}
+
+pub(crate) async fn confirm(
+    auth: &Auth,
+    caller: &Caller,
+    body: ConfirmTotpBody,
+) -> Result<ShownRecoveryCodes, Problem> {
+    let codes = RecoveryCodes::generate()?;
+    let shown = ShownRecoveryCodes { recovery_codes: codes.show().to_vec() };
+    let who = (caller.account(), caller.session(), auth.accounts.live.clone(), auth.shared.clock.now());
+    let input = (who, body.code, codes, auth.accounts.factors.clone());
+    auth.shared
+        .db
+        .write(input, |tx, ((account, session, live, now), code, codes, factors)| {
+            async move {
+                store::lock_account(tx, *account).await?;
+                let confirmed = factors.confirm(tx, *account, code, codes, *now).await?;
+                if confirmed.is_ok() {
+                    end_all_sessions(tx, live, *account, Some(*session), *now).await?;
+                }
+                Ok::<_, Problem>(confirmed)
+            }
+            .boxed()
+        })
+        .await??;
+    Ok(shown)
+}
+
+pub(crate) async fn remove(
+    auth: &Auth,
+    caller: &Caller,
+    body: RemoveTotpBody,
+    client: &Client,
+) -> Result<(), Problem> {
+    let found = credentials(auth, caller).await?;
+    auth.accounts.confirm_password(&found, body.current_password, client.address).await?;
+    let who = (caller.account(), caller.session(), auth.accounts.live.clone(), auth.shared.clock.now());
+    let input = (who, Proof::of(body.totp, body.recovery_code), auth.accounts.factors.clone());
+    auth.shared
+        .db
+        .write(input, |tx, ((account, session, live, now), proof, factors)| {
+            async move {
+                store::lock_account(tx, *account).await?;
+                let proven = factors.prove(tx, *account, proof.as_ref(), *now).await?;
+                if proven.is_ok() && store::delete_factor(tx, *account).await? {
+                    end_all_sessions(tx, live, *account, Some(*session), *now).await?;
+                }
+                Ok::<_, Problem>(proven)
+            }
+            .boxed()
+        })
+        .await?
+}
+
+async fn credentials(auth: &Auth, caller: &Caller) -> Result<Credentials, Problem> {
+    let found =
+        auth.shared.db.lookup(caller.account(), |tx, id| store::find_credentials(tx, *id).boxed()).await?;
+    found.ok_or_else(Problem::not_found)
+}

@@ -1,0 +1,149 @@
+//! What is kept of a person: told to them, and gone when they are.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::path;
+use crate::contract::dump::dump;
+use crate::harness::{App, Client, Engine, TestDatabase, each_app, each_engine, eventually};
+
+/// A word that stands in all that is personal of one person, and nowhere else.
+const MARK: &str = "Zaphodmark";
+
+async fn register<'a>(app: &'a App) -> Client<'a> {
+    let body = json!({"email": format!("{MARK}@example.com"), "password": "password123", "username": format!("{MARK} B")});
+    let nobody = app.nobody().at("203.0.113.77");
+    let call = nobody.request(Method::POST, "/auth/register").header("user-agent", &format!("{MARK}/1.0"));
+    let answer = call.json(&body).send().await.expect(201).json();
+    let mut client = nobody.with_token(answer["token"].as_str().unwrap());
+    client.id = answer["user"]["id"].as_str().unwrap().parse().unwrap();
+    client
+}
+
+/// Leaves the mark wherever somebody can leave it.
+async fn leave_marks(app: &App, person: &Client<'_>) -> [String; 2] {
+    let staff = app.staff("staff").await;
+    let profile = json!({
+        "full_name": format!("{MARK} Beeblebrox"), "phone": format!("{MARK} 42"), "address": format!("{MARK} Street"),
+        "preferences": {"theme": MARK},
+    });
+    person.put("/users/me", profile).await.expect(200);
+    let order = json!({
+        "product_name": "Towel", "quantity": 1, "total_price": 5, "note": format!("for {MARK}"),
+        "ship_to": {"name": MARK}, "metadata": {"who": MARK},
+    });
+    let place = async |key: &str| {
+        let call = person.request(Method::POST, "/orders").header("idempotency-key", key);
+        let placed = call.json(&order).send().await.expect(201).json();
+        format!("/orders/{}", placed["id"].as_str().unwrap())
+    };
+    let (closed, open) = (place("one").await, place("two").await);
+    person.post(&format!("{closed}/cancel"), json!({"reason": format!("{MARK} says no")})).await.expect(200);
+    // By telephone: the answer is kept for whoever of the staff repeats it.
+    let mut by_phone = order.clone();
+    by_phone["user_id"] = json!(person.id);
+    let call = staff.request(Method::POST, "/orders").header("idempotency-key", "phone");
+    let phoned = call.json(&by_phone).send().await.expect(201).json();
+    let phoned = format!("/orders/{}", phoned["id"].as_str().unwrap());
+    staff.post(&format!("{phoned}/cancel"), json!({"reason": format!("{MARK} rang")})).await.expect(200);
+    [closed, open]
+}
+
+async fn marked_rows(app: &App) -> Vec<String> {
+    let mark = MARK.to_lowercase();
+    let rows = dump(&app.db).await;
+    rows.into_iter()
+        .filter(|row| {
+            let text = row.to_lowercase();
+            // Bodies that are stored as bytes are shown as numbers.
+            let bytes: Vec<String> = MARK.bytes().map(|byte| byte.to_string()).collect();
+            text.contains(&mark) || text.contains(&bytes.join(", ")) || text.contains("203.0.113.77")
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_deleted_person_leaves_nothing_personal() {
+    let test = async |database: &TestDatabase| {
+        let app = App::new(database).await;
+        let (admin, person) = (app.admin("root").await, register(&app).await);
+        let [closed, open] = leave_marks(&app, &person).await;
+        assert!(marked_rows(&app).await.len() >= 8, "the marks are there: {:#?}", marked_rows(&app).await);
+        person.delete(&path(&person)).await.expect(204);
+        let closed_is_clean = async || {
+            let order = admin.get(&closed).await.expect(200).json();
+            order["ship_to"].is_null() && order["note"].is_null() && order["metadata"] == json!({})
+        };
+        eventually("what is personal in closed orders is gone", closed_is_clean).await;
+        // What is still to be shipped says where to; all else is gone already.
+        let still_there = admin.get(&open).await.expect(200).json();
+        assert_eq!(still_there["ship_to"], json!({"name": MARK}));
+        let only_the_open_one = async || marked_rows(&app).await.iter().all(|row| row.starts_with("orders "));
+        eventually("all but the open order is gone", only_the_open_one).await;
+        admin.post(&format!("{open}/cancel"), json!({"reason": format!("{MARK} is gone")})).await.expect(200);
+        let is_clean = async || marked_rows(&app).await.is_empty();
+        eventually("nothing is left", is_clean).await;
+        let kept = admin.get(&closed).await.expect(200).json();
+        assert_eq!((&kept["user_id"], &kept["total_price"]), (&json!(person.id), &json!(5.0)));
+        assert_eq!(kept["product_name"], "Towel");
+        app.db.close().await;
+        if database.engine == Engine::Sqlite {
+            no_byte_is_left(database);
+        }
+    };
+    each_engine(storehouse::migrations::MIGRATIONS, test).await;
+}
+
+/// Neither in free pages nor in the log.
+fn no_byte_is_left(database: &TestDatabase) {
+    let file = database.url().trim_start_matches("sqlite:");
+    for ending in ["", "-wal"] {
+        let bytes = std::fs::read(format!("{file}{ending}")).unwrap_or_default();
+        for mark in [MARK.as_bytes(), MARK.to_lowercase().as_bytes()] {
+            let found = bytes.windows(mark.len()).filter(|window| *window == mark).count();
+            assert_eq!(found, 0, "in the file{ending}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_person_downloads_all_that_is_kept_of_them() {
+    each_app(async |app| {
+        let person = register(app).await;
+        leave_marks(app, &person).await;
+        let other = app.customer("other").await;
+        let order = json!({"product_name": "Other's", "quantity": 1, "total_price": 1});
+        other.post("/orders", order.clone()).await.expect(201);
+        for _ in 0..23 {
+            person.post("/orders", order.clone()).await.expect(201);
+        }
+        let answer = person.get("/users/me/export").await.expect(200);
+        assert_eq!(answer.header("content-type"), "application/json");
+        assert!(answer.header("content-disposition").contains("attachment; filename="));
+        let file = answer.json();
+        let mut members: Vec<&str> = file.as_object().unwrap().keys().map(String::as_str).collect();
+        members.sort_unstable();
+        for member in ["account", "exported_at", "login", "order_history", "orders", "sessions"] {
+            assert!(members.contains(&member), "{members:?}");
+        }
+        let items = |name: &str| file[name].as_array().unwrap().clone();
+        assert_eq!(file["account"], person.get("/users/me").await.expect(200).json());
+        assert_eq!((items("sessions").len(), items("login").len()), (1, 1));
+        assert_eq!(items("sessions")[0]["ip"], "203.0.113.77");
+        assert_eq!(items("login")[0]["has_password"], true);
+        let orders = items("orders");
+        assert_eq!(orders.len(), 26);
+        assert!(orders.iter().all(|order| order["user_id"] == json!(person.id)));
+        assert_eq!(orders.iter().filter(|order| order["ship_to"] == json!({"name": MARK})).count(), 3);
+        let reasons = items("order_history");
+        assert_eq!(reasons.iter().filter(|row| row["reason"].is_string()).count(), 2);
+        assert_eq!(reasons.len(), 28);
+        let empty = other.get("/users/me/export").await.expect(200).json();
+        assert_eq!(empty["orders"].as_array().map(Vec::len), Some(1));
+        app.nobody().get("/users/me/export").await.problem(401, "missing_token");
+        let nothing = Value::Array(Vec::new());
+        let fresh = app.customer("fresh").await.get("/users/me/export").await.expect(200).json();
+        assert_eq!((&fresh["orders"], &fresh["order_history"]), (&nothing, &nothing));
+    })
+    .await;
+}
