@@ -20,7 +20,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("AdaLovelace1", "guessable_password"),
     ("engine-ada", "guessable_password"),
     ("lkjhgfdsa;'", "guessable_password"),
-    ("1qaz2wsx3edc4rfv", "guessable_password"),
+    ("4rfv5tgb6yhn7ujm", "guessable_password"),
     ("zzzzzzzzzz", "guessable_password"),
     ("Countess", "invalid_password"),
 ];
