@@ -274,8 +274,10 @@ impl FromStr for RecoveryCode {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        if text.is_empty() || text.len() > 64 {
-            return Err(Invalid { code: "invalid_length", message: "must have 1 to 64 bytes".into() });
+        let is_known = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == ' ';
+        let is_blank = !text.contains(|letter: char| letter.is_ascii_alphanumeric());
+        if is_blank || text.len() > 64 || !text.chars().all(is_known) {
+            return Err(Invalid::value("must be a recovery code: letters and digits, in groups or not"));
         }
         Ok(Self::plain(text))
     }
