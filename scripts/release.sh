@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes dist/storehouse-VERSION-TARGET.tar.gz with what a machine needs to run it, and its SHA-256 beside it.
+# Makes dist/storehouse-VERSION-TARGET.tar.gz with what a machine needs to run it, its SHA-256 and its bill of materials (CycloneDX) beside it.
 #
 #   scripts/release.sh                    makes the optimised binary first (scripts/optimise.sh)
 #   scripts/release.sh --binary FILE      takes a built one
@@ -36,7 +36,16 @@ install -D -m 644 -t "$work/$name/deploy" deploy/storehouse.service deploy/store
 install -D -m 644 -t "$work/$name/deploy/prometheus" deploy/prometheus/*.yml
 install -D -m 644 -t "$work/$name/deploy/grafana/dashboards" deploy/grafana/dashboards/*.json
 
+# What is in the program: every crate with its version, licence and checksum. The same tree gives the same text: no random number, and the commit's time.
+cargo cyclonedx --version >/dev/null 2>&1 || env -u CARGO_TARGET_DIR cargo install --quiet --locked cargo-cyclonedx@0.5.10
+bill=storehouse.cdx
+cargo cyclonedx --quiet --manifest-path crates/storehouse/Cargo.toml --format json --spec-version 1.5 --target "$target" --no-build-deps --override-filename "$bill"
+sed "/^  \"serialNumber\": /d; s/\"timestamp\": \"[^\"]*\"/\"timestamp\": \"$(date -u -d "@$time" +%Y-%m-%dT%H:%M:%SZ)\"/; s|path+file://$PWD|path+file:///storehouse|g" \
+    "crates/storehouse/$bill.json" >"$work/$name/$bill.json"
+rm -f crates/*/"$bill.json"
+
 mkdir -p dist
+install -m 644 "$work/$name/$bill.json" "dist/$name.cdx.json"
 tar --create --directory "$work" --sort=name --format=ustar --mtime="@$time" --owner=0 --group=0 --numeric-owner "$name" |
     gzip --best --no-name >"dist/$name.tar.gz"
 (cd dist && sha256sum "$name.tar.gz" >"$name.tar.gz.sha256" && cat "$name.tar.gz.sha256")

@@ -6,6 +6,7 @@ use db::Tx;
 use events::{Author, EventType};
 use kit::clock::Timestamp;
 use kit::identity::Role;
+use kit::secret::Secret;
 use kit::text::StoredJson;
 use mails::{Kind, Purpose};
 use uuid::Uuid;
@@ -118,7 +119,7 @@ pub(crate) fn changed(before: &Account, change: &AccountChange, now: Timestamp) 
 pub async fn change_password(
     tx: &Tx,
     id: Uuid,
-    hashes: [&str; 2],
+    hashes: [&Secret; 2],
     keep: Uuid,
     live: &Arc<LiveSessions>,
     now: Timestamp,

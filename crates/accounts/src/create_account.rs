@@ -5,6 +5,7 @@ use events::{Author, EventType, UserChange};
 use kit::clock::new_id;
 use kit::identity::Role;
 use kit::search;
+use kit::secret::Secret;
 use kit::text::StoredJson;
 
 use crate::error::Error;
@@ -21,7 +22,7 @@ pub struct NewAccount {
     /// What the account may do.
     pub role: Role,
     /// An account without one can't log in.
-    pub password_hash: Option<String>,
+    pub password_hash: Option<Secret>,
     /// The person's name.
     pub full_name: Option<String>,
     /// The person's telephone number.
@@ -34,7 +35,7 @@ pub struct NewAccount {
 
 impl NewAccount {
     /// A customer with nothing but what registering asks for.
-    pub fn customer(email: Email, username: Username, password_hash: String) -> Self {
+    pub fn customer(email: Email, username: Username, password_hash: Secret) -> Self {
         Self {
             email,
             username,
@@ -82,7 +83,7 @@ pub async fn create_account(
         email_verified: false,
     };
     let keys = [&*new.email.key(), &*new.username.key()];
-    store::insert_account(tx, &account, keys, &search_text(&account), new.password_hash.as_deref()).await?;
+    store::insert_account(tx, &account, keys, &search_text(&account), new.password_hash.as_ref()).await?;
     record_change(tx, EventType::UserCreated, &account, Vec::new(), author).await?;
     Ok(account)
 }

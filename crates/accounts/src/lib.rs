@@ -118,12 +118,12 @@ impl Accounts {
         found: &Credentials,
         password: LoginPassword,
         address: Option<IpAddr>,
-    ) -> Result<String, Problem> {
+    ) -> Result<Secret, Problem> {
         let attempt = self.login_limits.begin(&found.account.email, address, Guesser::Known)?;
         attempt.settle(self.compare(found, password).await)
     }
 
-    async fn compare(&self, found: &Credentials, password: LoginPassword) -> Result<String, Problem> {
+    async fn compare(&self, found: &Credentials, password: LoginPassword) -> Result<Secret, Problem> {
         let verdict = self.passwords.verify(password.0, found.password_hash.clone()).await?;
         match &found.password_hash {
             Some(hash) if verdict != Verdict::Wrong => Ok(hash.clone()),

@@ -20,7 +20,7 @@ use crate::store;
 pub async fn reset_password(
     tx: &Tx,
     token: &Secret,
-    new_hash: &str,
+    new_hash: &Secret,
     live: &Arc<LiveSessions>,
     now: Timestamp,
 ) -> Result<(), Error> {

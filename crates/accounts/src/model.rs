@@ -245,7 +245,7 @@ pub struct Credentials {
     /// The account.
     pub account: Account,
     /// The stored hash; an account without one can't log in.
-    pub password_hash: Option<String>,
+    pub password_hash: Option<Secret>,
 }
 
 /// A session: one login, kept alive by refreshing.

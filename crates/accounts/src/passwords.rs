@@ -71,7 +71,7 @@ pub enum Verdict {
     /// It is the one.
     Right,
     /// It is the one, but hashed as it isn't done any more; here is the new hash.
-    Outdated(String),
+    Outdated(Secret),
 }
 
 impl Passwords {
@@ -110,18 +110,19 @@ impl Passwords {
     }
 
     /// The hash of a new password.
-    pub async fn hash(&self, password: &Password) -> Result<String, Problem> {
+    pub async fn hash(&self, password: &Password) -> Result<Secret, Problem> {
         let (algorithm, secret) = (self.algorithm, password.secret().clone());
         self.in_turn(move |memory| hash(algorithm, &secret, memory)).await?
     }
 
     /// Compares a password with a stored hash; without one it takes as long, and is wrong.
-    pub async fn verify(&self, password: Secret, stored: Option<String>) -> Result<Verdict, Problem> {
+    pub async fn verify(&self, password: Secret, stored: Option<Secret>) -> Result<Verdict, Problem> {
         let algorithm = self.algorithm;
         self.in_turn(move |memory| {
-            let is_right = matches(&password, stored.as_deref().unwrap_or(algorithm.dummy()), memory);
+            let is_right =
+                matches(&password, stored.as_ref().map_or(algorithm.dummy(), Secret::expose), memory);
             match stored {
-                Some(stored) if is_right && is_outdated(algorithm, &stored) => {
+                Some(stored) if is_right && is_outdated(algorithm, stored.expose()) => {
                     hash(algorithm, &password, memory).map(Verdict::Outdated).or(Ok(Verdict::Right))
                 }
                 Some(_) if is_right => Ok(Verdict::Right),
@@ -221,12 +222,13 @@ impl Drop for Place<'_> {
     }
 }
 
-fn hash(algorithm: PasswordHash, password: &Secret, memory: &mut Memory) -> Result<String, Problem> {
+fn hash(algorithm: PasswordHash, password: &Secret, memory: &mut Memory) -> Result<Secret, Problem> {
     let bytes = password.expose().as_bytes();
-    match algorithm {
+    let hash = match algorithm {
         PasswordHash::Argon2id => argon2id::hash(bytes, memory).map_err(Problem::internal),
         PasswordHash::Bcrypt => bcrypt::hash(bytes, BCRYPT_COST).map_err(Problem::internal),
-    }
+    };
+    hash.map(Secret::new)
 }
 
 /// A hash says itself how it was made.
@@ -263,8 +265,8 @@ mod tests {
         {
             let password: Password = "password123".parse().unwrap();
             let stored = Passwords::new(first, false).unwrap().hash(&password).await.unwrap();
-            let verify = |algorithm, text: &str, stored: Option<&str>| {
-                let (secret, stored) = (Secret::new(text), stored.map(str::to_owned));
+            let verify = |algorithm, text: &str, stored: Option<&Secret>| {
+                let (secret, stored) = (Secret::new(text), stored.cloned());
                 async move { Passwords::new(algorithm, false).unwrap().verify(secret, stored).await.unwrap() }
             };
             assert_eq!(verify(first, "password123", Some(&stored)).await, Verdict::Right);

@@ -15,14 +15,14 @@ impl RefreshTokens {
     }
 
     /// The token of a session's generation.
-    pub fn sign(&self, session: Uuid, generation: i64) -> String {
+    pub fn sign(&self, session: Uuid, generation: i64) -> Secret {
         let code = self.0.sign(&[session.as_bytes(), &generation.to_be_bytes()]);
-        format!("{}.{generation}.{}", session.simple(), to_base64(&code))
+        Secret::new(format!("{}.{generation}.{}", session.simple(), to_base64(&code)))
     }
 
     /// The session and generation of a token that we made.
-    pub fn verify(&self, token: &str) -> Option<(Uuid, i64)> {
-        let mut parts = token.split('.');
+    pub fn verify(&self, token: &Secret) -> Option<(Uuid, i64)> {
+        let mut parts = token.expose().split('.');
         let (session, generation, code) = (parts.next()?, parts.next()?, parts.next()?);
         let session = Uuid::try_parse(session).ok()?;
         let generation: i64 = generation.parse().ok()?;
@@ -44,7 +44,8 @@ mod tests {
         let token = tokens.sign(session, 7);
         assert_eq!(tokens.verify(&token), Some((session, 7)));
         assert_eq!(RefreshTokens::new(&Secret::new("two")).verify(&token), None);
-        assert_eq!(tokens.verify(&token.replace(".7.", ".8.")), None);
+        let token = token.expose();
+        assert_eq!(tokens.verify(&Secret::new(token.replace(".7.", ".8."))), None);
         for changed in [
             format!("{token}."),
             format!("{token}A"),
@@ -52,7 +53,7 @@ mod tests {
             String::new(),
             "a.b.c".to_owned(),
         ] {
-            assert_eq!(tokens.verify(&changed), None, "{changed}");
+            assert_eq!(tokens.verify(&Secret::new(changed.as_str())), None, "{changed}");
         }
     }
 }

@@ -10,6 +10,7 @@ use db::{Error, Row, Tx, Value};
 use kit::clock::Timestamp;
 use kit::identity::Role;
 use kit::page::{Conditions, Key, PageRequest, Position};
+use kit::secret::Secret;
 use kit::text::StoredJson;
 use uuid::Uuid;
 
@@ -83,7 +84,7 @@ pub async fn find_credentials_by_email(tx: &Tx, email: &str) -> Result<Option<Cr
 }
 
 fn credentials(row: &Row<'_>) -> Result<Credentials, Error> {
-    Ok(Credentials { account: account(row)?, password_hash: row.get(13)? })
+    Ok(Credentials { account: account(row)?, password_hash: row.get::<Option<String>>(13)?.map(Secret::new) })
 }
 
 /// Whether there is any account at all.
@@ -146,7 +147,7 @@ pub async fn insert_account(
     account: &Account,
     keys: [&str; 2],
     search: &str,
-    password_hash: Option<&str>,
+    password_hash: Option<&Secret>,
 ) -> Result<(), Error> {
     let sql = "INSERT INTO accounts (id, email, email_key, username, username_key, role, password_hash, full_name, phone,
                                      address, preferences, disabled, search, created_at, updated_at, version, key_version)
@@ -158,7 +159,7 @@ pub async fn insert_account(
         (&account.username).into(),
         keys[1].into(),
         account.role.as_str().into(),
-        password_hash.into(),
+        password_hash.map(Secret::expose).into(),
         account.full_name.as_ref().into(),
         account.phone.as_ref().into(),
         account.address.as_ref().into(),
@@ -206,15 +207,15 @@ pub async fn update_account(
 }
 
 /// Replaces a hash, if `old` is still the stored one; says whether it was.
-pub async fn update_password_hash(tx: &Tx, id: Uuid, old: &str, new: &str) -> Result<bool, Error> {
+pub async fn update_password_hash(tx: &Tx, id: Uuid, old: &Secret, new: &Secret) -> Result<bool, Error> {
     let sql = "UPDATE accounts SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
-    Ok(tx.execute(sql, &[id.into(), old.into(), new.into()]).await? == 1)
+    Ok(tx.execute(sql, &[id.into(), old.expose().into(), new.expose().into()]).await? == 1)
 }
 
 /// Sets a hash, whatever was there before.
-pub async fn set_password_hash(tx: &Tx, id: Uuid, new: &str) -> Result<bool, Error> {
+pub async fn set_password_hash(tx: &Tx, id: Uuid, new: &Secret) -> Result<bool, Error> {
     let sql = "UPDATE accounts SET password_hash = $2 WHERE id = $1";
-    Ok(tx.execute(sql, &[id.into(), new.into()]).await? == 1)
+    Ok(tx.execute(sql, &[id.into(), new.expose().into()]).await? == 1)
 }
 
 /// An account whose keys were made by the rules of an earlier version.

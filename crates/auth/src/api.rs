@@ -259,7 +259,7 @@ async fn auth_refresh(
     State(auth): State<Auth>,
     body: Body<RefreshBody>,
 ) -> Result<Resource<LoginAnswer>, Problem> {
-    Answer::new(&refresh(&auth, body.parse()?.refresh_token.as_str()).await?)
+    Answer::new(&refresh(&auth, &body.parse()?.refresh_token.0).await?)
 }
 
 async fn auth_logout(

@@ -9,6 +9,7 @@ use kit::client::Client;
 use kit::clock::Timestamp;
 use kit::identity::Caller;
 use kit::problem::Problem;
+use kit::secret::Secret;
 use uuid::Uuid;
 
 use crate::Auth;
@@ -43,7 +44,7 @@ struct Change {
     account: Uuid,
     proof: Option<Proof>,
     factors: Arc<SecondFactors>,
-    hashes: [String; 2],
+    hashes: [Secret; 2],
     keep: Uuid,
     live: Arc<LiveSessions>,
     now: Timestamp,
@@ -56,7 +57,7 @@ impl Change {
         if let Err(problem) = self.factors.prove(tx, self.account, self.proof.as_ref(), self.now).await? {
             return Ok(Err(problem));
         }
-        let hashes = self.hashes.each_ref().map(String::as_str);
+        let hashes = self.hashes.each_ref();
         let changed =
             accounts::change_password(tx, self.account, hashes, self.keep, &self.live, self.now).await;
         match changed {

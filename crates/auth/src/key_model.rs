@@ -11,7 +11,7 @@ use kit::openapi::refuse_null;
 use kit::page::{Listing, Sorts};
 use kit::problem::Problem;
 use kit::query::{FromParams, Params};
-use kit::secret::Secret;
+use kit::secret::{Secret, Shown};
 use kit::text::Text;
 use kit::token::Claims;
 use schemars::JsonSchema;
@@ -129,7 +129,7 @@ pub(crate) struct KeyView {
     last_used_at: Option<Timestamp>,
     /// The key itself: send it as `Authorization: Bearer <secret>`. Only here, and never again.
     #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
+    secret: Option<Shown>,
 }
 
 impl From<StoredKey> for KeyView {
@@ -150,7 +150,7 @@ impl From<StoredKey> for KeyView {
 impl KeyView {
     /// With the key itself, for its maker.
     pub(crate) fn with_secret(key: StoredKey, secret: &Secret) -> Self {
-        Self { secret: Some(secret.expose().to_owned()), ..key.into() }
+        Self { secret: Some(secret.clone().into()), ..key.into() }
     }
 }
 

@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use kit::client::Client;
 use kit::clock::Timestamp;
 use kit::problem::Problem;
+use kit::secret::Secret;
 use uuid::Uuid;
 
 use crate::model::{LoginAnswer, LoginBody};
@@ -93,8 +94,8 @@ enum Started {
 
 struct Start {
     account: Account,
-    stored: String,
-    upgrade: Option<String>,
+    stored: Secret,
+    upgrade: Option<Secret>,
     proof: Option<Proof>,
     factors: Arc<SecondFactors>,
     session: NewSession,

@@ -6,6 +6,7 @@ use kit::fields::{Fields, FromFields};
 use kit::page::{Listing, Sorts};
 use kit::problem::Problem;
 use kit::query::{FromParams, Params};
+use kit::secret::{Sent, Shown};
 use kit::text::Text;
 use kit::token::ACCESS_LIFETIME;
 use schemars::JsonSchema;
@@ -59,7 +60,7 @@ impl FromFields for LoginBody {
 /// What refreshing asks for.
 #[derive(JsonSchema)]
 pub(crate) struct RefreshBody {
-    pub(crate) refresh_token: Text<200>,
+    pub(crate) refresh_token: Sent<200>,
 }
 
 impl FromFields for RefreshBody {
@@ -97,7 +98,7 @@ impl FromFields for PasswordBody {
 #[derive(JsonSchema)]
 pub(crate) struct TokenBody {
     /// As it was mailed.
-    pub(crate) token: Text<200>,
+    pub(crate) token: Sent<200>,
 }
 
 impl FromFields for TokenBody {
@@ -122,7 +123,7 @@ impl FromFields for ForgotBody {
 #[derive(JsonSchema)]
 pub(crate) struct ResetBody {
     /// As it was mailed.
-    pub(crate) token: Text<200>,
+    pub(crate) token: Sent<200>,
     pub(crate) new_password: Password,
 }
 
@@ -180,7 +181,7 @@ impl FromFields for RemoveTotpBody {
 #[derive(JsonSchema)]
 pub(crate) struct SetupBody {
     /// As the program printed it when it was started.
-    pub(crate) token: Text<200>,
+    pub(crate) token: Sent<200>,
     pub(crate) email: Email,
     pub(crate) password: Password,
     pub(crate) username: Username,
@@ -208,9 +209,9 @@ pub(crate) struct TotpState {
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct TotpSecret {
     /// To be typed into an authenticator, in base32.
-    pub(crate) secret: String,
+    pub(crate) secret: Shown,
     /// To be shown as a QR code.
-    pub(crate) uri: String,
+    pub(crate) uri: Shown,
 }
 
 /// The recovery codes, shown once.
@@ -226,20 +227,21 @@ pub(crate) struct LoginAnswer {
     /// The account.
     pub(crate) user: Account,
     /// The access token: send it as `Authorization: Bearer <token>`.
-    token: String,
+    token: Shown,
     /// `Bearer`
     token_type: &'static str,
     /// How many seconds the access token is good.
     expires_in: u64,
     /// For `/auth/refresh`, once.
-    refresh_token: String,
+    refresh_token: Shown,
 }
 
 impl LoginAnswer {
     pub(crate) fn new(auth: &Auth, user: Account, session: Uuid, generation: i64) -> Result<Self, Problem> {
         let token = auth.shared.tokens.sign(user.id, &user.email, user.role, session)?;
-        let refresh_token = auth.accounts.refresh_tokens.sign(session, generation);
-        Ok(Self { user, token, token_type: "Bearer", expires_in: ACCESS_LIFETIME.as_secs(), refresh_token })
+        let refresh_token = auth.accounts.refresh_tokens.sign(session, generation).into();
+        let expires_in = ACCESS_LIFETIME.as_secs();
+        Ok(Self { user, token: token.into(), token_type: "Bearer", expires_in, refresh_token })
     }
 }
 

@@ -3,11 +3,12 @@
 use accounts::{Refreshed, refresh_session};
 use futures_util::FutureExt;
 use kit::problem::Problem;
+use kit::secret::Secret;
 
 use crate::Auth;
 use crate::model::LoginAnswer;
 
-pub(crate) async fn refresh(auth: &Auth, token: &str) -> Result<LoginAnswer, Problem> {
+pub(crate) async fn refresh(auth: &Auth, token: &Secret) -> Result<LoginAnswer, Problem> {
     let (session, generation) =
         auth.accounts.refresh_tokens.verify(token).ok_or_else(Problem::invalid_token)?;
     let input = (session, generation, auth.accounts.live.clone(), auth.shared.clock.now());

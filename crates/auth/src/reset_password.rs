@@ -22,7 +22,7 @@ pub(crate) async fn ask_for_reset(auth: &Auth, email: &Email) -> Result<(), Prob
 }
 
 pub(crate) async fn reset_password(auth: &Auth, body: ResetBody) -> Result<(), Problem> {
-    let token = Secret::new(body.token.as_str());
+    let token = body.token.0.clone();
     check_new_password(auth, &body, &token).await?;
     let hash = auth.accounts.passwords.hash(&body.new_password).await?;
     let input = (token, hash, auth.clone());
@@ -45,7 +45,7 @@ async fn check_new_password(auth: &Auth, body: &ResetBody, token: &Secret) -> Re
     auth.accounts.check_new_password("new_password", &body.new_password, &account.email, &account.username)
 }
 
-async fn set(tx: &Tx, auth: &Auth, token: &Secret, hash: &str) -> Result<(), Problem> {
+async fn set(tx: &Tx, auth: &Auth, token: &Secret, hash: &Secret) -> Result<(), Problem> {
     let (live, now) = (&auth.accounts.live, auth.shared.clock.now());
     accounts::reset_password(tx, token, hash, live, now).await.map_err(refuse)
 }

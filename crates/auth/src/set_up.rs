@@ -17,7 +17,7 @@ pub(crate) async fn set_up(
     client: &Client,
     request_id: &RequestId,
 ) -> Result<LoginAnswer, Problem> {
-    let (token, now) = (Secret::new(body.token.as_str()), auth.shared.clock.now());
+    let (token, now) = (body.token.0.clone(), auth.shared.clock.now());
     let input = (token.clone(), now);
     let is_good = auth.shared.db.read(input, |tx, (token, now)| is_setup_token(tx, token, *now).boxed());
     if !is_good.await? {

@@ -28,7 +28,7 @@ pub(crate) async fn begin(
     let found = credentials(auth, caller).await?;
     auth.accounts.confirm_password(&found, body.current_password, client.address).await?;
     let new = auth.accounts.factors.generate(&found.account)?;
-    let shown = TotpSecret { secret: new.secret.expose().to_owned(), uri: new.uri.expose().to_owned() };
+    let shown = TotpSecret { secret: new.secret.clone().into(), uri: new.uri.clone().into() };
     let input = (caller.account(), new);
     auth.shared
         .db

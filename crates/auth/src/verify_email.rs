@@ -5,7 +5,6 @@ use futures_util::FutureExt;
 use kit::identity::Caller;
 use kit::problem::Problem;
 use kit::request_id::RequestId;
-use kit::secret::Secret;
 use mails::Kind;
 
 use crate::Auth;
@@ -20,7 +19,7 @@ pub(crate) async fn verify_email(
     let now = auth.shared.clock.now();
     // Whoever shows the token need not be logged in.
     let author = Author { request_id: Some(request_id.to_string()), ..Author::nobody(now) };
-    let input = (Secret::new(body.token.as_str()), author);
+    let input = (body.token.0.clone(), author);
     let confirmed =
         auth.shared.db.write(input, |tx, (token, author)| confirm_email(tx, token, author).boxed()).await;
     confirmed.map_err(refuse)

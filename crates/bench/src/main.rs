@@ -5,6 +5,7 @@
 //! `load` (the load generator), `measure` and `report` (figures and the table), `people`, `placement` and `taking` (data); then
 //! one file for each line.
 
+mod checks;
 mod csv;
 mod gateway;
 mod load;
@@ -71,6 +72,9 @@ async fn run(options: Options) -> Result<()> {
     }
     if setup.measures(Line::Restart) {
         restart::measure(&setup, &mut report).await?;
+    }
+    if setup.measures(Line::Checks) {
+        checks::measure(&mut report)?;
     }
     if setup.measures(Line::Start) {
         start::measure(&setup, &mut report).await?;

@@ -34,7 +34,7 @@ impl Person {
     pub(crate) fn token(&self) -> Result<String> {
         let tokens = Tokens::new(&Secret::new(JWT_SECRET), Clock::default());
         let signed = tokens.sign(self.id, &self.email(), self.role, self.session);
-        signed.map_err(|problem| anyhow!("no token: {problem:?}"))
+        signed.map(|token| token.expose().to_owned()).map_err(|problem| anyhow!("no token: {problem:?}"))
     }
 }
 

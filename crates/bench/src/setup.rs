@@ -28,6 +28,8 @@ pub(crate) enum Line {
     Series,
     /// 100,000 requests through a rolling restart: what a client sees of it
     Restart,
+    /// Checking a token, in CPU time
+    Checks,
     /// Start to first answer, idle memory, size
     Start,
 }

@@ -100,14 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn an_untrusted_peer_is_the_client_whatever_it_says() {
+    fn g04_an_untrusted_peer_is_the_client_whatever_it_says() {
         assert_eq!(address("203.0.113.9", &[], &["198.51.100.1"]), "203.0.113.9");
         assert_eq!(address("203.0.113.9", &["10.0.0.0/8"], &["198.51.100.1"]), "203.0.113.9");
         assert_eq!(address("::ffff:203.0.113.9", &[], &[]), "203.0.113.9");
     }
 
     #[test]
-    fn the_right_most_untrusted_hop_is_the_client() {
+    fn g04_the_right_most_untrusted_hop_is_the_client() {
         let trusted = ["10.0.0.0/8", "fd00::/8"];
         assert_eq!(address("10.0.0.1", &trusted, &["198.51.100.1"]), "198.51.100.1");
         assert_eq!(address("10.0.0.1", &trusted, &["1.2.3.4, 198.51.100.1, 10.0.0.7"]), "198.51.100.1");

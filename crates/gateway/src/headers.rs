@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_claims_an_identity() {
+    fn g01_nobody_claims_an_identity() {
         for name in [
             "X-User-Id",
             "x_user_id",
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_one_connection_stay_here() {
+    fn g02_headers_of_one_connection_stay_here() {
         let headers = prepared(&[
             ("connection", "close, X-Secret, authorization, x-request-id"),
             ("connection", "x-forwarded-for, X-Other"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::Request;
 use axum::response::{Html, IntoResponse, Response};
-use http::header::{ACCEPT, ALLOW, AUTHORIZATION, CONTENT_SECURITY_POLICY, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, ALLOW, AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use kit::problem::Problem;
 use kit::secret::Secret;
@@ -18,6 +18,7 @@ use crate::MetricsAccess;
 use crate::pipeline::Gateway;
 
 const INDEX: &str = include_str!("index.html");
+const INDEX_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const DOCS_LINKS: [&str; 2] = ["href=\"/docs\"", "href=\"/openapi.json\""];
 
 /// What it answers itself, always.
@@ -87,11 +88,10 @@ pub(crate) async fn answer(gateway: &Gateway, request: Request) -> Result<Respon
 fn index(gateway: &Gateway, headers: &HeaderMap) -> Response {
     let is_for_people = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(prefers_html);
     if is_for_people {
-        let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'");
         let has_docs = gateway.docs.is_some();
         let lines =
             INDEX.lines().filter(|line| has_docs || !DOCS_LINKS.iter().any(|link| line.contains(link)));
-        return ([(CONTENT_SECURITY_POLICY, policy)], Html(lines.collect::<String>())).into_response();
+        return (kit::browser::page(INDEX_POLICY), Html(lines.collect::<String>())).into_response();
     }
     let if_on = |path| gateway.docs.is_some().then_some(path);
     Json(Index {

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ambiguous_path_is_refused() {
+    fn g05_an_ambiguous_path_is_refused() {
         for path in [
             "//admin",
             "/a//b",

@@ -10,7 +10,7 @@ use aide::generate::GenContext;
 use aide::openapi::{MediaType, Operation, RequestBody, SchemaObject};
 use axum::extract::{FromRef, FromRequest, Request};
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use schemars::JsonSchema;
@@ -115,8 +115,9 @@ where
     }
 }
 
-/// A request's whole body: 413 past `limit` bytes, 408 past the deadline.
+/// A request's whole body: 413 past `limit` bytes, 408 past the deadline, 415 where it is compressed.
 pub async fn receive(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    check_coding(request.headers())?;
     if declared_length(request.headers()).is_some_and(|length| length > limit as u64) {
         return Err(Problem::body_too_large(limit));
     }
@@ -131,6 +132,17 @@ pub async fn receive(request: Request, limit: usize) -> Result<Bytes, Problem> {
             "The body took longer than 30 s to arrive.",
         )),
     }
+}
+
+/// A few compressed bytes may be many more, so none are taken (RFC 9110, section 12.5.3, says how to tell).
+fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
+    let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
+        return Ok(());
+    }
+    let detail = "Send the body as it is, without `Content-Encoding`.";
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+        .with_header(ACCEPT_ENCODING, "identity"))
 }
 
 /// What `Content-Length` says.

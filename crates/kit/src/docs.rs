@@ -3,9 +3,9 @@
 use axum::Router;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
-};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
+
+use crate::browser;
 
 /// Where the page is served.
 pub const PAGE_PATH: &str = "/docs";
@@ -27,13 +27,8 @@ pub fn router() -> Router {
 
 /// `GET /docs`: the page.
 pub async fn docs_page() -> impl IntoResponse {
-    let headers = [
-        (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (CACHE_CONTROL, "no-cache"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    (headers, PAGE)
+    let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CACHE_CONTROL, "no-cache")];
+    (browser::page(POLICY), headers, PAGE)
 }
 
 /// `GET /docs/rapidoc-….js`: the renderer. It is kept compressed only, which every browser reads.
@@ -41,15 +36,15 @@ pub async fn docs_script() -> impl IntoResponse {
     let headers = [
         (CONTENT_TYPE, "text/javascript; charset=utf-8"),
         (CONTENT_ENCODING, "gzip"),
-        (CONTENT_SECURITY_POLICY, POLICY),
         (CACHE_CONTROL, "public, max-age=31536000, immutable"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     (headers, SCRIPT_GZIP)
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::CONTENT_SECURITY_POLICY;
+
     use super::*;
 
     #[test]

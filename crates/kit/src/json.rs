@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_key_that_stands_twice_also_escaped_and_nested() {
+    fn i08_refuses_a_key_that_stands_twice_also_escaped_and_nested() {
         for body in [r#"{"a":1,"a":2}"#, r#"{"a":1,"\u0061":2}"#, r#"{"x":[{"a":1,"a":2}]}"#] {
             assert!(Json::parse(body.as_bytes()).unwrap_err().0.contains("twice in one object"), "{body}");
         }
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn is_bounded_in_depth_without_recursing_into_the_excess() {
+    fn g11_is_bounded_in_depth_without_recursing_into_the_excess() {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         assert!(Json::parse(nested(MAX_DEPTH).as_bytes()).is_ok());
         assert!(Json::parse(nested(MAX_DEPTH + 1).as_bytes()).is_err());
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_unicode() {
+    fn i09_refuses_what_is_no_unicode() {
         for body in [&b"\"\xff\""[..], br#""\ud800""#, b"", b"{}{}", b"\"\n\""] {
             assert!(Json::parse(body).is_err());
         }

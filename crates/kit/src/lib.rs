@@ -6,12 +6,13 @@
 //! Files in reading order: `problem` (the one HTTP error), `identity` (who calls), `permission` (who may), `endpoint` (how one is added), `token`, `api_key`, `body`, `fields`
 //! and `json` (reading a body), `query`, `page`, `etag`, `idempotency`, `answer` (what a handler answers),
 //! `service` and `openapi` (what surrounds the endpoints), `metrics` (what a process counts), `server` (how a port is served), `shared` (what every service holds); then the small
-//! ones: `client`, `clock`, `csv` (tables as files), `docs`, `limit`, `mail` (the way out for mails), `money`, `outgoing` (requests of our own), `random`, `request_id`, `seal`, `search`, `secret`, `statement`, `stream`, `telemetry`,
+//! ones: `browser` (what every answer tells a browser), `client`, `clock`, `csv` (tables as files), `docs`, `limit`, `mail` (the way out for mails), `money`, `outgoing` (requests of our own), `random`, `request_id`, `seal`, `search`, `secret`, `statement`, `stream`, `telemetry`,
 //! `text`.
 
 pub mod answer;
 pub mod api_key;
 pub mod body;
+pub mod browser;
 pub mod client;
 pub mod clock;
 pub mod csv;

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_an_ipv4_address_or_an_ipv6_network() {
+    fn g04_an_origin_is_an_ipv4_address_or_an_ipv6_network() {
         let origin = |text: &str| Origin::of(Some(text.parse().unwrap()));
         assert_eq!(origin("2001:db8:0:1::7"), origin("2001:db8:0:1:ffff::"));
         assert_ne!(origin("2001:db8:0:1::7"), origin("2001:db8:0:2::7"));

@@ -9,6 +9,7 @@ use aide::openapi::Operation;
 use aide::operation::{ParamLocation, add_parameters, parameters_from_schema};
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
+use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use uuid::Uuid;
 
@@ -99,8 +100,16 @@ pub struct Params {
 impl Params {
     /// Splits a query string (WHATWG URL, application/x-www-form-urlencoded).
     pub fn new(query: Option<&str>) -> Self {
-        let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
-        Self { pairs, asked: Vec::new(), faults: Vec::new() }
+        let query = query.unwrap_or_default();
+        let pairs = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let mut params = Self { pairs, asked: Vec::new(), faults: Vec::new() };
+        // The parser would put a sign of its own in the place of what is no text.
+        let is_no_text = |pair: &&str| percent_decode_str(pair).decode_utf8().is_err();
+        if let Some(pair) = query.split('&').find(is_no_text) {
+            let name = pair.split('=').next().unwrap_or_default();
+            params.fault(name, Invalid::value("must be UTF-8, percent-encoded"));
+        }
+        params
     }
 
     /// A parameter that may be left out.
@@ -248,4 +257,22 @@ pub(crate) fn describe<T: JsonSchema>(ctx: &mut GenContext, operation: &mut Oper
     add_parameters(ctx, operation, parameters);
     openapi::add_problem(ctx, operation, 400, "A parameter is unknown, malformed or stands twice.");
     let _: PhantomData<T> = PhantomData;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i09_a_parameter_that_is_no_text_is_refused() {
+        let read = |query| {
+            let mut params = Params::new(Some(query));
+            let text = params.text("q");
+            params.finish(text).map_err(|problem| problem.errors()[0].field.clone())
+        };
+        assert_eq!(read("q=%C3%A4+%26"), Ok(Some("ä &".to_owned())));
+        for query in ["q=%ff", "q=a%ed%a0%80", "q=%c3", "q=%C3&q=%A4"] {
+            assert_eq!(read(query), Err("q".to_owned()), "{query}");
+        }
+    }
 }

@@ -72,6 +72,11 @@ impl Default for Limits {
     }
 }
 
+/// Whether a whole head, with the empty line at its end, is let through: for fuzzing.
+pub fn check_head(head: &[u8], limits: &Limits) -> Result<(), Problem> {
+    head::inspect(head, limits).map(drop)
+}
+
 /// The other end of the connection that a request came over; an extension of every request.
 #[derive(Clone, Debug)]
 pub struct Peer {

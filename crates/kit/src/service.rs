@@ -19,7 +19,6 @@ use bytes::Bytes;
 use db::Db;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -27,6 +26,7 @@ use tower::Service as _;
 use tracing::{error, warn};
 use uuid::Uuid;
 
+use crate::browser;
 use crate::clock::Timestamp;
 use crate::docs;
 use crate::endpoint::Endpoints;
@@ -293,8 +293,7 @@ fn finish(response: &mut Response, id: &RequestId, method: &Method, path: &str) 
     }
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, id.header());
-    headers.entry(X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    browser::tell(headers);
 }
 
 fn log_failure(problem: &Problem, id: &RequestId, method: &Method, path: &str) {

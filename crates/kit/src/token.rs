@@ -120,7 +120,7 @@ impl Tokens {
     }
 
     /// A token for one session of one account.
-    pub fn sign(&self, account: Uuid, email: &str, role: Role, session: Uuid) -> Result<String, Problem> {
+    pub fn sign(&self, account: Uuid, email: &str, role: Role, session: Uuid) -> Result<Secret, Problem> {
         let now = u64::try_from(self.clock.now().seconds()).unwrap_or(0);
         let claims = Claims {
             sub: account,
@@ -135,6 +135,7 @@ impl Tokens {
             jti: crate::clock::new_id(),
         };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
+            .map(Secret::new)
             .map_err(Problem::internal)
     }
 

@@ -13,7 +13,7 @@ use axum::response::sse::{self, Sse};
 use axum::response::{IntoResponse, Response};
 use events::{Event, Position};
 use futures_util::stream::unfold;
-use http::header::RETRY_AFTER;
+use http::header::{CACHE_CONTROL, RETRY_AFTER};
 use http::{HeaderName, StatusCode};
 use kit::identity::{Caller, Verified};
 use kit::metrics::Text;
@@ -166,9 +166,9 @@ fn shown(event: &Event) -> Option<sse::Event> {
 
 impl IntoResponse for EventStream {
     fn into_response(self) -> Response {
-        // A proxy in front must not gather them.
-        let unbuffered = [(HeaderName::from_static("x-accel-buffering"), "no")];
-        (unbuffered, Sse::new(unfold(self.0, Reader::next))).into_response()
+        // A proxy in front must neither gather nor keep them.
+        let headers = [(HeaderName::from_static("x-accel-buffering"), "no"), (CACHE_CONTROL, "no-store")];
+        (headers, Sse::new(unfold(self.0, Reader::next))).into_response()
     }
 }
 

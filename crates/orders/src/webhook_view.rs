@@ -2,6 +2,7 @@
 
 use events::{EventFilter, Position};
 use kit::clock::Timestamp;
+use kit::secret::{Secret, Shown};
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
@@ -26,7 +27,7 @@ pub(crate) struct WebhookView {
     rotated_at: Option<Timestamp>,
     /// What signs its messages. Shown once, when it is made.
     #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
+    secret: Option<Shown>,
     version: i64,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -55,8 +56,8 @@ impl From<Webhook> for WebhookView {
 
 impl WebhookView {
     /// With the secret, which is shown once.
-    pub(crate) fn with_secret(webhook: Webhook, secret: String) -> Self {
-        Self { secret: Some(secret), ..Self::from(webhook) }
+    pub(crate) fn with_secret(webhook: Webhook, secret: Secret) -> Self {
+        Self { secret: Some(secret.into()), ..Self::from(webhook) }
     }
 }
 

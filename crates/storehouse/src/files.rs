@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -143,7 +144,8 @@ async fn write<S: Sheet>(db: &Db, sheet: S, file: &Path) -> Result<()> {
     }
     let partial = beside(file);
     let written = async {
-        let mut out = File::create(&partial)?;
+        // It may hold people's names and addresses.
+        let mut out = File::options().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
         write_to(&mut export, &mut out).await?;
         out.sync_all()?;
         fs::rename(&partial, file)?;

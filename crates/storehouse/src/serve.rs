@@ -1,7 +1,9 @@
 //! `storehouse serve`: takes the ports, opens the database, puts the parts together, serves each on its port, and ends
 //! it in order.
 
+use std::fs::Metadata;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +56,7 @@ async fn serve(settings: &Settings, parts: &[Part]) -> Result<()> {
     let listeners = bind(settings, parts).await?;
     let options = options(settings, parts, secret, ports(settings, &listeners)?)?;
     let db = if needs_database(settings, parts) { Some(open_migrated(settings).await?) } else { None };
+    warn_of_readable_files(settings);
     let system = System::new(db.clone(), Clock::default(), options)
         .context("can't start the threads that hash passwords, or TLS")?;
     banner::print(settings, &listeners, db.as_ref()).await?;
@@ -64,6 +67,17 @@ async fn serve(settings: &Settings, parts: &[Part]) -> Result<()> {
         db.close().await;
     }
     outcome
+}
+
+/// What we make ourselves is its owner's alone; what was copied or restored by hand may not be.
+fn warn_of_readable_files(settings: &Settings) {
+    for path in settings.private_files() {
+        let is_private = |file: Metadata| file.permissions().mode() & 0o077 == 0;
+        if !std::fs::metadata(&path).map_or(true, is_private) {
+            let path = path.display();
+            warn!(%path, "others on this machine can read this file: chmod 600 it");
+        }
+    }
 }
 
 /// A gateway alone can leave sessions to the services; with a database of its own it checks them too.

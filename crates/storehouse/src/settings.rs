@@ -139,7 +139,7 @@ impl Settings {
         let settings = Self {
             environment: values.read("ENVIRONMENT", parse::environment)?,
             listen: Listen::read(&values, parts)?,
-            data_dir: values.get("DATA_DIR")?.text.clone().into(),
+            data_dir: values.get("DATA_DIR")?.text.expose().into(),
             database_url: values.read("DATABASE_URL", |text| parse::database_url(text)?.parse().ok())?,
             database_is_chosen: values.get("DATABASE_URL")?.origin != Origin::Default,
             passwords: Passwords {
@@ -202,6 +202,20 @@ impl Settings {
             Environment::Development => Ok(()),
             Environment::Production => jwt_secret::check(self.jwt_secret.as_ref()),
         }
+    }
+
+    /// The files that only their owner should be able to read: the database's, and a settings file that holds a secret.
+    pub(crate) fn private_files(&self) -> Vec<PathBuf> {
+        let mut files = self.values.files_with_secrets();
+        if let DatabaseUrl::Sqlite(path) = &self.database_url {
+            let beside = ["", "-wal", "-shm"].map(|end| {
+                let mut name = path.clone().into_os_string();
+                name.push(end);
+                name.into()
+            });
+            files.extend(beside);
+        }
+        files
     }
 
     /// A settings file with what is in effect; secrets stand in comments.

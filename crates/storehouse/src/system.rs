@@ -113,6 +113,36 @@ pub struct MailOptions {
     pub public_url: Option<PublicUrl>,
 }
 
+impl Options {
+    /// The settings of development, but without limits: for tests, benchmarks and fuzzing.
+    pub fn for_tests(secret: Secret) -> Self {
+        Self {
+            parts: Part::ALL.to_vec(),
+            secret,
+            password_hash: PasswordHash::Argon2id,
+            password_denylist: false,
+            session_limits: SessionLimits::default(),
+            first_admin: FirstAdmin::Promoted,
+            currency: Currency::default(),
+            max_pending_orders: 100,
+            pending_expiry: Duration::from_secs(24 * 60 * 60),
+            event_retention: Duration::from_secs(30 * 24 * 60 * 60),
+            webhook_networks: Vec::new(),
+            mail: None,
+            authorities: Authorities::default(),
+            docs: true,
+            metrics_access: MetricsAccess::Open,
+            data_dir: PathBuf::from("."),
+            nightly: None,
+            routes: Routes::built_in(Ports::default()),
+            cors: Cors { localhost: true, origins: Vec::new() },
+            rate_limit: false,
+            trusted_proxies: Vec::new(),
+            ports: Ports::default(),
+        }
+    }
+}
+
 /// What this process runs of the system, ready to be served.
 pub struct System {
     gateway: Option<Gateway>,

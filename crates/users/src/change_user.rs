@@ -10,6 +10,7 @@ use kit::client::Client;
 use kit::etag::IfMatch;
 use kit::identity::Caller;
 use kit::problem::Problem;
+use kit::secret::Secret;
 use uuid::Uuid;
 
 use crate::Users;
@@ -58,7 +59,7 @@ async fn confirm_own_email(
     id: Uuid,
     change: &UserChange,
     client: &Client,
-) -> Result<Option<String>, Problem> {
+) -> Result<Option<Secret>, Problem> {
     if caller.account() != id || change.change.email.is_none() {
         return Ok(None);
     }
@@ -79,7 +80,7 @@ struct Change {
     proof: Option<Proof>,
     factors: Arc<SecondFactors>,
     condition: IfMatch,
-    confirmed_hash: Option<String>,
+    confirmed_hash: Option<Secret>,
     live: Arc<LiveSessions>,
     author: Author,
 }

@@ -48,8 +48,8 @@ impl SigningSecret {
     }
 
     /// As the receiver is given it.
-    pub fn show(&self) -> String {
-        format!("whsec_{}", STANDARD.encode(self.0))
+    pub fn show(&self) -> Secret {
+        Secret::new(format!("whsec_{}", STANDARD.encode(self.0)))
     }
 }
 

@@ -107,7 +107,7 @@ async fn public_routes_need_no_token() {
 
 /// T25 and T26.
 #[tokio::test]
-async fn nobody_claims_to_be_somebody() {
+async fn g01_nobody_claims_to_be_somebody() {
     let forged = "X-User-Id: evil\r\nX_User_Role: evil\r\nx-AUTH-user: evil\r\nX-Internal-Secret: evil\r\nX-Forwarded-User: evil\r\n\
         X-Forwarded-For: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nX-Original-URL: /evil\r\nX-Rewrite-URL: /evil\r\nX-Consumer-Id: evil\r\n\
         Connection: X-Forwarded-For, X-Request-Id, Authorization\r\nTE: trailers\r\nProxy-Authorization: evil\r\ntraceparent: evil\r\n";
@@ -217,7 +217,7 @@ async fn services_are_asked_how_they_are_once_for_many() {
 }
 
 #[tokio::test]
-async fn a_panic_in_a_service_is_a_problem() {
+async fn g15_a_panic_in_a_service_is_a_problem() {
     async fn panics() -> &'static str {
         panic!("on purpose")
     }

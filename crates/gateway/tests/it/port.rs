@@ -63,7 +63,7 @@ async fn a_chunked_body_is_read_and_ends_the_connection() {
 
 /// T1 to T3, T7, T9 and the limits: one answer, a problem, and nothing after it is read.
 #[tokio::test]
-async fn what_could_be_read_in_two_ways_is_refused() {
+async fn g07_what_could_be_read_in_two_ways_is_refused() {
     let port = start(echoing()).await;
     let long_url = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(9000));
     let endless_url = format!("GET /{}", "a".repeat(20_000));
@@ -139,7 +139,7 @@ async fn nobody_can_play_the_refused_request() {
 
 /// T4: the body breaks, and what follows is not taken for a request.
 #[tokio::test]
-async fn broken_chunks_break_the_body() {
+async fn g07_broken_chunks_break_the_body() {
     let port = start(echoing()).await;
     for chunks in [
         "fffffffffffffffff\r\n",
@@ -173,7 +173,7 @@ async fn an_upgrade_is_not_a_tunnel() {
 
 /// T6: the body that nobody wanted is never taken for a request.
 #[tokio::test]
-async fn an_unread_body_is_not_a_request() {
+async fn g07_an_unread_body_is_not_a_request() {
     let port = start(Router::new().fallback(|| async { "early" })).await;
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
     let request =
@@ -199,7 +199,7 @@ async fn an_absolute_url_is_read_as_its_path() {
 }
 
 #[tokio::test]
-async fn a_slow_head_is_answered_408() {
+async fn g09_a_slow_head_is_answered_408() {
     let port = start_with(echoing(), Limits { header_timeout: SHORT, ..Limits::default() }).await;
     let answer = exchange(port.address, "GET / HTTP/1.1\r\nHost: x\r\n").await;
     assert_eq!((status(&answer), problem_code(&answer).as_str()), (408, "request_timeout"));
@@ -209,7 +209,7 @@ async fn a_slow_head_is_answered_408() {
 }
 
 #[tokio::test]
-async fn a_connection_that_says_nothing_ends() {
+async fn g09_a_connection_that_says_nothing_ends() {
     let port = start_with(echoing(), Limits { header_timeout: SHORT, ..Limits::default() }).await;
     assert_eq!(exchange(port.address, "").await, "");
 }
@@ -248,7 +248,7 @@ async fn a_slow_answer_is_not_an_idle_connection() {
 
 /// T17: a reader that stands still ends the connection and with it the answer.
 #[tokio::test]
-async fn a_reader_that_stands_still_is_let_go() {
+async fn g09_a_reader_that_stands_still_is_let_go() {
     struct Gone(Arc<Notify>);
     impl Drop for Gone {
         fn drop(&mut self) {

@@ -58,7 +58,11 @@ fn tokens() -> Tokens {
 pub(crate) const ACCOUNT: uuid::Uuid = uuid::Uuid::from_u128(7);
 
 pub(crate) fn token() -> String {
-    tokens().sign(ACCOUNT, "a@example.com", Role::Customer, uuid::Uuid::from_u128(8)).unwrap()
+    tokens()
+        .sign(ACCOUNT, "a@example.com", Role::Customer, uuid::Uuid::from_u128(8))
+        .unwrap()
+        .expose()
+        .to_owned()
 }
 
 /// A gateway over these routes, ready.

@@ -184,7 +184,7 @@ async fn a_post_is_sent_once() {
 
 /// T18: a body over the limit is refused, and what the service got of it is never whole.
 #[tokio::test]
-async fn a_body_over_the_limit_is_413() {
+async fn g10_a_body_over_the_limit_is_413() {
     let (seen, mut bodies) = mpsc::unbounded_channel();
     let service = start(Router::new().fallback(on_post(move |request: Request| async move {
         let whole = axum::body::to_bytes(request.into_body(), usize::MAX).await.is_ok();
@@ -208,7 +208,7 @@ async fn a_body_over_the_limit_is_413() {
 }
 
 #[tokio::test]
-async fn a_slow_body_is_408() {
+async fn g09_a_slow_body_is_408() {
     let service = start(Router::new().fallback(tell)).await;
     let router =
         gateway_with(&route_to(service.address, ""), &[], |config| config.limits.body_timeout = SHORT);

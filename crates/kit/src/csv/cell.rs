@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_begins_like_a_formula_is_shielded_and_comes_back() {
+    fn i03_what_begins_like_a_formula_is_shielded_and_comes_back() {
         for text in [
             "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠1", " =1",
             "\u{a0}=1", "'=1", "''=1", "' =1", "'-", "-", "=",

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn only_public_addresses_are_reached() {
+    fn i05_only_public_addresses_are_reached() {
         for public in PUBLIC {
             assert!(allows("", public), "{public}");
         }

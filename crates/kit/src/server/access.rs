@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_left_out_of_headers() {
+    fn d02_secrets_are_left_out_of_headers() {
         let mut headers = HeaderMap::new();
         for name in
             ["authorization", "cookie", "set-cookie", "idempotency-key", "x-api-key", "x-access-token"]

@@ -41,7 +41,7 @@ pub(super) struct Shop {
     clock: Clock,
     staff: Uuid,
     /// Of the one password that all have.
-    password_hash: String,
+    password_hash: Secret,
     /// How often it was asked.
     pub(super) requests: u64,
 }
@@ -147,7 +147,7 @@ impl Shop {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(AUTHORIZATION, format!("Bearer {token}"))
+            .header(AUTHORIZATION, format!("Bearer {}", token.expose()))
             .header(CONTENT_TYPE, "application/json")
             .body(body)?;
         let verified = authenticate_alone(&self.shared.tokens, request.headers());
@@ -166,7 +166,7 @@ impl Shop {
     }
 }
 
-async fn hash(settings: &Settings) -> Result<String> {
+async fn hash(settings: &Settings) -> Result<Secret> {
     let passwords = Passwords::new(settings.passwords.hash, settings.passwords.denylist)
         .context("can't start the threads that hash passwords")?;
     let password: Password =

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_can_be_guessed_is_refused() {
+    fn d01_what_can_be_guessed_is_refused() {
         for bad in [
             "your-secret-key-change-in-production",
             "YOUR_SECRET_KEY_CHANGE_IN_PRODUCTION",

@@ -19,8 +19,8 @@ fn line(value: &Value) -> String {
     let key = value.setting.key();
     let origin = value.origin.to_string().replace(char::is_control, "?");
     match value.shown() {
-        _ if value.text.is_empty() => format!("#{key} = {}  # not set", literal(value)),
-        Some(shown) if shown != value.text => {
+        _ if !value.is_set() => format!("#{key} = {}  # not set", literal(value)),
+        Some(shown) if shown != value.text.expose() => {
             format!("#{key} = {}  # {origin}, password not shown", quoted(&shown))
         }
         Some(_) if value.origin == Origin::Default => format!("#{key} = {}  # default", literal(value)),
@@ -31,13 +31,13 @@ fn line(value: &Value) -> String {
 
 fn literal(value: &Value) -> String {
     match value.setting.kind {
-        Kind::Number if !value.text.is_empty() => value.text.clone(),
-        Kind::Switch => super::parse::switch(&value.text).unwrap_or_default().to_string(),
+        Kind::Number if value.is_set() => value.text.expose().to_owned(),
+        Kind::Switch => super::parse::switch(value.text.expose()).unwrap_or_default().to_string(),
         Kind::List => {
-            let items = value.text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            let items = value.text.expose().split(',').map(str::trim).filter(|item| !item.is_empty());
             toml::Value::Array(items.map(|item| item.to_owned().into()).collect()).to_string()
         }
-        Kind::Text | Kind::Number | Kind::Url | Kind::Secret => quoted(&value.text),
+        Kind::Text | Kind::Number | Kind::Url | Kind::Secret => quoted(value.text.expose()),
     }
 }
 

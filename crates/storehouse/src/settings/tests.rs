@@ -39,7 +39,7 @@ fn nothing_set_is_development_on_loopback() {
 }
 
 #[test]
-fn production_opens_the_gateway_alone_and_closes_the_docs() {
+fn g03_production_opens_the_gateway_alone_and_closes_the_docs() {
     let settings = read(&[("ENVIRONMENT", "production"), ("JWT_SECRET", GOOD_SECRET)]).unwrap();
     assert_eq!(settings.listen.gateway.to_string(), "0.0.0.0:8000");
     assert_eq!(settings.listen.auth.to_string(), "127.0.0.1:8083");
@@ -134,7 +134,7 @@ fn an_empty_variable_counts_as_unset() {
 }
 
 #[test]
-fn what_is_unsafe_is_refused_in_production() {
+fn d01_what_is_unsafe_is_refused_in_production() {
     assert!(refusal(&[("ENVIRONMENT", "production"), ("RATE_LIMIT", "off")]).contains("RATE_LIMIT"));
     for secret in ["", "short", "your-secret-key-change-in-production"] {
         let settings = read(&[("ENVIRONMENT", "production"), ("JWT_SECRET", secret)]).unwrap();

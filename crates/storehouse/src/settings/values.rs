@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use kit::secret::Secret;
 
 use super::table::{Kind, Setting, TABLE};
 
@@ -15,10 +16,10 @@ const FILE: &str = "storehouse.toml";
 /// All settings' texts, in the table's order.
 pub(crate) struct Values(pub(crate) Vec<Value>);
 
-/// One setting's text; empty where it is not set.
+/// One setting's text, which may be secret; empty where it is not set.
 pub(crate) struct Value {
     pub(crate) setting: &'static Setting,
-    pub(crate) text: String,
+    pub(crate) text: Secret,
     pub(crate) origin: Origin,
 }
 
@@ -55,7 +56,7 @@ impl Values {
                 (None, Some(text)) => (text, Origin::File(path.clone())),
                 (None, None) => (String::new(), Origin::Default),
             };
-            values.push(Value { setting, text, origin });
+            values.push(Value { setting, text: text.into(), origin });
         }
         let mut values = Self(values);
         values.fill_in_defaults()?;
@@ -64,17 +65,32 @@ impl Values {
 
     /// What holds where nothing is set may depend on the environment and on the data folder.
     fn fill_in_defaults(&mut self) -> Result<()> {
-        let production = self.get("ENVIRONMENT")?.text == "production";
+        let production = self.get("ENVIRONMENT")?.text.expose() == "production";
         for at in 0..self.0.len() {
-            if self.0[at].text.is_empty() {
+            if !self.0[at].is_set() {
                 let text = self.0[at].setting.default_for(production);
                 self.0[at].text = match text.strip_prefix("$DATA_DIR/") {
-                    Some(file) => Path::new(&self.get("DATA_DIR")?.text).join(file).display().to_string(),
+                    Some(file) => {
+                        Path::new(self.get("DATA_DIR")?.text.expose()).join(file).display().to_string()
+                    }
                     None => text.to_owned(),
-                };
+                }
+                .into();
             }
         }
         Ok(())
+    }
+
+    /// The settings file, if a secret stands there.
+    pub(crate) fn files_with_secrets(&self) -> Vec<PathBuf> {
+        let is_secret = |value: &&Value| matches!(value.setting.kind, Kind::Secret | Kind::Url);
+        let file = |value: &Value| match &value.origin {
+            Origin::File(path) if value.shown().is_none_or(|shown| shown != value.text.expose()) => {
+                Some(path.clone())
+            }
+            _ => None,
+        };
+        self.0.iter().filter(is_secret).find_map(file).into_iter().collect()
     }
 
     pub(crate) fn get(&self, name: &str) -> Result<&Value> {
@@ -87,7 +103,7 @@ impl Values {
     /// The typed value, or the one line that says why not.
     pub(crate) fn read<T>(&self, name: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
         let value = self.get(name)?;
-        parse(&value.text).ok_or_else(|| value.refused())
+        parse(value.text.expose()).ok_or_else(|| value.refused())
     }
 
     /// The same for a setting that may be unset.
@@ -97,11 +113,16 @@ impl Values {
         parse: impl Fn(&str) -> Option<T>,
     ) -> Result<Option<T>> {
         let value = self.get(name)?;
-        if value.text.is_empty() { Ok(None) } else { self.read(name, parse).map(Some) }
+        if value.is_set() { self.read(name, parse).map(Some) } else { Ok(None) }
     }
 }
 
 impl Value {
+    /// Whether there is a text, perhaps the default.
+    pub(crate) fn is_set(&self) -> bool {
+        !self.text.expose().is_empty()
+    }
+
     fn refused(&self) -> anyhow::Error {
         let Setting { name, valid, .. } = self.setting;
         match self.shown() {
@@ -114,8 +135,8 @@ impl Value {
     pub(crate) fn shown(&self) -> Option<String> {
         match self.setting.kind {
             Kind::Secret => None,
-            Kind::Url => Some(without_password(&self.text)),
-            Kind::Text | Kind::Number | Kind::Switch | Kind::List => Some(self.text.clone()),
+            Kind::Url => Some(without_password(self.text.expose())),
+            Kind::Text | Kind::Number | Kind::Switch | Kind::List => Some(self.text.expose().to_owned()),
         }
     }
 }

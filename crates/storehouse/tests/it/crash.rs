@@ -54,7 +54,7 @@ async fn admin(process: &Storehouse) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_process_loses_nothing_that_it_acknowledged() {
+async fn b05_a_killed_process_loses_nothing_that_it_acknowledged() {
     each_engine(&[], async |database| {
         let (site, mut dice) = (Site::new(Some(database.url())), Dice::new());
         let mut process = site.start().await;

@@ -44,7 +44,7 @@ async fn is_closed(app: &App, good: &Client<'_>, what: &str) {
     all_answer(&app.nobody(), &[401], what).await;
     // Of a session that there never was: whether there is can't be told now, or the token says that it can't be.
     let forged = app.tokens.sign(good.id, &good.email, Role::Admin, Uuid::now_v7()).unwrap();
-    all_answer(&app.nobody().with_token(&forged), &[500, 503], what).await;
+    all_answer(&app.nobody().with_token(forged.expose()), &[500, 503], what).await;
     all_answer(&app.nobody().with_token("a.b.c"), &[401], what).await;
 }
 

@@ -62,6 +62,10 @@ mod metrics;
 #[cfg(test)]
 mod authorization;
 
+/// What `docs/security.md` asks for and no other place tests.
+#[cfg(test)]
+mod security;
+
 /// The served OpenAPI document, as a snapshot.
 #[cfg(test)]
 mod openapi;

@@ -273,7 +273,7 @@ async fn the_gateways_metrics_can_need_a_token() {
 }
 
 #[tokio::test]
-async fn in_production_the_gateways_metrics_are_closed_until_a_token_is_set() {
+async fn g18_in_production_the_gateways_metrics_are_closed_until_a_token_is_set() {
     let site = || {
         let site = Site::new(None).with("ENVIRONMENT", "production").with("HOST", "127.0.0.1");
         site.with("JWT_SECRET", "b7e1f05c9d3a4e68812f6c0d5a9b37e4c2d8f1a6")

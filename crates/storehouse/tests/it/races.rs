@@ -193,7 +193,7 @@ async fn one_key_from_many_at_once_does_it_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_belongs_to_one_request_of_one_account() {
+async fn b04_a_key_belongs_to_one_request_of_one_account() {
     each_app(async |app| {
         let (ann, bob) = (app.customer("ann").await, app.customer("bob").await);
         let bodies: Vec<Value> = (1..=20)
@@ -286,7 +286,7 @@ async fn orders_that_are_placed_at_once_do_not_mix() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_step_is_taken_once() {
+async fn b07_a_step_is_taken_once() {
     each_app(async |app| {
         let staff = app.staff("sam").await;
         for (step, loser) in [("confirm", 409), ("cancel", 409), ("pay", 0)] {
@@ -308,7 +308,7 @@ async fn a_step_is_taken_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_change_is_lost_to_another() {
+async fn b06_no_change_is_lost_to_another() {
     each_app(async |app| {
         let ann = app.customer("ann").await;
         let order = ann.post("/orders", laptop()).await.expect(201).json();

@@ -29,10 +29,10 @@ const BUSINESS: &[&str] =
     &["order", "product", "stock", "inventory", "sku", "shipment", "warehouse", "username", "supplier"];
 
 /// One file of source.
-struct Source {
+pub(crate) struct Source {
     /// From the root of the workspace.
     path: String,
-    text: String,
+    pub(crate) text: String,
 }
 
 impl Source {
@@ -62,12 +62,12 @@ impl Source {
     }
 }
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
 /// Every Rust file of every crate.
-fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<Source> {
     let mut found = Vec::new();
     collect(&root().join("crates"), &mut found);
     assert!(found.len() > 100, "only {} files found", found.len());

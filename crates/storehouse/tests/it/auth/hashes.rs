@@ -48,5 +48,5 @@ async fn a02_with_bcrypt_a_new_password_has_at_most_72_bytes() {
 
 async fn stored_hash(app: &App) -> String {
     let find = app.db.lookup((), |tx, ()| store::find_credentials_by_email(tx, "ada@example.com").boxed());
-    find.await.unwrap().unwrap().password_hash.unwrap()
+    find.await.unwrap().unwrap().password_hash.unwrap().expose().to_owned()
 }

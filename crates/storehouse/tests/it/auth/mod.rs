@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::harness::{App, Client};
 
 /// The password of everybody here.
-const PASSWORD: &str = "password123";
+const PASSWORD: &str = "canary-4f1c of auth";
 
 /// Registers `name`, and gives the whole answer.
 async fn register(app: &App, name: &str) -> Value {

@@ -61,14 +61,14 @@ async fn a_token_is_good_only_for_its_own_session_account_and_role() {
         let session = ada.get("/auth/validate").await.expect(200).json();
         let session = text(&session, "sid").parse().unwrap();
         let sign = |account, role, session| app.tokens.sign(account, "x@example.com", role, session).unwrap();
-        ada.with_token(&sign(ada.id, Role::Customer, session)).get("/users/me").await.expect(200);
+        ada.with_token(sign(ada.id, Role::Customer, session).expose()).get("/users/me").await.expect(200);
         for token in [
             sign(bob.id, Role::Customer, session),
             sign(ada.id, Role::Admin, session),
             sign(ada.id, Role::Customer, kit::clock::new_id()),
             sign(ada.id, Role::Customer, ada.id),
         ] {
-            ada.with_token(&token).get("/users/me").await.problem(401, "invalid_token");
+            ada.with_token(token.expose()).get("/users/me").await.problem(401, "invalid_token");
         }
     })
     .await;

@@ -19,7 +19,7 @@ async fn a_token_made_by_hand_is_as_good_as_ours() {
 }
 
 #[tokio::test]
-async fn unsigned_tokens_are_refused() {
+async fn j02_unsigned_tokens_are_refused() {
     each_app(async |app| {
         let ada = app.customer("ada").await;
         let payload = claims(&ada).to_string();
@@ -35,7 +35,7 @@ async fn unsigned_tokens_are_refused() {
 }
 
 #[tokio::test]
-async fn other_algorithms_and_keys_are_refused() {
+async fn j03_other_algorithms_and_keys_are_refused() {
     each_app(async |app| {
         let ada = app.customer("ada").await;
         let payload = claims(&ada).to_string();
@@ -50,7 +50,10 @@ async fn other_algorithms_and_keys_are_refused() {
         let strongest = text("HS512");
         let code = mac::<Hmac<Sha512>>(SECRET.as_bytes(), &strongest);
         refused(&ada, &format!("{strongest}.{}", to_base64(&code))).await;
-        for key in ["", "secret", "your-secret-key-change-in-production", "storehouse", &SECRET[1..]] {
+        let keys = app.nobody().get("/.well-known/jwks.json").await.expect(200).text();
+        for key in
+            ["", "secret", "your-secret-key-change-in-production", "storehouse", &SECRET[1..], &keys, "[]"]
+        {
             refused(&ada, &signed_with(key, HS256, &payload)).await;
         }
     })
@@ -58,26 +61,47 @@ async fn other_algorithms_and_keys_are_refused() {
 }
 
 #[tokio::test]
-async fn keys_never_come_from_the_token() {
+async fn j04_keys_never_come_from_the_token() {
+    each_app(async |app| {
+        let ada = app.customer("ada").await;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let elsewhere = format!("http://{}/keys", listener.local_addr().unwrap());
+        let payload = claims(&ada).to_string();
+        let key = json!({"kty": "oct", "k": to_base64(b"secret"), "alg": "HS256"});
+        for (name, value) in
+            [("jwk", key), ("jku", json!(elsewhere)), ("x5u", json!(elsewhere)), ("x5c", json!(["MIIB"]))]
+        {
+            let header = json!({"typ": "JWT", "alg": "HS256", name: value}).to_string();
+            for key in ["", "secret"] {
+                refused(&ada, &signed_with(key, &header, &payload)).await;
+            }
+        }
+        let called = listener.accept().map(|(_, caller)| caller);
+        assert!(called.is_err(), "{called:?} has asked for keys");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn j05_a_kid_chooses_no_key() {
     each_app(async |app| {
         let ada = app.customer("ada").await;
         let payload = claims(&ada).to_string();
         let long = "k".repeat(10_000);
-        let key = json!({"kty": "oct", "k": to_base64(b"secret"), "alg": "HS256"});
-        for (name, value) in [
-            ("kid", json!("../../dev/null")),
-            ("kid", json!("' OR 1=1--")),
-            ("kid", json!("\u{0}")),
-            ("kid", json!(long)),
-            ("kid", json!(1)),
-            ("kid", json!(["a"])),
-            ("jwk", key),
-            ("jku", json!("http://127.0.0.1:1/keys")),
-            ("x5u", json!("http://127.0.0.1:1/keys")),
-            ("x5c", json!(["MIIB"])),
+        for kid in [
+            json!("../../dev/null"),
+            json!("/proc/sys/kernel/randomize_va_space"),
+            json!("' OR 1=1--"),
+            json!("\u{0}"),
+            json!(long),
+            json!(1),
+            json!(["a"]),
+            json!("unknown"),
+            json!(null),
         ] {
-            let header = json!({"typ": "JWT", "alg": "HS256", name: value}).to_string();
-            for key in ["", "secret"] {
+            let header = json!({"typ": "JWT", "alg": "HS256", "kid": kid}).to_string();
+            for key in ["", "secret", "\n", "2\n"] {
                 refused(&ada, &signed_with(key, &header, &payload)).await;
             }
         }
@@ -86,7 +110,16 @@ async fn keys_never_come_from_the_token() {
 }
 
 #[tokio::test]
-async fn any_flipped_bit_is_noticed() {
+async fn j15_the_key_set_shows_no_secret() {
+    each_app(async |app| {
+        let keys = app.nobody().get("/.well-known/jwks.json").await.expect(200);
+        assert_eq!(keys.json(), json!({"keys": []}), "a shared secret has no public half");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn j06_any_flipped_bit_is_noticed() {
     each_app(async |app| {
         let ada = app.customer("ada").await;
         let token = ada.token.clone().unwrap();
@@ -107,7 +140,7 @@ async fn any_flipped_bit_is_noticed() {
 }
 
 #[tokio::test]
-async fn another_spelling_of_a_token_is_refused_also_after_logout() {
+async fn j14_another_spelling_of_a_token_is_refused_also_after_logout() {
     each_app(async |app| {
         let ada = app.customer("ada").await;
         let token = ada.token.clone().unwrap();
@@ -126,7 +159,7 @@ async fn another_spelling_of_a_token_is_refused_also_after_logout() {
 }
 
 #[tokio::test]
-async fn a_token_has_its_time() {
+async fn j07_a_token_has_its_time() {
     each_app(async |app| {
         let ada = app.customer("ada").await;
         let now = app.clock.now().seconds();
@@ -146,7 +179,7 @@ async fn a_token_has_its_time() {
 }
 
 #[tokio::test]
-async fn malformed_and_missing_claims_are_refused() {
+async fn j08_malformed_and_missing_claims_are_refused() {
     each_app(async |app| {
         let ada = app.customer("ada").await;
         for name in ["exp", "nbf", "iat", "sub", "sid", "jti", "role", "iss", "aud"] {
@@ -172,7 +205,7 @@ async fn malformed_and_missing_claims_are_refused() {
 }
 
 #[tokio::test]
-async fn issuer_audience_role_and_owner_must_be_ours() {
+async fn j09_issuer_audience_role_and_owner_must_be_ours() {
     each_app(async |app| {
         let ada = app.customer("ada").await;
         let stranger = kit::clock::new_id();
@@ -194,7 +227,7 @@ async fn issuer_audience_role_and_owner_must_be_ours() {
 }
 
 #[tokio::test]
-async fn hostile_shapes_are_refused() {
+async fn j11_hostile_shapes_are_refused() {
     each_app(async |app| {
         let ada = app.customer("ada").await;
         let payload = claims(&ada).to_string();
@@ -228,7 +261,7 @@ async fn hostile_shapes_are_refused() {
 }
 
 #[tokio::test]
-async fn a_token_stands_in_its_header_only() {
+async fn j16_a_token_stands_in_its_header_only() {
     each_app(async |app| {
         let ada = app.customer("ada").await;
         let token = ada.token.clone().unwrap();

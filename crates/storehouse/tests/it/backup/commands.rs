@@ -11,7 +11,7 @@ use crate::load::check_database;
 use crate::process::commands::said;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_is_private_and_restores_to_what_was_there() {
+async fn d02_a_backup_is_private_and_restores_to_what_was_there() {
     each_engine(&[], async |unused| {
         let (database, site) = small_database(unused.engine).await;
         as_of_another_server(&database).await;

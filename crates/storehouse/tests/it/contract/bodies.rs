@@ -56,7 +56,7 @@ async fn each_body(check: impl AsyncFn(&Document, &Subject<'_>, &Value, &mut Fin
 }
 
 #[tokio::test]
-async fn what_is_no_json_is_refused() {
+async fn i08_what_is_no_json_or_has_a_key_twice_is_refused() {
     each_body(async |_, subject, example, findings| {
         let deep = format!("{{\"deep\": {}{}}}", "[".repeat(40), "]".repeat(40));
         let bottomless = "[".repeat(100_000);
@@ -64,6 +64,10 @@ async fn what_is_no_json_is_refused() {
             Some((name, value)) => format!("{{\"{name}\": {value}, \"{name}\": {value}}}"),
             None => r#"{"reason": null, "reason": null}"#.to_owned(),
         };
+        // The same key, its first character escaped.
+        let (start, name) = twice.rsplit_once(", \"").unwrap();
+        let escaped = format!("{start}, \"\\u{:04x}{}", u32::from(name.as_bytes()[0]), &name[1..]);
+        let nested = r#"{"metadata": {"a": [{"b": 1, "b": 2}]}}"#;
         let trailing = format!("{example}{example}");
         let texts = [
             "{",
@@ -75,6 +79,12 @@ async fn what_is_no_json_is_refused() {
             &deep,
             &bottomless,
             &twice,
+            &escaped,
+            nested,
+            r#"{"a": "\ud800"}"#,
+            r#"{"a": "\udc00\ud800"}"#,
+            r#"{"\ud800": 1}"#,
+            "\u{feff}{}",
             &trailing,
         ];
         for text in texts {
@@ -99,7 +109,7 @@ async fn what_is_no_object_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_not_declared_as_json_is_refused() {
+async fn g12_what_is_not_declared_as_json_is_refused() {
     each_body(async |_, subject, example, findings| {
         let text = example.to_string();
         let types = [
@@ -121,7 +131,7 @@ async fn what_is_not_declared_as_json_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_refused() {
+async fn g10_what_is_too_large_is_refused() {
     each_body(async |_, subject, _, findings| {
         let text = format!("{{\"note\": \"{}\"}}", "x".repeat(1024 * 1024));
         subject.expect(findings, (413, "body_too_large"), JSON, text.as_bytes()).await;

@@ -52,7 +52,7 @@ async fn j01_with_no_good_token_there_is_401() {
             "Bearer a.b.c".to_owned(),
             format!("Bearer {head}."),
             format!("Bearer {head}.{}", signature.chars().rev().collect::<String>()),
-            format!("Bearer {foreign}"),
+            format!("Bearer {}", foreign.expose()),
             "Basic dXNlcjpwYXNz".to_owned(),
             good.clone(),
         ];
@@ -110,10 +110,10 @@ async fn a_token_of_another_role_than_the_accounts_is_no_token() {
         let user = app.customer("climber").await;
         let claims = app.tokens.verify(user.token.clone().unwrap()).unwrap();
         let forged = app.tokens.sign(user.id, &user.email, kit::identity::Role::Admin, claims.sid).unwrap();
-        user.with_token(&forged).get("/users").await.problem(401, "invalid_token");
+        user.with_token(forged.expose()).get("/users").await.problem(401, "invalid_token");
         let stranger = app.customer("stranger").await;
         let mixed = app.tokens.sign(stranger.id, &user.email, kit::identity::Role::Customer, claims.sid);
-        user.with_token(&mixed.unwrap()).get("/users/me").await.problem(401, "invalid_token");
+        user.with_token(mixed.unwrap().expose()).get("/users/me").await.problem(401, "invalid_token");
     })
     .await;
 }

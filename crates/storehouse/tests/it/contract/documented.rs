@@ -51,7 +51,7 @@ fn expected(operation: &Operation) -> Vec<u16> {
 }
 
 #[test]
-fn what_anybody_may_call_is_known() {
+fn j01_what_anybody_may_call_is_known() {
     let operations = Document::new().operations();
     let mut public: Vec<String> =
         operations.iter().filter(|operation| operation.is_public()).map(Operation::key).collect();

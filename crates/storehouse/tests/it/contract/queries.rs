@@ -39,7 +39,7 @@ async fn refuse(
 }
 
 #[tokio::test]
-async fn an_unknown_parameter_is_refused() {
+async fn z05_an_unknown_parameter_is_refused() {
     each_operation(async |stage, operation, door, findings| {
         if operation.body_schema().is_none() {
             let queries = ["no_such=1", "no_such", "no_such="].map(|query| ("no_such", query.to_owned()));
@@ -51,7 +51,7 @@ async fn an_unknown_parameter_is_refused() {
 }
 
 #[tokio::test]
-async fn the_parameters_of_a_page_are_bounded() {
+async fn i10_the_parameters_of_a_page_are_bounded() {
     each_operation(async |stage, operation, door, findings| {
         if !operation.is_list() {
             return;

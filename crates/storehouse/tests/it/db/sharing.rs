@@ -97,7 +97,7 @@ async fn a_lock_that_is_held_for_long_is_an_answer() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_files_are_private() {
+async fn d02_the_files_are_private() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/data/storehouse.db");

@@ -5,18 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::db::Db;
-use accounts::{
-    Author, FirstAdmin, NewAccount, NewSession, PasswordHash, SessionLimits, create_account, start_session,
-};
+use accounts::{Author, FirstAdmin, NewAccount, NewSession, create_account, start_session};
 use axum::body::Body;
 use clap::ValueEnum;
 use futures_util::FutureExt;
-use gateway::{Cors, MetricsAccess, Ports, Routes};
+use gateway::{Ports, Routes};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use kit::clock::Clock;
 use kit::identity::Role;
-use kit::outgoing::Authorities;
 use kit::secret::Secret;
 use kit::server::{self, Limits, Peer, Workers};
 use kit::service::Service;
@@ -28,14 +25,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::TestDatabase;
+use super::{TestDatabase, canary};
 
 /// Stands in every place where a secret of ours could leak from, so that an answer that holds it is a failure.
 pub(crate) const SECRET: &str = "canary-4f1c-the-signing-secret-of-the-tests-0123456789";
 
 /// What no answer may ever hold: secrets, hashes, and words of the database or the machine.
 const NEVER: &[&str] = &[
-    "canary-4f1c",
+    canary::MARK,
     "$argon2",
     "$2b$",
     "SELECT ",
@@ -147,7 +144,7 @@ impl App {
         let new = NewAccount {
             role,
             password_hash: None,
-            ..NewAccount::customer(email.parse().unwrap(), name.parse().unwrap(), String::new())
+            ..NewAccount::customer(email.parse().unwrap(), name.parse().unwrap(), Secret::new(""))
         };
         let (account, session) = self
             .db
@@ -164,7 +161,7 @@ impl App {
             .await
             .unwrap();
         let token = self.tokens.sign(account.id, &account.email, role, session.id).unwrap();
-        Client { app: self, token: Some(token), id: account.id, email, address: HERE }
+        Client { app: self, token: Some(token.expose().to_owned()), id: account.id, email, address: HERE }
     }
 
     /// An API key of an admin's with these scopes: its id, and one who shows it. It is stored as it is, past the bound on how many there may be.
@@ -252,30 +249,8 @@ impl Drop for App {
 
 /// The settings of development, without limits, with the tests' secret.
 pub(crate) fn options() -> Options {
-    Options {
-        parts: Part::ALL.to_vec(),
-        secret: Secret::new(SECRET),
-        password_hash: PasswordHash::Argon2id,
-        password_denylist: false,
-        session_limits: SessionLimits::default(),
-        first_admin: FirstAdmin::Promoted,
-        currency: "USD".parse().unwrap(),
-        max_pending_orders: 100,
-        pending_expiry: Duration::from_secs(24 * 60 * 60),
-        event_retention: Duration::from_secs(30 * 24 * 60 * 60),
-        webhook_networks: vec!["127.0.0.0/8".parse().unwrap()],
-        mail: None,
-        authorities: Authorities::default(),
-        docs: true,
-        metrics_access: MetricsAccess::Open,
-        data_dir: std::env::temp_dir(),
-        nightly: None,
-        routes: Routes::built_in(Ports::default()),
-        cors: Cors { localhost: true, origins: Vec::new() },
-        rate_limit: false,
-        trusted_proxies: Vec::new(),
-        ports: Ports::default(),
-    }
+    let webhook_networks = vec!["127.0.0.0/8".parse().unwrap()];
+    Options { webhook_networks, ..Options::for_tests(Secret::new(SECRET)) }
 }
 
 /// Somebody who sends requests, through the gateway unless said otherwise.
@@ -454,6 +429,7 @@ impl Answer {
                 "{what}: leaks {word:?}: {text}"
             );
         }
+        self.check_browser_headers();
         if self.status.is_client_error() || self.status.is_server_error() {
             self.check_problem();
         } else if !self.body.is_empty() {

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, Config, NoTls};
 
-use super::{eventually, postgres_server};
+use super::{canary, eventually, postgres_server};
 
 /// Where a test runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +97,11 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        if self.folder.is_some() {
+        let may_fail = !std::thread::panicking();
+        if let Some(folder) = &self.folder {
+            if may_fail {
+                canary::check_files(&folder.path().join("test.db"));
+            }
             return;
         }
         let (server, name) = (postgres_server().unwrap(), self.url.rsplit('/').next().unwrap().to_owned());
@@ -105,11 +109,14 @@ impl Drop for TestDatabase {
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
+                let leaks = if may_fail { leaks(&address(server, &name)).await } else { Vec::new() };
                 let drop = format!("DROP DATABASE {name} WITH (FORCE)");
                 admin(server).await.batch_execute(&drop).await.unwrap();
-            });
+                leaks
+            })
         });
-        dropped.join().unwrap();
+        let leaks = dropped.join().unwrap();
+        assert!(leaks.is_empty(), "the database holds secrets: {leaks:#?}");
     }
 }
 
@@ -149,6 +156,18 @@ async fn make_template(server: &str, name: &str, migrations: &[Migration]) {
     // The server sees the last connections end a moment later.
     let rename = format!("ALTER DATABASE {draft} RENAME TO {name}");
     eventually("the template is free", async || admin.batch_execute(&rename).await.is_ok()).await;
+}
+
+/// The rows that hold a secret.
+async fn leaks(url: &str) -> Vec<String> {
+    let client = admin(url).await;
+    let sql = "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public'";
+    let tables: Vec<String> = client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    if tables.is_empty() {
+        return Vec::new();
+    }
+    let found = client.query(&canary::finding_rows(&tables), &[]).await.unwrap();
+    found.iter().map(|row| format!("{}: {}", row.get::<_, String>(0), row.get::<_, String>(1))).collect()
 }
 
 async fn admin(server: &str) -> Client {

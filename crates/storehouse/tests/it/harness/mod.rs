@@ -8,10 +8,13 @@
 //! - `Site::new(…).start()`: the real program as a process, to signal, kill and start again; `Wire`: HTTP over a real connection to it.
 //! - `SmallDisk::mount()`, `faulty_sync(…)`: disks that fail.
 //! - `goods`: products, locations and stock, and `check_stock`: whether it all adds up.
+//! - `canary`: the mark of the tests' secrets, and where it is looked for at each test's end.
 //! - `Random`: random numbers whose seed is told when the test fails.
 //! - `eventually(…)`: polls a condition with a deadline, in place of a sleep.
 
 mod app;
+mod browser;
+pub(crate) mod canary;
 mod children;
 mod database;
 mod disk;

@@ -14,12 +14,14 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Answer, eventually};
+use super::time::DEADLINE;
+use super::{Answer, canary, eventually};
 
 /// The password of everybody who registers with a process: one that production takes too.
-pub(crate) const PASSWORD: &str = "a harness of tests 7";
+pub(crate) const PASSWORD: &str = "canary-4f1c of the harness";
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_storehouse");
 
@@ -146,6 +148,15 @@ impl Site {
     }
 }
 
+impl Drop for Site {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            canary::check_told("what the processes said", &self.output());
+            canary::check_files(&self.path("data/storehouse.db"));
+        }
+    }
+}
+
 /// A system whose parts run as processes of their own.
 pub(crate) struct Split {
     parts: Vec<(&'static str, Storehouse)>,
@@ -187,6 +198,17 @@ impl Storehouse {
     /// A connection to the gateway.
     pub(crate) async fn connect(&self) -> Wire {
         Wire::connect(self.gateway()).await.unwrap()
+    }
+
+    /// Sends text to the gateway as it stands, and gives all that comes until the connection ends.
+    pub(crate) async fn exchange(&self, text: &str) -> String {
+        let mut stream = TcpStream::connect(self.gateway()).await.unwrap();
+        // What is refused early may be answered before all of it is written.
+        let _ = stream.write_all(text.as_bytes()).await;
+        let mut answer = Vec::new();
+        let end = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut answer));
+        end.await.expect("the connection ends in time").unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
     }
 
     async fn read_banner(&mut self) {

@@ -84,6 +84,17 @@ impl Server {
         self.stop();
     }
 
+    /// Shows every file that it has written, its log ahead among them.
+    pub(crate) fn each_file(&self, show: impl Fn(&Path, &[u8])) {
+        let mut folders = vec![self.folder.join("data")];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { folders.push(path) } else { show(&path, &fs::read(&path).unwrap()) }
+            }
+        }
+    }
+
     /// Keeps it and all that it has started from running, as if the machine stood still.
     pub(crate) fn pause(&self) {
         self.signal_all("-STOP");

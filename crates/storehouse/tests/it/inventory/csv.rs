@@ -96,7 +96,7 @@ async fn id_of(staff: &Client<'_>, sku: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_was_exported_is_imported_as_it_was() {
+async fn i03_what_was_exported_is_imported_as_it_was() {
     each_engine(storehouse::migrations::MIGRATIONS, async |database| {
         let first = App::new(database).await;
         let staff = first.staff("staff").await;
@@ -180,7 +180,7 @@ async fn only_named_columns_change_and_empty_cells_clear_what_may_be_empty() {
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_with_a_file_is_told_at_once_and_nothing_changes() {
+async fn i04_all_that_is_wrong_with_a_file_is_told_at_once_and_nothing_changes() {
     each_app(async |app| {
         let staff = app.staff("staff").await;
         product(&staff, "LAMP", json!({"barcode": "b1"})).await;
@@ -264,7 +264,7 @@ async fn all_that_is_wrong_with_counts_is_told_at_once_and_nothing_changes() {
 }
 
 #[tokio::test]
-async fn one_bad_row_in_a_long_file_changes_nothing_and_is_named() {
+async fn i04_one_bad_row_in_a_long_file_changes_nothing_and_is_named() {
     each_app(async |app| {
         let (staff, rows) = (app.staff("staff").await, rows());
         let mut file = "sku,name,unit_price,category\n".to_owned();

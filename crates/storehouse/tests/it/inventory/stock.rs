@@ -100,7 +100,7 @@ async fn a_count_can_be_compared_before_it_is_set() {
 
 /// Requirement I06: numbers that are no quantities, in every place for one.
 #[tokio::test]
-async fn every_number_that_is_no_quantity_is_refused_and_nothing_changes() {
+async fn i06_every_number_that_is_no_quantity_is_refused_and_nothing_changes() {
     const NUMBERS: [&str; 16] = [
         "0.5",
         "2147483648",

@@ -27,7 +27,7 @@ fn told(answer: &Answer) -> (u32, u64) {
 }
 
 #[tokio::test]
-async fn an_answer_says_what_is_left_and_a_refusal_when_to_come_back() {
+async fn g16_an_answer_says_what_is_left_and_a_refusal_when_to_come_back() {
     limited_app(async |app| {
         let ada = app.customer("ada").await;
         assert_eq!(told(&ada.get("/users/me").await.expect(200)), (199, 1));
@@ -51,7 +51,7 @@ async fn an_answer_says_what_is_left_and_a_refusal_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn who_paces_by_the_headers_is_never_refused() {
+async fn g16_who_paces_by_the_headers_is_never_refused() {
     limited_app(async |app| {
         let ada = app.customer("ada").await;
         for _ in 0..5 {
@@ -128,7 +128,7 @@ async fn each_api_key_counts_alone_and_a_wrong_one_for_its_address() {
 }
 
 #[tokio::test]
-async fn a_client_cannot_choose_its_address() {
+async fn g04_a_client_cannot_choose_its_address() {
     limited_app(async |app| {
         let claims = ["X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP", "True-Client-IP"];
         for number in 0..BURST {

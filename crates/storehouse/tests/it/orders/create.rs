@@ -88,7 +88,7 @@ async fn money_is_written_with_the_currencys_decimals() {
 }
 
 #[tokio::test]
-async fn what_is_no_amount_quantity_or_currency_is_refused() {
+async fn i06_what_is_no_amount_quantity_or_currency_is_refused() {
     each_app(async |app| {
         let ada = app.customer("ada").await;
         let refused = async |field: &str, value: &str, extra: &str| {
@@ -143,7 +143,7 @@ async fn what_is_no_amount_quantity_or_currency_is_refused() {
 }
 
 #[tokio::test]
-async fn a_customer_can_not_name_user_price_or_free_lines() {
+async fn z04_a_customer_can_not_name_user_price_or_free_lines() {
     each_app(async |app| {
         let ada = app.customer("ada").await;
         let mut order = laptop();
@@ -219,7 +219,7 @@ async fn staff_order_for_somebody_who_is_there() {
 }
 
 #[tokio::test]
-async fn lines_add_up_to_the_total_in_minor_units() {
+async fn i07_lines_add_up_to_the_total_in_minor_units() {
     each_app(async |app| {
         let staff = app.staff("staff").await;
         let mut random = Random::new();

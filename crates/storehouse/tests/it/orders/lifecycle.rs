@@ -8,7 +8,7 @@ use super::{path, place, view};
 use crate::harness::{Answer, Client, Random, each_app};
 
 #[tokio::test]
-async fn random_lives_go_as_the_model_says() {
+async fn z08_random_lives_go_as_the_model_says() {
     each_app(async |app| {
         let (ada, staff) = (app.customer("ada").await, app.staff("staff").await);
         let mut random = Random::new();

@@ -134,7 +134,7 @@ async fn an_order_has_its_products_currency_unless_another_is_named() {
 }
 
 #[tokio::test]
-async fn amounts_are_exact_or_refused() {
+async fn i07_amounts_are_exact_or_refused() {
     each_app(async |app| {
         let staff = app.staff("staff").await;
         let largest = 9_007_199_254_740_991;

@@ -295,7 +295,7 @@ async fn live(stage: &Stage<'_>, orders: &[Value], random: &mut Random) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_at_once_leave_stock_that_adds_up() {
+async fn b02_many_at_once_leave_stock_that_adds_up() {
     each_app(async |app| {
         let stage = &Stage::new(app).await;
         for product in 0..SKUS.len() {

@@ -18,7 +18,7 @@ pub(crate) fn said(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn production_refuses_a_poor_secret() {
+async fn d01_production_refuses_a_poor_secret() {
     let production = || Site::new(None).with("ENVIRONMENT", "production");
     for secret in ["", "short", "your-secret-key-change-in-production"] {
         let site = if secret.is_empty() { production() } else { production().with("JWT_SECRET", secret) };
@@ -32,7 +32,7 @@ async fn production_refuses_a_poor_secret() {
 }
 
 #[tokio::test]
-async fn production_promotes_nobody_and_shows_no_docs() {
+async fn g18_production_promotes_nobody_and_shows_no_docs() {
     let site = Site::new(None)
         .with("ENVIRONMENT", "production")
         .with("JWT_SECRET", SECRET)

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Output, Stdio};
 
 use super::commands::said;
@@ -26,6 +27,7 @@ async fn files_go_in_and_out_without_a_server() {
         let first = fs::read_to_string(&out).unwrap();
         assert!(first.starts_with("sku,name,") && first.contains("L-1,'=Lamp,"), "{first}");
         assert!(!site.path("out.csv.partial").exists());
+        assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(said(&site.run(&["import", "products", &out])), "Products: 0 new, 0 changed, 2 as they were; rows: 2.\n");
         assert_eq!(said(&site.run(&["export", "products", "-"])), first);
         fs::write(&file, "sku,on_hand\nL-1,5\nL-3,1\nL-2,x\n").unwrap();

@@ -44,7 +44,7 @@ fn path(order: &Value, rest: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_last_unit_is_sold_once() {
+async fn b01_the_last_unit_is_sold_once() {
     each_app(async |app| {
         let buyers = people(app, BUYERS).await;
         for round in 0..rounds() {
@@ -124,7 +124,7 @@ async fn scarce_orders_of_several_lines_are_whole_or_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_step_moves_its_stock_once() {
+async fn b07_a_step_moves_its_stock_once() {
     each_app(async |app| {
         let staff = app.staff("staff").await;
         let product = Goods::new("A", 10).add_to(&app.db).await;

@@ -80,7 +80,7 @@ async fn if_match_guards_every_change_of_a_user() {
 }
 
 #[tokio::test]
-async fn of_two_editors_of_one_version_the_second_is_told() {
+async fn b06_of_two_editors_of_one_version_the_second_is_told() {
     each_app(async |app| {
         let ada = app.customer("ada").await;
         let path = ada.post("/orders", order(1)).await.expect(201).header("location").to_owned();

@@ -82,7 +82,7 @@ async fn a_preflight_needs_no_token() {
 }
 
 #[tokio::test]
-async fn a_page_may_read_answers_and_problems_if_its_origin_may_call() {
+async fn g13_a_page_may_read_answers_and_problems_if_its_origin_may_call() {
     each_app(async |app| {
         let ada = app.customer("ada").await;
         for (path, status) in [("/orders", 200), ("/orders/none", 404), ("/nothing", 404)] {

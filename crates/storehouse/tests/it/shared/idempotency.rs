@@ -43,7 +43,7 @@ async fn assert_replayed(client: &Client<'_>, path: &str, key: &str, body: &Valu
 }
 
 #[tokio::test]
-async fn another_request_with_the_same_key_is_refused() {
+async fn b03_another_request_with_the_same_key_is_refused() {
     each_app(async |app| {
         let (ada, bob, admin) =
             (app.customer("ada").await, app.customer("bob").await, app.admin("root").await);
@@ -100,7 +100,7 @@ async fn permission_is_checked_again() {
         let claims = app.tokens.verify(staff.token.as_ref().unwrap()).unwrap();
         let token =
             app.tokens.sign(staff.id, &staff.email, kit::identity::Role::Customer, claims.sid).unwrap();
-        let demoted = staff.with_token(&token);
+        let demoted = staff.with_token(token.expose());
         keyed(&demoted, &format!("{path}/confirm"), &path, &json!({})).await.problem(404, "not_found");
         keyed(&demoted, &format!("{own}/confirm"), &own, &json!({})).await.problem(403, "forbidden");
     })
@@ -117,9 +117,8 @@ async fn a_key_is_forgotten_after_a_day() {
         assert!(claims.is_err(), "the token is older than its time");
         let session = session_of(&ada);
         let fresh = || {
-            ada.with_token(
-                &app.tokens.sign(ada.id, &ada.email, kit::identity::Role::Customer, session).unwrap(),
-            )
+            let token = app.tokens.sign(ada.id, &ada.email, kit::identity::Role::Customer, session);
+            ada.with_token(token.unwrap().expose())
         };
         keyed(&fresh(), "/orders", "key", &order(2)).await.problem(422, "idempotency_key_reused");
         app.clock.advance(Duration::from_secs(120));
@@ -136,7 +135,7 @@ fn session_of(client: &Client<'_>) -> uuid::Uuid {
 }
 
 #[tokio::test]
-async fn a_malformed_key_is_refused() {
+async fn b03_a_malformed_key_is_refused() {
     each_app(async |app| {
         let ada = app.customer("ada").await;
         for key in ["", "a b", "ü", &"k".repeat(256)] {
@@ -156,7 +155,7 @@ async fn a_malformed_key_is_refused() {
 }
 
 #[tokio::test]
-async fn fifty_at_once_place_one_order() {
+async fn b03_fifty_at_once_place_one_order() {
     each_app(async |app| {
         let ada = app.customer("ada").await;
         let body = order(1);

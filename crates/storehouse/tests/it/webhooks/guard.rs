@@ -10,7 +10,7 @@ use crate::harness::{App, each_engine, eventually};
 const REFUSED: &str = "the host's address is private or reserved, which the settings don't allow";
 
 #[tokio::test]
-async fn a_private_address_is_refused_however_it_is_written() {
+async fn i05_a_private_address_is_refused_however_it_is_written() {
     each_engine(storehouse::migrations::MIGRATIONS, async |database| {
         let app = App::with(database, |options| options.webhook_networks = Vec::new()).await;
         let (admin, receiver) = (app.admin("admin").await, Receiver::start().await);
@@ -69,7 +69,7 @@ async fn a_private_address_is_refused_however_it_is_written() {
 
 /// As if a name led elsewhere than when the webhook was made: what counts is where a connection would go.
 #[tokio::test]
-async fn the_address_is_judged_at_each_connection() {
+async fn i05_the_address_is_judged_at_each_connection() {
     each_engine(storehouse::migrations::MIGRATIONS, async |database| {
         let receiver = Receiver::start().await;
         let url = format!("http://localhost:{}/", receiver.port());
