@@ -82,7 +82,8 @@ fn the_database_lies_in_the_data_folder() {
 
 #[test]
 fn every_setting_is_read_and_says_what_is_valid() {
-    let any_text = ["BACKUP_FOLDER", "DATA_DIR", "JWT_SECRET", "METRICS_TOKEN", "ROUTES_FILE"];
+    let any_text =
+        ["BACKUP_FOLDER", "DATA_DIR", "JWT_SECRET", "METRICS_TOKEN", "OUTGOING_CA_FILE", "ROUTES_FILE"];
     for setting in TABLE.iter().filter(|setting| !any_text.contains(&setting.name)) {
         let error = refusal(&[(setting.name, "nonsense://?!")]);
         assert!(error.starts_with(setting.name) && error.contains(setting.valid), "{error}");

@@ -247,6 +247,11 @@ async fn it_is_counted_what_becomes_of_deliveries() {
                 && stored.iter().all(|delivery| is_tried(&delivery.status) || delivery.error.is_some())
         })
         .await;
+        // What can be read is counted a little later, once it is durable.
+        eventually("the last was counted", async || {
+            Scrape::of(app).await.text.contains(r#"deliveries_total{outcome="retried"} 2"#)
+        })
+        .await;
         app.refresh_figures().await;
         app.clock.advance(Duration::from_secs(2));
         let scrape = Scrape::of(app).await;
