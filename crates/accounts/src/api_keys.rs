@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use audit::{Act, Action, Author, Facts, KeyFacts};
 use db::{Db, Tx};
 use futures_util::FutureExt;
 use kit::api_key::{ApiKey, KeyHash};
@@ -48,20 +49,23 @@ pub struct StoredKey {
 ///
 /// # Errors
 /// [`Error::TooManyKeys`], if there are as many as there may be.
-pub async fn add_key(tx: &Tx, new: &StoredKey, hash: &KeyHash) -> Result<(), Error> {
+pub async fn add_key(tx: &Tx, new: &StoredKey, hash: &KeyHash, author: &Author) -> Result<(), Error> {
     if store::count_keys_guarded(tx).await? >= MOST_KEYS {
         return Err(Error::TooManyKeys);
     }
-    Ok(store::insert_key(tx, new, hash).await?)
+    store::insert_key(tx, new, hash).await?;
+    let facts = KeyFacts { scopes: new.scopes.clone(), expires_at: new.expires_at };
+    Ok(audit::record(tx, author, Act::new(Action::KeyCreated, new.id).after(Facts::Key(facts))).await?)
 }
 
 /// Revokes a key: the next request with it is refused, in every process within a second.
 ///
 /// # Errors
 /// [`Error::NotFound`], if there is no such key.
-pub async fn revoke_key(tx: &Tx, live: &Arc<LiveSessions>, id: Uuid, now: Timestamp) -> Result<(), Error> {
+pub async fn revoke_key(tx: &Tx, live: &Arc<LiveSessions>, id: Uuid, author: &Author) -> Result<(), Error> {
     let account_id = store::delete_key(tx, id).await?.ok_or(Error::NotFound)?;
-    store::insert_feed_row(tx, account_id, Some(id), now).await?;
+    store::insert_feed_row(tx, account_id, Some(id), author.now).await?;
+    audit::record(tx, author, Act::new(Action::KeyRevoked, id)).await?;
     let live = Arc::clone(live);
     tx.after_commit(move || live.forget_session(id));
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use audit::{Act, Action};
 use db::Tx;
 use events::{Author, EventType};
 use kit::clock::Timestamp;
@@ -11,7 +12,7 @@ use kit::text::StoredJson;
 use mails::{Kind, Purpose};
 use uuid::Uuid;
 
-use crate::create_account::{record_change, search_text};
+use crate::create_account::{facts, person, record_change, search_text};
 use crate::error::Error;
 use crate::live_sessions::LiveSessions;
 use crate::model::{Account, Email, Preferences, Username};
@@ -62,6 +63,7 @@ pub async fn change_account(
         tell_of_email(tx, before, now).await?;
     }
     record_change(tx, EventType::UserChanged, &after, change.fields(), author).await?;
+    record_act(tx, before, &after, change, author).await?;
     Ok(after)
 }
 
@@ -72,6 +74,25 @@ async fn tell_of_email(tx: &Tx, before: &Account, now: Timestamp) -> Result<(), 
     }
     mails::ask_former_address(tx, before.id, &before.email, now).await?;
     mails::ask(tx, Kind::VerifyEmail, before.id, now).await
+}
+
+/// Whatever somebody else changes, and what one changes of oneself that decides who gets in or is taken for whom.
+async fn record_act(
+    tx: &Tx,
+    before: &Account,
+    after: &Account,
+    change: &AccountChange,
+    author: &Author,
+) -> Result<(), Error> {
+    let (was, is) = (person(before), person(after));
+    let rights = |account: &Account| (account.role, account.disabled);
+    if author.actor_id == Some(after.id) && was == is && rights(before) == rights(after) {
+        return Ok(());
+    }
+    let act = Act::new(Action::AccountChanged, after.id);
+    let act = act.before(facts(before, None)).after(facts(after, Some(change.fields())));
+    let act = if was == is { act } else { act.person(after.id, Some(was), Some(is)) };
+    Ok(audit::record(tx, author, act).await?)
 }
 
 impl AccountChange {
@@ -122,14 +143,15 @@ pub async fn change_password(
     hashes: [&Secret; 2],
     keep: Uuid,
     live: &Arc<LiveSessions>,
-    now: Timestamp,
+    author: &Author,
 ) -> Result<(), Error> {
     let [old, new] = hashes;
     if !store::update_password_hash(tx, id, old, new).await? {
         return Err(Error::NotFound);
     }
-    tell_of_password(tx, id, now).await?;
-    end_all_sessions(tx, live, id, Some(keep), now).await
+    audit::record(tx, author, Act::new(Action::PasswordChanged, id)).await?;
+    tell_of_password(tx, id, author.now).await?;
+    end_all_sessions(tx, live, id, Some(keep), author.now).await
 }
 
 pub(crate) async fn tell_of_password(tx: &Tx, id: Uuid, now: Timestamp) -> Result<(), db::Error> {
@@ -137,7 +159,7 @@ pub(crate) async fn tell_of_password(tx: &Tx, id: Uuid, now: Timestamp) -> Resul
     mails::ask(tx, Kind::PasswordChanged, id, now).await
 }
 
-/// Deletes an account that the transaction has locked: its sessions end, its personal data goes, its email and user name are free again.
+/// Deletes an account that the transaction has locked: its sessions end, its personal data goes, in the audit log too, its email and user name are free again.
 pub async fn delete_account(
     tx: &Tx,
     account: &Account,
@@ -152,6 +174,9 @@ pub async fn delete_account(
     }
     mails::forget_account(tx, account.id, &email_key(&account.email)).await?;
     record_change(tx, EventType::UserDeleted, account, Vec::new(), author).await?;
+    let deleted = Act::new(Action::AccountDeleted, account.id).before(facts(account, None));
+    audit::record(tx, author, deleted).await?;
+    audit::forget(tx, account.id).await?;
     require_an_admin(tx, account.is_active_admin()).await
 }
 

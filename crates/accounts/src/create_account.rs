@@ -1,5 +1,6 @@
 //! Making an account, by whatever way: registering, an admin's call, the command line.
 
+use audit::{AccountFacts, Act, Action, Facts, PersonFacts};
 use db::Tx;
 use events::{Author, EventType, UserChange};
 use kit::clock::new_id;
@@ -85,7 +86,22 @@ pub async fn create_account(
     let keys = [&*new.email.key(), &*new.username.key()];
     store::insert_account(tx, &account, keys, &search_text(&account), new.password_hash.as_ref()).await?;
     record_change(tx, EventType::UserCreated, &account, Vec::new(), author).await?;
+    let created = Act::new(Action::AccountCreated, account.id).after(facts(&account, None));
+    let created = created.person(account.id, None, Some(person(&account)));
+    // Who registers is that very account from then on, so that what is kept of them goes with it.
+    let registers = author.actor_id.is_none() && author.address.is_some();
+    let author = if registers { author.by(account.id) } else { author.clone() };
+    audit::record(tx, &author, created).await?;
     Ok(account)
+}
+
+/// What the audit log tells of an account; what names the person stands apart.
+pub(crate) fn facts(account: &Account, fields: Option<Vec<&'static str>>) -> Facts {
+    Facts::Account(AccountFacts { role: account.role.as_str(), disabled: account.disabled, fields })
+}
+
+pub(crate) fn person(account: &Account) -> PersonFacts {
+    PersonFacts { email: account.email.clone(), username: account.username.clone() }
 }
 
 /// Of a person nothing is told but what the account may do.

@@ -1,6 +1,6 @@
 //! Accounts, their credentials and their sessions: what auth and users share.
 //!
-//! It is not a service: it has no endpoints. Whatever becomes of an account has its event, written here, and the mails that its holder gets are asked for here. Its functions work on a transaction that the caller holds; its
+//! It is not a service: it has no endpoints. Whatever becomes of an account has its event and its entry in the audit log, written here, and the mails that its holder gets are asked for here. Its functions work on a transaction that the caller holds; its
 //! pieces of state are [`Passwords`], the bounded pool that hashes, [`LoginLimits`], which counts wrong guesses, and
 //! [`LiveSessions`], the cache of sessions.
 //!
@@ -10,11 +10,12 @@
 //! `change_account`, `mailed_token`, `renew_keys`, `argon2id`, `guessable` (which passwords are refused), `passwords`, `login_limits`, `known_addresses`, `second_factor`, `set_up` (the first admin in production), `refresh_token`, `session` (start, refresh, end), `api_keys`, `live_sessions` (the cache
 //! and the feed that keeps it true in every process), `personal` (what is kept of a person), `digest`, `error`.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use kit::problem::Problem;
+use kit::refusals::{Refusal, Refusals, Refused};
 use kit::secret::Secret;
+use uuid::Uuid;
 
 mod api_keys;
 mod argon2id;
@@ -79,6 +80,8 @@ pub struct Accounts {
     pub addresses: Arc<KnownAddresses>,
     /// Makes and compares second factors.
     pub factors: Arc<SecondFactors>,
+    /// Counts wrong passwords for the audit log.
+    pub refusals: Arc<Refusals>,
 }
 
 impl Accounts {
@@ -88,6 +91,7 @@ impl Accounts {
         passwords: Passwords,
         login_limits: LoginLimits,
         live: Arc<LiveSessions>,
+        refusals: Arc<Refusals>,
     ) -> Self {
         Self {
             passwords: Arc::new(passwords),
@@ -96,6 +100,7 @@ impl Accounts {
             refresh_tokens: Arc::new(RefreshTokens::new(secret)),
             addresses: Arc::new(KnownAddresses::new(secret)),
             factors: Arc::new(SecondFactors::new(secret)),
+            refusals,
         }
     }
 
@@ -117,10 +122,32 @@ impl Accounts {
         &self,
         found: &Credentials,
         password: LoginPassword,
-        address: Option<IpAddr>,
+        author: &Author,
     ) -> Result<Secret, Problem> {
-        let attempt = self.login_limits.begin(&found.account.email, address, Guesser::Known)?;
-        attempt.settle(self.compare(found, password).await)
+        let compared = match self.login_limits.begin(&found.account.email, author.address, Guesser::Known) {
+            Ok(attempt) => attempt.settle(self.compare(found, password).await),
+            Err(refusal) => Err(refusal),
+        };
+        compared.inspect_err(|problem| {
+            self.count_refused(problem, Refusal::WrongPassword, Some(found.account.id), author);
+        })
+    }
+
+    /// Counts a wrong password, or a guess that came too soon, for the audit log. A failure of ours doesn't count.
+    pub fn count_refused(
+        &self,
+        problem: &Problem,
+        wrong: Refusal,
+        account_id: Option<Uuid>,
+        author: &Author,
+    ) {
+        let refusal = match problem.status().as_u16() {
+            401 => wrong,
+            429 => Refusal::TooManyGuesses,
+            _ => return,
+        };
+        let refused = Refused { refusal, address: author.address, actor_id: author.actor_id, account_id };
+        self.refusals.count(refused, author.request_id.clone(), None);
     }
 
     async fn compare(&self, found: &Credentials, password: LoginPassword) -> Result<Secret, Problem> {

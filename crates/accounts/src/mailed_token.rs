@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use audit::{Act, Action};
 use db::Tx;
 use events::{Author, EventType};
 use kit::clock::Timestamp;
@@ -22,10 +23,13 @@ pub async fn reset_password(
     token: &Secret,
     new_hash: &Secret,
     live: &Arc<LiveSessions>,
-    now: Timestamp,
+    author: &Author,
 ) -> Result<(), Error> {
+    let now = author.now;
     let account = use_token(tx, Purpose::ResetPassword, token, now).await?;
     store::set_password_hash(tx, account.id, new_hash).await?;
+    // Who has the token is taken for the account's holder, and logged in nowhere.
+    audit::record(tx, &author.by(account.id), Act::new(Action::PasswordReset, account.id)).await?;
     tell_of_password(tx, account.id, now).await?;
     end_all_sessions(tx, live, account.id, None, now).await
 }

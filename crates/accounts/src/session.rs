@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use audit::{Act, Action, Author};
 use db::Tx;
 use kit::client::Client;
 use kit::clock::{Timestamp, new_id};
@@ -119,9 +120,9 @@ pub async fn refresh_session(
     id: Uuid,
     generation: i64,
     live: &Arc<LiveSessions>,
-    now: Timestamp,
+    author: &Author,
 ) -> Result<Refreshed, Error> {
-    let limits = live.limits();
+    let (now, limits) = (author.now, live.limits());
     let rotated = store::rotate_session(tx, id, generation, now, limits).await?;
     let Some(session) = store::find_session(tx, id).await? else { return Ok(Refreshed::Refused) };
     let account = store::find_account(tx, session.account_id).await?;
@@ -135,11 +136,12 @@ pub async fn refresh_session(
     if rotated || is_predecessor {
         return Ok(Refreshed::Continued(account, session.generation));
     }
-    match end_session(tx, live, id, session.account_id, now).await {
-        // Of two that present an old token at once, one finds the session ended.
-        Ok(()) | Err(Error::NotFound) => Ok(Refreshed::Refused),
-        Err(error) => Err(error),
+    // Of two that present an old token at once, one finds the session ended.
+    if remove_session(tx, live, id, session.account_id, now).await? {
+        let reused = Act::new(Action::SessionReused, id);
+        audit::record(tx, &author.by(session.account_id), reused).await?;
     }
+    Ok(Refreshed::Refused)
 }
 
 /// Ends one session of an account.
@@ -148,15 +150,29 @@ pub async fn end_session(
     live: &Arc<LiveSessions>,
     id: Uuid,
     account_id: Uuid,
-    now: Timestamp,
+    author: &Author,
 ) -> Result<(), Error> {
-    if !store::delete_session(tx, id, account_id).await? {
+    if !remove_session(tx, live, id, account_id, author.now).await? {
         return Err(Error::NotFound);
+    }
+    Ok(audit::record(tx, author, Act::new(Action::SessionEnded, id)).await?)
+}
+
+/// Whether there was one to remove.
+async fn remove_session(
+    tx: &Tx,
+    live: &Arc<LiveSessions>,
+    id: Uuid,
+    account_id: Uuid,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    if !store::delete_session(tx, id, account_id).await? {
+        return Ok(false);
     }
     store::insert_feed_row(tx, account_id, Some(id), now).await?;
     let live = Arc::clone(live);
     tx.after_commit(move || live.forget_session(id));
-    Ok(())
+    Ok(true)
 }
 
 /// Ends an account's sessions, all but `keep`.

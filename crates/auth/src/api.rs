@@ -3,9 +3,11 @@
 mod keys;
 
 use accounts::{Session, end_all_sessions, end_session, store};
+use audit::{Act, Action};
 use axum::extract::State;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created, NoContent, Resource};
+use kit::author::Author;
 use kit::body::{Body, Nothing};
 use kit::client::Client;
 use kit::endpoint::Endpoints;
@@ -16,7 +18,8 @@ use kit::page::{Key, List, Page, Position};
 use kit::permission::{ANYONE, OWNER, PUBLIC};
 use kit::problem::Problem;
 use kit::query::{NoQuery, PathId};
-use kit::request_id::RequestId;
+use kit::refusals::Refusal;
+use uuid::Uuid;
 
 use crate::key_model::Validated;
 use crate::model::{
@@ -152,6 +155,7 @@ fn mail_endpoints() -> Endpoints<Auth> {
             email_verify_resend,
             op("email_verify_resend", "Have the token mailed again that confirms the own email", RESEND),
         )
+        .merge(crate::audit_log::endpoints())
 }
 
 fn two_factor_endpoints() -> Endpoints<Auth> {
@@ -189,11 +193,11 @@ fn two_factor_endpoints() -> Endpoints<Auth> {
 async fn auth_register(
     State(auth): State<Auth>,
     client: Client,
-    request_id: RequestId,
+    author: Author,
     body: Body<RegisterBody>,
 ) -> Result<Created<LoginAnswer>, Problem> {
     auth.accounts.login_limits.admit_registration(client.address)?;
-    let answer = register(&auth, body.parse()?, &client, &request_id).await?;
+    let answer = register(&auth, body.parse()?, &client, author).await?;
     let location = format!("/users/{}", answer.user.id);
     Ok(Answer::new(&answer)?.location(location))
 }
@@ -201,11 +205,11 @@ async fn auth_register(
 async fn auth_setup(
     State(auth): State<Auth>,
     client: Client,
-    request_id: RequestId,
+    author: Author,
     body: Body<SetupBody>,
 ) -> Result<Created<LoginAnswer>, Problem> {
     auth.accounts.login_limits.admit_registration(client.address)?;
-    let answer = set_up(&auth, body.parse()?, &client, &request_id).await?;
+    let answer = set_up(&auth, body.parse()?, &client, author).await?;
     let location = format!("/users/{}", answer.user.id);
     Ok(Answer::new(&answer)?.location(location))
 }
@@ -221,62 +225,61 @@ async fn totp_view(
 async fn totp_begin(
     caller: Caller,
     State(auth): State<Auth>,
-    client: Client,
+    author: Author,
     body: Body<BeginTotpBody>,
 ) -> Result<Resource<TotpSecret>, Problem> {
-    Answer::new(&two_factor::begin(&auth, &caller, body.parse()?, &client).await?)
+    Answer::new(&two_factor::begin(&auth, &caller, body.parse()?, &author).await?)
 }
 
 async fn totp_confirm(
     caller: Caller,
     State(auth): State<Auth>,
+    author: Author,
     body: Body<ConfirmTotpBody>,
 ) -> Result<Resource<ShownRecoveryCodes>, Problem> {
-    Answer::new(&two_factor::confirm(&auth, &caller, body.parse()?).await?)
+    Answer::new(&two_factor::confirm(&auth, &caller, body.parse()?, author).await?)
 }
 
 async fn totp_remove(
     caller: Caller,
     State(auth): State<Auth>,
-    client: Client,
+    author: Author,
     body: Body<RemoveTotpBody>,
 ) -> Result<NoContent, Problem> {
-    two_factor::remove(&auth, &caller, body.parse()?, &client).await?;
+    two_factor::remove(&auth, &caller, body.parse()?, author).await?;
     Ok(NoContent)
 }
 
 async fn auth_login(
     State(auth): State<Auth>,
     client: Client,
+    author: Author,
     body: Body<LoginBody>,
 ) -> Result<Resource<LoginAnswer>, Problem> {
     let admitted = auth.accounts.login_limits.admit(client.address);
-    admitted.inspect_err(|problem| auth.counts.login_refused(problem))?;
-    Answer::new(&log_in::log_in(&auth, &body.parse()?, &client).await?)
+    admitted.inspect_err(|problem| {
+        auth.counts.login_refused(problem);
+        auth.accounts.count_refused(problem, Refusal::WrongLogin, None, &author);
+    })?;
+    Answer::new(&log_in::log_in(&auth, &body.parse()?, &client, &author).await?)
 }
 
 async fn auth_refresh(
     State(auth): State<Auth>,
+    author: Author,
     body: Body<RefreshBody>,
 ) -> Result<Resource<LoginAnswer>, Problem> {
-    Answer::new(&refresh(&auth, &body.parse()?.refresh_token.0).await?)
+    Answer::new(&refresh(&auth, &body.parse()?.refresh_token.0, author).await?)
 }
 
 async fn auth_logout(
     caller: Caller,
     State(auth): State<Auth>,
+    author: Author,
     body: Body<Nothing>,
 ) -> Result<NoContent, Problem> {
     body.parse()?;
-    let input = (caller.session(), caller.account(), auth.accounts.live.clone(), auth.shared.clock.now());
-    let ended = auth
-        .shared
-        .db
-        .write(input, |tx, (session, account, live, now)| {
-            end_session(tx, live, *session, *account, *now).boxed()
-        })
-        .await;
-    match ended {
+    match end_own_session(&auth, &caller, caller.session(), author).await {
         // Another request has logged it out meanwhile, which is what was asked for.
         Ok(()) | Err(accounts::Error::NotFound) => Ok(NoContent),
         Err(error) => Err(error.into()),
@@ -286,15 +289,34 @@ async fn auth_logout(
 async fn auth_logout_all(
     caller: Caller,
     State(auth): State<Auth>,
+    author: Author,
     body: Body<Nothing>,
 ) -> Result<NoContent, Problem> {
     body.parse()?;
-    let input = (caller.account(), auth.accounts.live.clone(), auth.shared.clock.now());
-    auth.shared
-        .db
-        .write(input, |tx, (account, live, now)| end_all_sessions(tx, live, *account, None, *now).boxed())
-        .await?;
+    let input = (caller.account(), auth.accounts.live.clone(), author);
+    let ended = auth.shared.db.write(input, |tx, (account, live, author)| {
+        async move {
+            end_all_sessions(tx, live, *account, None, author.now).await?;
+            audit::record(tx, author, Act::new(Action::SessionsEnded, *account)).await?;
+            Ok::<_, accounts::Error>(())
+        }
+        .boxed()
+    });
+    ended.await?;
     Ok(NoContent)
+}
+
+async fn end_own_session(
+    auth: &Auth,
+    caller: &Caller,
+    session: Uuid,
+    author: Author,
+) -> Result<(), accounts::Error> {
+    let input = (session, caller.account(), auth.accounts.live.clone(), author);
+    let end = auth.shared.db.write(input, |tx, (session, account, live, author)| {
+        end_session(tx, live, *session, *account, author).boxed()
+    });
+    end.await
 }
 
 async fn session_list(
@@ -320,25 +342,20 @@ async fn session_delete(
     caller: Caller,
     State(auth): State<Auth>,
     PathId(id): PathId,
+    author: Author,
     _: NoQuery,
 ) -> Result<NoContent, Problem> {
-    let input = (id, caller.account(), auth.accounts.live.clone(), auth.shared.clock.now());
-    auth.shared
-        .db
-        .write(input, |tx, (session, account, live, now)| {
-            end_session(tx, live, *session, *account, *now).boxed()
-        })
-        .await?;
+    end_own_session(&auth, &caller, id, author).await?;
     Ok(NoContent)
 }
 
 async fn password_change(
     caller: Caller,
     State(auth): State<Auth>,
-    client: Client,
+    author: Author,
     body: Body<PasswordBody>,
 ) -> Result<NoContent, Problem> {
-    change_password::change_password(&auth, &caller, body.parse()?, &client).await?;
+    change_password::change_password(&auth, &caller, body.parse()?, author).await?;
     Ok(NoContent)
 }
 
@@ -354,22 +371,21 @@ async fn password_forgot(
 
 async fn password_reset(
     State(auth): State<Auth>,
-    client: Client,
+    author: Author,
     body: Body<ResetBody>,
 ) -> Result<NoContent, Problem> {
-    auth.mail_limits.admit(client.address)?;
-    reset_password::reset_password(&auth, body.parse()?).await?;
+    auth.mail_limits.admit(author.address)?;
+    reset_password::reset_password(&auth, body.parse()?, author).await?;
     Ok(NoContent)
 }
 
 async fn email_verify(
     State(auth): State<Auth>,
-    client: Client,
-    request_id: RequestId,
+    author: Author,
     body: Body<TokenBody>,
 ) -> Result<NoContent, Problem> {
-    auth.mail_limits.admit(client.address)?;
-    verify_email::verify_email(&auth, &body.parse()?, &request_id).await?;
+    auth.mail_limits.admit(author.address)?;
+    verify_email::verify_email(&auth, &body.parse()?, author).await?;
     Ok(NoContent)
 }
 

@@ -4,10 +4,11 @@
 //! It has no table of its own: `accounts`, `sessions` and `api_keys` belong to the kernel `accounts`.
 //!
 //! Files in reading order: `model` (what requests may say, what answers show), `api` (handlers), then an operation each: `register`,
-//! `set_up` (the first admin), `log_in`, `refresh`, `change_password`, `two_factor`, `reset_password`, `verify_email`; API keys: `key_model`, `api/keys`; last `mail_limits` (how often mails may be
-//! asked for) and `counts` (what is counted).
+//! `set_up` (the first admin), `log_in`, `refresh`, `change_password`, `two_factor`, `reset_password`, `verify_email`; API keys: `key_model`, `api/keys`; `audit_log` (what admins see of that log); last
+//! `mail_limits` (how often mails may be asked for) and `counts` (what is counted).
 
 mod api;
+mod audit_log;
 mod change_password;
 mod counts;
 mod key_model;

@@ -3,29 +3,55 @@
 use std::sync::Arc;
 
 use accounts::{
-    Account, AddressMark, Credentials, Guesser, NewSession, Proof, SecondFactors, Session, Verdict,
+    Account, AddressMark, Author, Credentials, Guesser, NewSession, Proof, SecondFactors, Session, Verdict,
     start_session, store,
 };
+use audit::{Act, Action};
 use db::Tx;
 use futures_util::FutureExt;
+use http::StatusCode;
 use kit::client::Client;
-use kit::clock::Timestamp;
 use kit::problem::Problem;
+use kit::refusals::Refusal;
 use kit::secret::Secret;
 use uuid::Uuid;
 
 use crate::model::{LoginAnswer, LoginBody};
 use crate::{Auth, AuthCounts};
 
-pub(crate) async fn log_in(auth: &Auth, body: &LoginBody, client: &Client) -> Result<LoginAnswer, Problem> {
-    let answer = guess(auth, body, client).await;
-    answer.inspect_err(|problem| auth.counts.login_refused(problem))
+pub(crate) async fn log_in(
+    auth: &Auth,
+    body: &LoginBody,
+    client: &Client,
+    author: &Author,
+) -> Result<LoginAnswer, Problem> {
+    let answer = guess(auth, body, client, author).await;
+    if let Err(problem) = &answer {
+        auth.counts.login_refused(problem);
+        count_refused(auth, body, problem, author).await;
+    }
+    answer
 }
 
-async fn guess(auth: &Auth, body: &LoginBody, client: &Client) -> Result<LoginAnswer, Problem> {
+/// For the audit log, which names the account whose password was wrong. It is looked up again whether there is one or not, so that both take as long.
+async fn count_refused(auth: &Auth, body: &LoginBody, problem: &Problem, author: &Author) {
+    let tried = match problem.status() {
+        StatusCode::UNAUTHORIZED => find(auth, body.email.as_str()).await.ok().flatten(),
+        _ => None,
+    };
+    let account = tried.map(|credentials| credentials.account.id);
+    auth.accounts.count_refused(problem, Refusal::WrongLogin, account, author);
+}
+
+async fn guess(
+    auth: &Auth,
+    body: &LoginBody,
+    client: &Client,
+    author: &Author,
+) -> Result<LoginAnswer, Problem> {
     let guesser = guesser(auth, body.email.as_str(), client).await?;
     let attempt = auth.accounts.login_limits.begin(body.email.as_str(), client.address, guesser)?;
-    attempt.settle(compare(auth, body, client).await)
+    attempt.settle(compare(auth, body, client, author).await)
 }
 
 /// Looked up only where it matters, and of an unknown email at the same cost.
@@ -40,10 +66,15 @@ async fn guesser(auth: &Auth, email: &str, client: &Client) -> Result<Guesser, P
     Ok(if knows.await? { Guesser::Known } else { Guesser::Stranger })
 }
 
-async fn compare(auth: &Auth, body: &LoginBody, client: &Client) -> Result<LoginAnswer, Problem> {
+async fn compare(
+    auth: &Auth,
+    body: &LoginBody,
+    client: &Client,
+    author: &Author,
+) -> Result<LoginAnswer, Problem> {
     // Twice, since another login may upgrade the hash while this one compares with the old.
     for _ in 0..2 {
-        if let Some(answer) = attempt(auth, body, client).await? {
+        if let Some(answer) = attempt(auth, body, client, author).await? {
             return Ok(answer);
         }
     }
@@ -51,7 +82,12 @@ async fn compare(auth: &Auth, body: &LoginBody, client: &Client) -> Result<Login
 }
 
 /// `None` if the hash changed meanwhile.
-async fn attempt(auth: &Auth, body: &LoginBody, client: &Client) -> Result<Option<LoginAnswer>, Problem> {
+async fn attempt(
+    auth: &Auth,
+    body: &LoginBody,
+    client: &Client,
+    author: &Author,
+) -> Result<Option<LoginAnswer>, Problem> {
     let found = find(auth, body.email.as_str()).await?;
     let stored = found.as_ref().and_then(|credentials| credentials.password_hash.clone());
     let verdict = auth.accounts.passwords.verify(body.password.0.clone(), stored.clone()).await?;
@@ -64,9 +100,9 @@ async fn attempt(auth: &Auth, body: &LoginBody, client: &Client) -> Result<Optio
     };
     let counts = Arc::clone(&auth.counts);
     let mark = auth.accounts.addresses.mark(account.id, client.address);
-    let (session, now) = (client.into(), auth.shared.clock.now());
+    let (session, author) = (client.into(), author.by(account.id));
     let (proof, factors) = (body.proof(), auth.accounts.factors.clone());
-    let start = Start { account, stored, upgrade, proof, factors, session, mark, now, counts };
+    let start = Start { account, stored, upgrade, proof, factors, session, mark, author, counts };
     match auth.shared.db.write(start, |tx, start| start.run(tx).boxed()).await? {
         Started::Session(started) => {
             let (account, session) = *started;
@@ -100,7 +136,7 @@ struct Start {
     factors: Arc<SecondFactors>,
     session: NewSession,
     mark: AddressMark,
-    now: Timestamp,
+    author: Author,
     counts: Arc<AuthCounts>,
 }
 
@@ -116,15 +152,17 @@ impl Start {
         if found.password_hash.as_ref() != Some(&self.stored) {
             return Ok(Started::Changed);
         }
-        let proven = self.factors.prove(tx, self.account.id, self.proof.as_ref(), self.now).await?;
+        let proven = self.factors.prove(tx, self.account.id, self.proof.as_ref(), self.author.now).await?;
         if let Err(problem) = proven {
             return Ok(Started::Unproven(problem));
         }
         if let Some(new) = &self.upgrade {
             store::update_password_hash(tx, self.account.id, &self.stored, new).await?;
         }
-        let session = start_session(tx, self.account.id, &self.session, self.now).await?;
-        store::remember_address(tx, self.account.id, &self.mark, self.now).await?;
+        let now = self.author.now;
+        let session = start_session(tx, self.account.id, &self.session, now).await?;
+        store::remember_address(tx, self.account.id, &self.mark, now).await?;
+        audit::record(tx, &self.author, Act::new(Action::LoggedIn, self.account.id)).await?;
         let counts = Arc::clone(&self.counts);
         tx.after_commit(move || counts.login_succeeded());
         Ok(Started::Session(Box::new((found.account, session))))

@@ -11,7 +11,6 @@ use db::Tx;
 use futures_util::FutureExt;
 use kit::client::Client;
 use kit::problem::Problem;
-use kit::request_id::RequestId;
 use mails::Kind;
 
 use crate::model::{LoginAnswer, RegisterBody};
@@ -21,7 +20,7 @@ pub(crate) async fn register(
     auth: &Auth,
     body: RegisterBody,
     client: &Client,
-    request_id: &RequestId,
+    author: Author,
 ) -> Result<LoginAnswer, Problem> {
     let (email, username) = (body.email.as_str(), body.username.as_str());
     auth.accounts.check_new_password("password", &body.password, email, username)?;
@@ -32,11 +31,7 @@ pub(crate) async fn register(
         address: client.address,
         addresses: auth.accounts.addresses.clone(),
         first_admin: auth.first_admin,
-        // Nobody is logged in yet.
-        author: Author {
-            request_id: Some(request_id.to_string()),
-            ..Author::nobody(auth.shared.clock.now())
-        },
+        author,
         counts: Arc::clone(&auth.counts),
     };
     let write = auth.shared.db.write(registration, |tx, registration| registration.run(tx).boxed());

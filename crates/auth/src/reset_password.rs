@@ -3,8 +3,7 @@
 //! Whether an email is known is only looked at when the mail is sent, by another task and often another process: so the answer is the same, and takes the same time.
 //! It doesn't log in: whoever has a second factor needs it still.
 
-use accounts::{Email, store};
-use db::Tx;
+use accounts::{Author, Email, store};
 use futures_util::FutureExt;
 use kit::problem::Problem;
 use kit::secret::Secret;
@@ -21,12 +20,15 @@ pub(crate) async fn ask_for_reset(auth: &Auth, email: &Email) -> Result<(), Prob
     Ok(asked.await?)
 }
 
-pub(crate) async fn reset_password(auth: &Auth, body: ResetBody) -> Result<(), Problem> {
+pub(crate) async fn reset_password(auth: &Auth, body: ResetBody, author: Author) -> Result<(), Problem> {
     let token = body.token.0.clone();
     check_new_password(auth, &body, &token).await?;
     let hash = auth.accounts.passwords.hash(&body.new_password).await?;
-    let input = (token, hash, auth.clone());
-    auth.shared.db.write(input, |tx, (token, hash, auth)| set(tx, auth, token, hash).boxed()).await
+    let input = (token, hash, auth.accounts.live.clone(), author);
+    let set = auth.shared.db.write(input, |tx, (token, hash, live, author)| {
+        accounts::reset_password(tx, token, hash, live, author).boxed()
+    });
+    set.await.map_err(refuse)
 }
 
 /// Before the password is hashed, which costs much: the token must be good, though it is used only then.
@@ -43,11 +45,6 @@ async fn check_new_password(auth: &Auth, body: &ResetBody, token: &Secret) -> Re
     let found: Result<_, db::Error> = found.await;
     let account = found?.ok_or_else(refused)?;
     auth.accounts.check_new_password("new_password", &body.new_password, &account.email, &account.username)
-}
-
-async fn set(tx: &Tx, auth: &Auth, token: &Secret, hash: &Secret) -> Result<(), Problem> {
-    let (live, now) = (&auth.accounts.live, auth.shared.clock.now());
-    accounts::reset_password(tx, token, hash, live, now).await.map_err(refuse)
 }
 
 /// Of a token that never was, was used, is too old, or isn't the last: nobody learns which.

@@ -5,7 +5,6 @@ use db::Tx;
 use futures_util::FutureExt;
 use kit::client::Client;
 use kit::problem::Problem;
-use kit::request_id::RequestId;
 use kit::secret::Secret;
 
 use crate::Auth;
@@ -15,9 +14,9 @@ pub(crate) async fn set_up(
     auth: &Auth,
     body: SetupBody,
     client: &Client,
-    request_id: &RequestId,
+    author: Author,
 ) -> Result<LoginAnswer, Problem> {
-    let (token, now) = (body.token.0.clone(), auth.shared.clock.now());
+    let (token, now) = (body.token.0.clone(), author.now);
     let input = (token.clone(), now);
     let is_good = auth.shared.db.read(input, |tx, (token, now)| is_setup_token(tx, token, *now).boxed());
     if !is_good.await? {
@@ -30,8 +29,7 @@ pub(crate) async fn set_up(
         token,
         new: NewAccount::customer(body.email, body.username, password_hash),
         session: client.into(),
-        // Nobody is logged in yet.
-        author: Author { request_id: Some(request_id.to_string()), ..Author::nobody(now) },
+        author,
     };
     let made = auth.shared.db.write(set_up, |tx, set_up| set_up.run(tx).boxed()).await?;
     let (account, session) = made.ok_or_else(refused)?;

@@ -1,9 +1,9 @@
 //! Turning two-factor authentication on and off: begin with the password, confirm with a code, remove with both. Whatever changes ends
 //! all other sessions.
 
-use accounts::{Credentials, Proof, RecoveryCodes, begin_factor, end_all_sessions, store};
+use accounts::{Author, Credentials, Proof, RecoveryCodes, begin_factor, end_all_sessions, store};
+use audit::{Act, Action};
 use futures_util::FutureExt;
-use kit::client::Client;
 use kit::identity::Caller;
 use kit::problem::Problem;
 
@@ -23,10 +23,10 @@ pub(crate) async fn begin(
     auth: &Auth,
     caller: &Caller,
     body: BeginTotpBody,
-    client: &Client,
+    author: &Author,
 ) -> Result<TotpSecret, Problem> {
     let found = credentials(auth, caller).await?;
-    auth.accounts.confirm_password(&found, body.current_password, client.address).await?;
+    auth.accounts.confirm_password(&found, body.current_password, author).await?;
     let new = auth.accounts.factors.generate(&found.account)?;
     let shown = TotpSecret { secret: new.secret.clone().into(), uri: new.uri.clone().into() };
     let input = (caller.account(), new);
@@ -47,19 +47,21 @@ pub(crate) async fn confirm(
     auth: &Auth,
     caller: &Caller,
     body: ConfirmTotpBody,
+    author: Author,
 ) -> Result<ShownRecoveryCodes, Problem> {
     let codes = RecoveryCodes::generate()?;
     let shown = ShownRecoveryCodes { recovery_codes: codes.show().to_vec() };
-    let who = (caller.account(), caller.session(), auth.accounts.live.clone(), auth.shared.clock.now());
+    let who = (caller.account(), caller.session(), auth.accounts.live.clone(), author);
     let input = (who, body.code, codes, auth.accounts.factors.clone());
     auth.shared
         .db
-        .write(input, |tx, ((account, session, live, now), code, codes, factors)| {
+        .write(input, |tx, ((account, session, live, author), code, codes, factors)| {
             async move {
                 store::lock_account(tx, *account).await?;
-                let confirmed = factors.confirm(tx, *account, code, codes, *now).await?;
+                let confirmed = factors.confirm(tx, *account, code, codes, author.now).await?;
                 if confirmed.is_ok() {
-                    end_all_sessions(tx, live, *account, Some(*session), *now).await?;
+                    end_all_sessions(tx, live, *account, Some(*session), author.now).await?;
+                    audit::record(tx, author, Act::new(Action::TotpEnabled, *account)).await?;
                 }
                 Ok::<_, Problem>(confirmed)
             }
@@ -73,20 +75,21 @@ pub(crate) async fn remove(
     auth: &Auth,
     caller: &Caller,
     body: RemoveTotpBody,
-    client: &Client,
+    author: Author,
 ) -> Result<(), Problem> {
     let found = credentials(auth, caller).await?;
-    auth.accounts.confirm_password(&found, body.current_password, client.address).await?;
-    let who = (caller.account(), caller.session(), auth.accounts.live.clone(), auth.shared.clock.now());
+    auth.accounts.confirm_password(&found, body.current_password, &author).await?;
+    let who = (caller.account(), caller.session(), auth.accounts.live.clone(), author);
     let input = (who, Proof::of(body.totp, body.recovery_code), auth.accounts.factors.clone());
     auth.shared
         .db
-        .write(input, |tx, ((account, session, live, now), proof, factors)| {
+        .write(input, |tx, ((account, session, live, author), proof, factors)| {
             async move {
                 store::lock_account(tx, *account).await?;
-                let proven = factors.prove(tx, *account, proof.as_ref(), *now).await?;
+                let proven = factors.prove(tx, *account, proof.as_ref(), author.now).await?;
                 if proven.is_ok() && store::delete_factor(tx, *account).await? {
-                    end_all_sessions(tx, live, *account, Some(*session), *now).await?;
+                    end_all_sessions(tx, live, *account, Some(*session), author.now).await?;
+                    audit::record(tx, author, Act::new(Action::TotpDisabled, *account)).await?;
                 }
                 Ok::<_, Problem>(proven)
             }

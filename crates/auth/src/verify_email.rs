@@ -4,21 +4,14 @@ use accounts::{Account, Author, Email, confirm_email, store};
 use futures_util::FutureExt;
 use kit::identity::Caller;
 use kit::problem::Problem;
-use kit::request_id::RequestId;
 use mails::Kind;
 
 use crate::Auth;
 use crate::model::TokenBody;
 use crate::reset_password::refuse;
 
-pub(crate) async fn verify_email(
-    auth: &Auth,
-    body: &TokenBody,
-    request_id: &RequestId,
-) -> Result<(), Problem> {
-    let now = auth.shared.clock.now();
-    // Whoever shows the token need not be logged in.
-    let author = Author { request_id: Some(request_id.to_string()), ..Author::nobody(now) };
+/// Whoever shows the token need not be logged in.
+pub(crate) async fn verify_email(auth: &Auth, body: &TokenBody, author: Author) -> Result<(), Problem> {
     let input = (body.token.0.clone(), author);
     let confirmed =
         auth.shared.db.write(input, |tx, (token, author)| confirm_email(tx, token, author).boxed()).await;

@@ -8,10 +8,9 @@
 //!
 //! Tables: `events`, `events_swept`. It reads `stock_movements`, `order_history`, `orders` and `products`.
 //!
-//! Files in reading order: `event_type` (the one list of all types), `filter` (some of them), `position` (where a reader stands), `author` (who did it), `data` (what an
+//! Files in reading order: `event_type` (the one list of all types), `filter` (some of them), `position` (where a reader stands), `data` (what an
 //! event tells), `store` (every statement), `record` (writing), `read` (reading, and what is kept).
 
-mod author;
 mod data;
 mod event_type;
 mod filter;
@@ -20,10 +19,10 @@ mod read;
 mod record;
 mod store;
 
-pub use author::Author;
 pub use data::{Cause, Data, LowStock, OrderChange, ProductChange, StockMove, UserChange, WebhookChange};
 pub use event_type::{EventType, ObjectKind};
 pub use filter::{EventFilter, chosen_types, join_filters, split_filters};
+pub use kit::author::Author;
 pub use position::Position;
 pub use read::{
     Event, Events, Object, Objects, ReadError, newest, read_after, read_objects, settle_in, sweep,

@@ -1,12 +1,12 @@
 //! Writing events, in the transaction that changes something.
 
 use db::{Db, Tx};
+use kit::author::Author;
 use kit::clock::Timestamp;
 use kit::metrics::Text;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::author::Author;
 use crate::event_type::EventType;
 use crate::store;
 

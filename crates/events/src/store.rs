@@ -1,13 +1,13 @@
 //! Every statement on events.
 
 use db::{Error, Row, Tx, Value};
+use kit::author::Author;
 use kit::clock::Timestamp;
 use kit::money::Money;
 use kit::statement::{insert_rows, placeholders};
 use kit::text::StoredJson;
 use uuid::Uuid;
 
-use crate::author::Author;
 use crate::data::{Cause, Data, OrderChange, StockMove};
 use crate::event_type::EventType;
 use crate::position::Position;

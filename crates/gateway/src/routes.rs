@@ -148,7 +148,9 @@ impl Routes {
         ];
         let of_inventory = ["/products", "/stock", "/categories", "/reason-codes", "/locations"];
         let of_inventory = of_inventory.into_iter().map(|path| (path, ports.inventory));
-        let files = [
+        let only_read = [
+            ("/audit", ports.auth),
+            ("/audit.csv", ports.auth),
             ("/orders.csv", ports.orders),
             ("/products.csv", ports.inventory),
             ("/stock.csv", ports.inventory),
@@ -163,8 +165,9 @@ impl Routes {
             .into_iter()
             .chain(of_inventory)
             .filter_map(|(path, port)| built_in_route(path, port, &all));
-        let files = files.into_iter().filter_map(|(path, port)| built_in_route(path, port, &[Method::GET]));
-        Self(plain.chain(files).chain(imports).collect())
+        let only_read =
+            only_read.into_iter().filter_map(|(path, port)| built_in_route(path, port, &[Method::GET]));
+        Self(plain.chain(only_read).chain(imports).collect())
     }
 
     /// Reads a routes file; `name` is what its faults are told with.

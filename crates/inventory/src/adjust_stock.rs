@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use audit::{Act, Action, CorrectionFacts, Facts};
 use db::Tx;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created};
@@ -47,6 +48,9 @@ impl Adjusting {
         let (adjustment, product) = self.adjustment(tx).await?;
         let movement = stock::adjust(tx, &adjustment).await.map_err(refused)?;
         self.counts.moved(tx, vec![movement.kind]);
+        let facts = CorrectionFacts { movement_id: movement.id, kind: movement.kind.as_str() };
+        let act = Act::new(Action::StockCorrected, product.id).after(Facts::Correction(facts));
+        audit::record(tx, &self.author, act).await?;
         Ok(Answer::new(&MovementView::new(movement, product.currency()))?.location(movements_of(product.id)))
     }
 

@@ -1,5 +1,6 @@
 //! Changing a product: what is named changes, all or nothing.
 
+use audit::{Act, Action, Facts, PriceFacts};
 use db::Tx;
 use events::{Author, EventType};
 use futures_util::FutureExt;
@@ -65,8 +66,23 @@ impl Changing {
         replace_words(tx, after.id, &words_of(&before), &words_of(&after)).await?;
         let fields = changed_fields(&before, &after);
         record_change(tx, EventType::ProductChanged, &after, fields, &self.author).await?;
+        record_prices(tx, &before, &after, &self.author).await?;
         Ok(after)
     }
+}
+
+async fn record_prices(tx: &Tx, before: &Product, after: &Product, author: &Author) -> Result<(), db::Error> {
+    let facts = |product: &Product| PriceFacts {
+        currency: product.currency().code(),
+        unit_price: product.price,
+        unit_cost: product.cost,
+    };
+    let (was, is) = (facts(before), facts(after));
+    if was == is {
+        return Ok(());
+    }
+    let act = Act::new(Action::PriceChanged, after.id).before(Facts::Price(was)).after(Facts::Price(is));
+    audit::record(tx, author, act).await
 }
 
 /// What was ordered at a price, or came in at a cost, has kept its figure in the currency of then.

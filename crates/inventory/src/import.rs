@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
+use audit::{Act, Action, Facts, ImportFacts};
 use bytes::Bytes;
 use db::{Db, Tx};
 use futures_util::FutureExt;
@@ -84,6 +85,9 @@ impl Tally {
 
 /// What can be imported.
 pub(crate) trait Importable: Sized + Send + Sync + 'static {
+    /// What the audit log calls it.
+    const ACTION: Action;
+
     /// The columns that a file may have; the first must be there.
     const COLUMNS: &'static [Column];
 
@@ -181,6 +185,10 @@ impl<K: Importable> Import<K> {
             done += rows.len();
             (self.progress)(Stage::Storing, done, self.table.len());
         }
+        // One entry for all rows: what each did is told by the ledger and by the products' events.
+        let (created, changed) = (tally.created, tally.changed);
+        let facts = Facts::Import(ImportFacts { rows: self.table.len(), created, changed });
+        audit::record(tx, &self.author, Act::new(K::ACTION, None).after(facts)).await?;
         Ok(self.view(&tally, false))
     }
 

@@ -8,7 +8,7 @@ use aide::OperationInput;
 use axum::extract::{FromRef, FromRequestParts};
 use http::header::USER_AGENT;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use quick_cache::sync::Cache;
 
 use crate::secret::Secret;
@@ -68,12 +68,18 @@ impl ClientKey {
         Some(signed)
     }
 
-    /// The address that a gateway of ours signed.
-    fn address(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        let address = headers.get(X_FORWARDED_FOR)?;
-        let signature = from_base64(headers.get(X_FORWARDED_SIGNATURE)?.to_str().ok()?)?;
-        let is_ours = self.key.verify(&[address.as_bytes()], &signature);
-        address.to_str().ok().filter(|_| is_ours)?.parse().ok()
+    /// The address, if a gateway of ours signed it.
+    fn believe(&self, signed: &SignedAddress) -> Option<IpAddr> {
+        let signature = from_base64(signed.signature.to_str().ok()?)?;
+        let is_ours = self.key.verify(&[signed.address.as_bytes()], &signature);
+        signed.address.to_str().ok().filter(|_| is_ours)?.parse().ok()
+    }
+}
+
+impl SignedAddress {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let (address, signature) = (headers.get(X_FORWARDED_FOR)?, headers.get(X_FORWARDED_SIGNATURE)?);
+        Some(Self { address: address.clone(), signature: signature.clone() })
     }
 }
 
@@ -86,11 +92,31 @@ pub struct Client {
     pub device: Option<String>,
 }
 
-/// The word of the gateway in this process, or of one that signs it, else the other end of the connection.
-fn address_of(parts: &Parts, key: &ClientKey) -> Option<IpAddr> {
-    let told = parts.extensions.get::<ClientAddress>().map(|client| client.0);
-    let peer = || parts.extensions.get::<Peer>().map(|peer| peer.address.ip().to_canonical());
-    told.or_else(|| key.address(&parts.headers)).or_else(peer)
+/// What a request says of where it comes from, before anything of it is believed.
+#[derive(Clone, Debug)]
+pub(crate) struct Sender {
+    told: Option<IpAddr>,
+    signed: Option<SignedAddress>,
+    peer: Option<IpAddr>,
+}
+
+impl Sender {
+    pub(crate) fn of(extensions: &Extensions, headers: &HeaderMap) -> Self {
+        let told = extensions.get::<ClientAddress>().map(|client| client.0);
+        let signed = if told.is_none() { SignedAddress::of(headers) } else { None };
+        let peer = || extensions.get::<Peer>().map(|peer| peer.address.ip().to_canonical());
+        Self { told, signed, peer: if told.is_none() { peer() } else { None } }
+    }
+
+    /// The word of the gateway in this process, or of one that signs it, else the other end of the connection.
+    pub(crate) fn address(&self, key: &ClientKey) -> Option<IpAddr> {
+        let signed = || self.signed.as_ref().and_then(|signed| key.believe(signed));
+        self.told.or_else(signed).or(self.peer)
+    }
+}
+
+pub(crate) fn address_of(parts: &Parts, key: &ClientKey) -> Option<IpAddr> {
+    Sender::of(&parts.extensions, &parts.headers).address(key)
 }
 
 impl<S> FromRequestParts<S> for Client
@@ -113,6 +139,24 @@ where
 
 impl OperationInput for Client {}
 
+/// The client's address alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Address(pub Option<IpAddr>);
+
+impl<S> FromRequestParts<S> for Address
+where
+    S: Sync,
+    Arc<Shared>: FromRef<S>,
+{
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        Ok(Self(address_of(parts, &Arc::<Shared>::from_ref(state).client_key)))
+    }
+}
+
+impl OperationInput for Address {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,7 +173,10 @@ mod tests {
         let key = |secret| ClientKey::new(&Secret::new(secret));
         let sign =
             |secret, address: &str| key(secret).sign(address.parse().unwrap()).map(|signed| signed.signature);
-        let believed = |headers| key("ours").address(&headers).map(|address| address.to_string());
+        let believed = |headers: HeaderMap| {
+            let address = SignedAddress::of(&headers).and_then(|signed| key("ours").believe(&signed));
+            address.map(|address| address.to_string())
+        };
         assert_eq!(believed(headers("192.0.2.1", sign("ours", "192.0.2.1"))).unwrap(), "192.0.2.1");
         assert_eq!(believed(headers("2001:db8::1", sign("ours", "2001:db8::1"))).unwrap(), "2001:db8::1");
         assert_eq!(believed(headers("192.0.2.2", sign("ours", "192.0.2.1"))), None);

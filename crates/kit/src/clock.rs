@@ -161,6 +161,12 @@ pub fn new_id() -> Uuid {
     Uuid::now_v7()
 }
 
+/// The least id that [`new_id`] can have given at a moment, or later.
+pub fn first_id_at(moment: Timestamp) -> Uuid {
+    let milliseconds = u64::try_from(moment.0.div_euclid(1000)).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(milliseconds, &[0; 10]).into_uuid()
+}
+
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

@@ -138,7 +138,7 @@ impl<H> Guarded<H> {
                 request.extensions_mut().insert(self.permission);
                 Either::Left(self.handler.call(request, state))
             }
-            Err(problem) => Either::Right(refuse(problem)),
+            Err(problem) => Either::Right(refuse(problem.to(verified.account()))),
         }
     }
 }

@@ -243,12 +243,14 @@ impl Caller {
     /// Whether the endpoint's permission lets the caller do this to a thing of `owner`, or of nobody: else 403, or 404 where
     /// the caller may not even know of it.
     pub fn check(&self, owner: Option<Uuid>) -> Result<(), Problem> {
-        self.permission.judge(self.role(), owner == Some(self.account()))
+        let judged = self.permission.judge(self.role(), owner == Some(self.account()));
+        judged.map_err(|refused| refused.to(self.account()))
     }
 
     /// Whether it lets the caller know of a thing of `owner`, or of nobody: else 404.
     pub fn check_sees(&self, owner: Option<Uuid>) -> Result<(), Problem> {
-        self.permission.judge_sight(self.role(), owner == Some(self.account()))
+        let judged = self.permission.judge_sight(self.role(), owner == Some(self.account()));
+        judged.map_err(|refused| refused.to(self.account()))
     }
 }
 

@@ -62,6 +62,11 @@ impl Origin {
             Some(IpAddr::V6(address)) => address.octets(),
         }
     }
+
+    /// The address, or the network's first.
+    pub fn address(self) -> Option<IpAddr> {
+        self.0
+    }
 }
 
 #[cfg(test)]

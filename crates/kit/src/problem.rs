@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 /// A refused or failed request. Made by the constructors below, one for each meaning.
 #[derive(Clone, Debug)]
@@ -24,6 +25,14 @@ struct Inner {
     members: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<String>,
+    denial: Option<Denial>,
+}
+
+/// The mark of a problem that says: not you.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Denial {
+    /// Who asked, where that is known.
+    pub account: Option<Uuid>,
 }
 
 /// One fault of a body or a query.
@@ -68,6 +77,7 @@ impl Problem {
             members: Map::new(),
             headers: Vec::new(),
             cause: None,
+            denial: None,
         }))
     }
 
@@ -113,7 +123,7 @@ impl Problem {
 
     /// 403: the caller may see it but not do this.
     pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail).denying(None)
     }
 
     /// 403: the API key was not made for this (RFC 6750, section 3.1).
@@ -128,6 +138,11 @@ impl Problem {
     /// 404: nothing here that the caller may know of.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address, or not for you.")
+    }
+
+    /// 404 for what this caller may not know of: to the client the same as [`Problem::not_found`], and yet a denial.
+    pub fn hidden(account: Uuid) -> Self {
+        Self::not_found().denying(Some(account))
     }
 
     /// 409: at odds with the present state.
@@ -223,6 +238,16 @@ impl Problem {
         self
     }
 
+    /// Says who was denied something.
+    pub fn to(self, account: impl Into<Option<Uuid>>) -> Self {
+        self.denying(account.into())
+    }
+
+    fn denying(mut self, account: Option<Uuid>) -> Self {
+        self.0.denial = Some(Denial { account });
+        self
+    }
+
     fn with_errors(mut self, errors: Vec<Fault>) -> Self {
         self.0.errors = errors;
         self
@@ -246,6 +271,11 @@ impl Problem {
     /// The faults of a body or a query, if it is about those.
     pub fn errors(&self) -> &[Fault] {
         &self.0.errors
+    }
+
+    /// Whether it says that somebody may not do or see this.
+    pub fn denial(&self) -> Option<Denial> {
+        self.0.denial
     }
 
     /// What the log must know, if anything.

@@ -39,6 +39,16 @@ impl Secret {
     }
 }
 
+/// Bytes of the operating system's randomness that needn't be kept secret, but which nobody can foretell.
+///
+/// # Errors
+/// When the operating system gives no random bytes.
+pub fn salt() -> std::io::Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")

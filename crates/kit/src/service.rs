@@ -34,6 +34,7 @@ use crate::metrics::{self, Metrics, RequestCounts};
 use crate::openapi;
 use crate::permission::PUBLIC;
 use crate::problem::Problem;
+use crate::refusals::{Asked, Refusals};
 use crate::request_id::{RequestId, X_REQUEST_ID};
 
 /// Where the OpenAPI document is served.
@@ -151,12 +152,19 @@ pub struct Service {
     pub name: &'static str,
     answers: Arc<dyn Answers>,
     counts: Arc<RequestCounts>,
+    /// Where denials are counted, unless that is a service's behind this one.
+    refusals: Option<Arc<Refusals>>,
 }
 
 impl Service {
     /// What answers, and what counts its requests.
     pub fn new(name: &'static str, answers: impl Answers + 'static, counts: Arc<RequestCounts>) -> Self {
-        Self { name, answers: Arc::new(answers), counts }
+        Self { name, answers: Arc::new(answers), counts, refusals: None }
+    }
+
+    /// Counts what it denies.
+    fn counting(self, refusals: Arc<Refusals>) -> Self {
+        Self { refusals: Some(refusals), ..self }
     }
 
     /// Answers a request from outside. The answer has passed the edge: it has a request id, a problem's body, and the
@@ -177,6 +185,7 @@ impl Service {
     /// Answers a request that passes the edge of a gateway in this process; a panic becomes a problem, and it counts.
     pub fn answer_inside(&self, request: Request) -> impl Future<Output = Answered> + Send {
         let in_flight = self.counts.begin(&request);
+        let watched = self.refusals.as_deref().map(|refusals| (refusals, Asked::of(&request)));
         // Begun out here, so that the future to be moved about has no request inside.
         let answered = AssertUnwindSafe(self.answers.answer(request)).catch_unwind();
         async move {
@@ -185,6 +194,9 @@ impl Service {
                 Answered::from(problem.into_response())
             });
             in_flight.answered(&answered);
+            if let Some((refusals, asked)) = watched {
+                refusals.note(&asked, &answered.response, |path| self.counts.route(path));
+            }
             answered
         }
     }
@@ -214,6 +226,8 @@ pub struct Surroundings {
     pub readiness: Readiness,
     /// What the process counts and measures.
     pub metrics: Arc<Metrics>,
+    /// What is denied, to be written down.
+    pub refusals: Arc<Refusals>,
     /// Whether `/docs` and `/openapi.json` are served.
     pub docs: bool,
 }
@@ -235,7 +249,7 @@ pub fn service<S: Clone + Send + Sync + 'static>(
     if surroundings.docs {
         router = router.merge(docs_router(move || self::document(name, endpoints)));
     }
-    Service::new(name, with_fallbacks(router), counts)
+    Service::new(name, with_fallbacks(router), counts).counting(Arc::clone(&surroundings.refusals))
 }
 
 /// Every route of a service, as metrics show it.

@@ -8,6 +8,7 @@ use crate::client::ClientKey;
 use crate::clock::Clock;
 use crate::identity::Sessions;
 use crate::money::Currency;
+use crate::refusals::Refusals;
 use crate::secret::Secret;
 use crate::token::{SigningKey, Tokens};
 
@@ -25,6 +26,8 @@ pub struct Shared {
     pub cursor_key: SigningKey,
     /// Believes what a gateway in another process says of the client.
     pub client_key: ClientKey,
+    /// What was refused, to be written down.
+    pub refusals: Arc<Refusals>,
     /// Tells one request from another without keeping its body.
     pub fingerprint_key: SigningKey,
     /// The currency of an amount that names none.
@@ -40,13 +43,15 @@ impl Shared {
         sessions: Arc<dyn Sessions>,
         currency: Currency,
     ) -> Self {
+        let client_key = ClientKey::new(secret);
         Self {
             db,
             tokens: Arc::new(Tokens::new(secret, clock.clone())),
+            refusals: Arc::new(Refusals::new(clock.clone(), client_key.clone())),
             clock,
             sessions,
             cursor_key: SigningKey::derive(secret, "cursor"),
-            client_key: ClientKey::new(secret),
+            client_key,
             fingerprint_key: SigningKey::derive(secret, "fingerprint"),
             currency,
         }

@@ -6,14 +6,17 @@ mod webhooks;
 use aide::OperationInput;
 use aide::generate::GenContext;
 use aide::openapi::Operation;
+use audit::record_export;
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use futures_util::FutureExt;
 use http::request::Parts;
 use kit::answer::{Answer, Created, NoContent, Resource};
+use kit::author::Author;
 use kit::body::Body;
+use kit::client::Address;
 use kit::clock::Timestamp;
-use kit::csv::{Download, Wanted};
+use kit::csv::{Download, Sheet as _, Wanted};
 use kit::endpoint::Endpoints;
 use kit::endpoint::Verb::{Delete, Get, Patch, Post, Put};
 use kit::etag::{IfMatch, IfNoneMatch};
@@ -37,7 +40,7 @@ use crate::change_order::{Changing, change_order};
 use crate::delete_order::{Deleting, delete_order};
 use crate::export::OrderSheet;
 use crate::lifecycle::{self, OrderStates, Status, Step};
-use crate::model::is_visible;
+use crate::model;
 use crate::place_order::{Actor, place_order};
 use crate::store::{self, HistoryRow, OrderFilter};
 use crate::take_step::{Taking, check_may_take, take_step};
@@ -257,8 +260,10 @@ async fn list_orders(
 
 async fn order_export(
     State(orders): State<Orders>,
+    author: Author,
     wanted: Wanted<OrderQuery>,
 ) -> Result<Download<OrderSheet>, Problem> {
+    record_export(&orders.shared.db, &author, OrderSheet::FILE_NAME, wanted.is_part).await?;
     let sheet = OrderSheet(wanted.filter.filter(None));
     Download::begin(&orders.shared.db, sheet, wanted.has_mark).await
 }
@@ -266,13 +271,13 @@ async fn order_export(
 async fn order_create(
     caller: Caller,
     State(orders): State<Orders>,
-    request_id: RequestId,
+    origin: (RequestId, Address),
     key: IdempotencyKey,
     body: Body<PlaceOrder>,
 ) -> Result<Created<OrderView>, Problem> {
     let claim = key.claim(&orders.shared, &caller, body.bytes());
     let new = body.parse_after(claim.refuse_reuse(&orders.shared.db)).await?;
-    place_order(&orders, actor(&caller, request_id), new, claim).await
+    place_order(&orders, actor(&caller, origin), new, claim).await
 }
 
 async fn order_states(_: NoQuery) -> Json<OrderStates> {
@@ -287,8 +292,8 @@ async fn order_view(
     _: NoQuery,
 ) -> Result<Resource<OrderView>, Problem> {
     let found = orders.shared.db.lookup(id, |tx, id| store::find_order(tx, *id).boxed()).await?;
-    let visible = found.filter(|order| order.is_visible_to(caller.account(), caller.is_staff()));
-    let order = visible.ok_or_else(Problem::not_found)?;
+    let order = found.ok_or_else(Problem::not_found)?;
+    order.check_visible_to(caller.account(), caller.is_staff())?;
     let version = order.version;
     Ok(Answer::new(&OrderView::new(order, caller.is_staff()))?.version(version).unless(&condition))
 }
@@ -297,12 +302,12 @@ async fn order_change(
     caller: Caller,
     State(orders): State<Orders>,
     PathId(id): PathId,
-    request_id: RequestId,
+    origin: (RequestId, Address),
     condition: IfMatch,
     body: Body<ChangeOrder>,
 ) -> Result<Resource<OrderView>, Problem> {
     let change = body.parse_after(check_visible(&orders, &caller, id)).await?;
-    let actor = actor(&caller, request_id);
+    let actor = actor(&caller, origin);
     let now = orders.shared.clock.now();
     let (expires_at, counts) = (now.plus(orders.pending_expiry), orders.counts.clone());
     let changing = Changing { order_id: id, change, actor, condition, now, expires_at, counts };
@@ -313,11 +318,11 @@ async fn order_delete(
     caller: Caller,
     State(orders): State<Orders>,
     PathId(id): PathId,
-    request_id: RequestId,
+    origin: (RequestId, Address),
     condition: IfMatch,
     _: NoQuery,
 ) -> Result<NoContent, Problem> {
-    let actor = actor(&caller, request_id);
+    let actor = actor(&caller, origin);
     let now = orders.shared.clock.now();
     let deleting = Deleting { order_id: id, actor, condition, now, counts: orders.counts.clone() };
     delete_order(&orders, deleting).await?;
@@ -341,7 +346,7 @@ async fn order_history(
 
 /// The headers of a step's request.
 struct StepRequest {
-    request_id: RequestId,
+    origin: (RequestId, Address),
     condition: IfMatch,
     key: IdempotencyKey,
 }
@@ -352,7 +357,8 @@ impl FromRequestParts<Orders> for StepRequest {
     async fn from_request_parts(parts: &mut Parts, orders: &Orders) -> Result<Self, Problem> {
         let condition = IfMatch::from_request_parts(parts, orders).await?;
         let key = IdempotencyKey::from_request_parts(parts, orders).await?;
-        Ok(Self { request_id: RequestId::of(&parts.headers), condition, key })
+        let Ok(address) = Address::from_request_parts(parts, orders).await;
+        Ok(Self { origin: (RequestId::of(&parts.headers), address), condition, key })
     }
 }
 
@@ -374,7 +380,7 @@ where
                      request: StepRequest,
                      body: Body<B>| async move {
         let claim = request.key.claim(&orders.shared, &caller, body.bytes());
-        let actor = actor(&caller, request.request_id);
+        let actor = actor(&caller, request.origin);
         let earlier = async {
             check_visible(&orders, &caller, id).await?;
             check_may_take(step, &actor)?;
@@ -392,13 +398,14 @@ where
     Endpoints::new().on(Post, &path, permission.scope(WRITE), take, |op| op.id(&id).summary(summary))
 }
 
-fn actor(caller: &Caller, request_id: RequestId) -> Actor {
-    Actor { account: caller.account(), is_staff: caller.is_staff(), request_id }
+fn actor(caller: &Caller, (request_id, Address(address)): (RequestId, Address)) -> Actor {
+    let (account, is_staff, key) = (caller.account(), caller.is_staff(), caller.key());
+    Actor { account, is_staff, request_id, address, key }
 }
 
 /// 404 for an order that the caller may not know of.
 async fn check_visible(orders: &Orders, caller: &Caller, id: Uuid) -> Result<(), Problem> {
     let owner = orders.shared.db.lookup(id, |tx, id| store::find_owner(tx, *id).boxed()).await?;
-    let may_know = |found: &(Uuid, bool)| is_visible(found.0, found.1, caller.account(), caller.is_staff());
-    owner.filter(may_know).map(drop).ok_or_else(Problem::not_found)
+    let (owner, hidden) = owner.ok_or_else(Problem::not_found)?;
+    model::check_visible(owner, hidden, caller.account(), caller.is_staff())
 }

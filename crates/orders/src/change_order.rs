@@ -19,7 +19,7 @@ use crate::lifecycle::{Action, Status, Step, allowed_transitions};
 use crate::lines::{Catalogue, free_text_line, listed_lines};
 use crate::model::{Line, Order};
 use crate::move_stock::move_stock;
-use crate::place_order::{Actor, apply_details, history};
+use crate::place_order::{Actor, apply_details, history, record_prices};
 use crate::said::{SaidChange, SaidStep, to_json};
 use crate::store::{self, HistoryRow};
 use crate::take_step::{advance, check_may_take, lock_visible};
@@ -77,7 +77,7 @@ impl Changing {
         let action = step.map_or(Action::Change, Action::Take);
         let mut row = history(Some(&self.actor), action, Some(before.status), &after);
         row.details = to_json(&said)?;
-        self.store(tx, &after, relined, &row).await?;
+        self.store(tx, &before, &after, relined, &row).await?;
         self.counts.changed(tx, before.status, after.status);
         if step.is_some_and(Step::moves_goods) {
             store::update_line_counters(tx, &after).await?;
@@ -101,9 +101,17 @@ impl Changing {
             .with_member("allowed_transitions", allowed_transitions(before, self.actor.is_staff)))
     }
 
-    async fn store(&self, tx: &Tx, after: &Order, relined: bool, row: &HistoryRow) -> Result<(), Problem> {
+    async fn store(
+        &self,
+        tx: &Tx,
+        before: &Order,
+        after: &Order,
+        relined: bool,
+        row: &HistoryRow,
+    ) -> Result<(), Problem> {
         if relined {
             store::replace_lines(tx, after).await?;
+            record_prices(tx, &self.actor, Some(before), after).await?;
         }
         Ok(store::update_order(tx, after, row).await?)
     }

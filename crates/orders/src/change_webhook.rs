@@ -1,9 +1,11 @@
 //! Making, changing, rotating and removing webhooks.
 
+use audit::{Act, Action, Facts, WebhookFacts};
 use db::Tx;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created, Resource};
-use kit::clock::{Timestamp, new_id};
+use kit::author::Author;
+use kit::clock::new_id;
 use kit::etag::IfMatch;
 use kit::problem::Problem;
 use uuid::Uuid;
@@ -16,9 +18,10 @@ use crate::webhook_view::WebhookView;
 pub(crate) async fn create_webhook(
     orders: &Orders,
     new: CreateWebhook,
+    author: Author,
 ) -> Result<Created<WebhookView>, Problem> {
     check_address(orders, &new.url)?;
-    let now = orders.shared.clock.now();
+    let now = author.now;
     let webhook = Webhook {
         id: new_id(),
         url: new.url.as_str().to_owned(),
@@ -34,15 +37,19 @@ pub(crate) async fn create_webhook(
         created_at: now,
         updated_at: now,
     };
-    let webhook = orders.shared.db.write(webhook, |tx, new| store(tx, new).boxed()).await?;
+    let input = (webhook, author);
+    let webhook = orders.shared.db.write(input, |tx, (new, author)| store(tx, new, author).boxed()).await?;
     let (path, version) = (format!("/webhooks/{}", webhook.id), webhook.version);
     Ok(Answer::new(&with_secret(orders, webhook))?.version(version).location(path))
 }
 
-async fn store(tx: &Tx, new: &Webhook) -> Result<Webhook, Problem> {
+async fn store(tx: &Tx, new: &Webhook, author: &Author) -> Result<Webhook, Problem> {
     let mut webhook = new.clone();
     match add_webhook(tx, &mut webhook).await? {
-        Added::Stored => Ok(webhook),
+        Added::Stored => {
+            record(tx, Action::WebhookCreated, None, Some(&webhook), None, author).await?;
+            Ok(webhook)
+        }
         Added::TooMany => Err(Problem::conflict(
             "too_many_webhooks",
             "There are 50 webhooks, which is as many as there may be.",
@@ -69,7 +76,7 @@ struct Changing {
     id: Uuid,
     change: ChangeWebhook,
     condition: IfMatch,
-    now: Timestamp,
+    author: Author,
 }
 
 pub(crate) async fn change_webhook(
@@ -77,11 +84,12 @@ pub(crate) async fn change_webhook(
     id: Uuid,
     change: ChangeWebhook,
     condition: IfMatch,
+    author: Author,
 ) -> Result<Resource<WebhookView>, Problem> {
     if let Some(url) = &change.url {
         check_address(orders, url)?;
     }
-    let changing = Changing { id, change, condition, now: orders.shared.clock.now() };
+    let changing = Changing { id, change, condition, author };
     let webhook = orders.shared.db.write(changing, |tx, changing| changing.run(tx).boxed()).await?;
     let version = webhook.version;
     Ok(Answer::new(&WebhookView::from(webhook))?.version(version))
@@ -91,7 +99,7 @@ impl Changing {
     async fn run(&self, tx: &Tx) -> Result<Webhook, Problem> {
         let before = locked(tx, self.id, &self.condition).await?;
         let ChangeWebhook { url, description, types, enabled } = &self.change;
-        if url.is_none() && description.is_none() && types.is_none() && enabled.is_none() {
+        if self.change.fields().is_empty() {
             return Ok(before);
         }
         let mut after = before.clone();
@@ -106,10 +114,53 @@ impl Changing {
         }
         after.enabled = enabled.unwrap_or(before.enabled);
         after.version += 1;
-        after.updated_at = self.now.max(before.updated_at);
+        after.updated_at = self.author.now.max(before.updated_at);
         webhooks::change_webhook(tx, &before, &mut after).await?;
+        let fields = Some(self.change.fields());
+        record(tx, Action::WebhookChanged, Some(&before), Some(&after), fields, &self.author).await?;
         Ok(after)
     }
+}
+
+impl ChangeWebhook {
+    /// The names of the fields that are to change.
+    fn fields(&self) -> Vec<&'static str> {
+        let named = [
+            ("url", self.url.is_some()),
+            ("description", self.description.is_some()),
+            ("types", self.types.is_some()),
+            ("enabled", self.enabled.is_some()),
+        ];
+        named.into_iter().filter(|(_, is_named)| *is_named).map(|(field, _)| field).collect()
+    }
+}
+
+/// Into the audit log, which gets no secret: of the address the host alone, of the signing secret how often it was changed.
+async fn record(
+    tx: &Tx,
+    action: Action,
+    before: Option<&Webhook>,
+    after: Option<&Webhook>,
+    fields: Option<Vec<&'static str>>,
+    author: &Author,
+) -> Result<(), db::Error> {
+    let facts = |webhook: &Webhook, fields| {
+        Facts::Webhook(WebhookFacts {
+            host: webhook.host().to_owned(),
+            types: webhook.filters.iter().map(|filter| filter.as_str().to_owned()).collect(),
+            enabled: webhook.enabled,
+            secret_generation: webhook.generation,
+            fields,
+        })
+    };
+    let mut act = Act::new(action, before.or(after).map(|webhook| webhook.id));
+    if let Some(before) = before {
+        act = act.before(facts(before, None));
+    }
+    if let Some(after) = after {
+        act = act.after(facts(after, fields));
+    }
+    audit::record(tx, author, act).await
 }
 
 /// A webhook, locked until the transaction ends, in the version that the caller means.
@@ -123,12 +174,14 @@ pub(crate) async fn rotate_webhook(
     orders: &Orders,
     id: Uuid,
     condition: IfMatch,
+    author: Author,
 ) -> Result<Resource<WebhookView>, Problem> {
-    let input = (id, condition, orders.shared.clock.now());
-    let rotate = orders.shared.db.write(input, |tx, (id, condition, now)| {
+    let rotate = orders.shared.db.write((id, condition, author), |tx, (id, condition, author)| {
         async move {
             let before = locked(tx, *id, condition).await?;
-            Ok::<_, Problem>(rotate_secret(tx, &before, *now).await?)
+            let after = rotate_secret(tx, &before, author.now).await?;
+            record(tx, Action::WebhookRotated, Some(&before), Some(&after), None, author).await?;
+            Ok::<_, Problem>(after)
         }
         .boxed()
     });
@@ -137,12 +190,17 @@ pub(crate) async fn rotate_webhook(
     Ok(Answer::new(&with_secret(orders, webhook))?.version(version))
 }
 
-pub(crate) async fn delete_webhook(orders: &Orders, id: Uuid, condition: IfMatch) -> Result<(), Problem> {
-    let input = (id, condition, orders.shared.clock.now());
-    let delete = orders.shared.db.write(input, |tx, (id, condition, now)| {
+pub(crate) async fn delete_webhook(
+    orders: &Orders,
+    id: Uuid,
+    condition: IfMatch,
+    author: Author,
+) -> Result<(), Problem> {
+    let delete = orders.shared.db.write((id, condition, author), |tx, (id, condition, author)| {
         async move {
             let webhook = locked(tx, *id, condition).await?;
-            Ok::<_, Problem>(remove_webhook(tx, &webhook, *now).await?)
+            remove_webhook(tx, &webhook, author.now).await?;
+            Ok::<_, Problem>(record(tx, Action::WebhookDeleted, Some(&webhook), None, None, author).await?)
         }
         .boxed()
     });

@@ -7,6 +7,7 @@ use kit::clock::Timestamp;
 use kit::fields::{Faults, FromJson, Invalid};
 use kit::json::Json;
 use kit::money::Money;
+use kit::problem::Problem;
 use kit::text::{JsonObject, Text};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use uuid::Uuid;
@@ -135,15 +136,23 @@ impl Order {
         self.updated_at = now.max(self.updated_at.plus(Duration::from_micros(1)));
     }
 
-    /// Whether the caller may know of it.
-    pub(crate) fn is_visible_to(&self, account: Uuid, is_staff: bool) -> bool {
-        is_visible(self.user_id, self.hidden, account, is_staff)
+    /// How many lines have a price that comes from no catalogue.
+    pub(crate) fn priced_lines(&self) -> usize {
+        self.lines.iter().filter(|line| line.product_id.is_none()).count()
+    }
+
+    /// 404 for a caller who may not know of it.
+    pub(crate) fn check_visible_to(&self, account: Uuid, is_staff: bool) -> Result<(), Problem> {
+        check_visible(self.user_id, self.hidden, account, is_staff)
     }
 }
 
-/// Whether an account may know of an order of this owner: staff always, the owner unless they deleted it.
-pub(crate) fn is_visible(owner: Uuid, hidden: bool, account: Uuid, is_staff: bool) -> bool {
-    is_staff || (owner == account && !hidden)
+/// 404 for an account that may not know of an order of this owner: staff may always, the owner unless they deleted it.
+pub(crate) fn check_visible(owner: Uuid, hidden: bool, account: Uuid, is_staff: bool) -> Result<(), Problem> {
+    if is_staff || (owner == account && !hidden) {
+        return Ok(());
+    }
+    Err(if owner == account { Problem::not_found() } else { Problem::hidden(account) })
 }
 
 /// Where to send it: a text of at most 1,000 characters, or an object of at most 4 KiB; kept as compact JSON.

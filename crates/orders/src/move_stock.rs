@@ -58,6 +58,9 @@ pub(crate) fn order_stock(
     let author = Author {
         actor_id: actor.map(|actor| actor.account),
         request_id: actor.map(|actor| actor.request_id.to_string()),
+        // No movement tells it.
+        address: None,
+        key_id: None,
         now: after.updated_at,
     };
     OrderStock { order_id: after.id, step: after.version, author, held_before, quantities }

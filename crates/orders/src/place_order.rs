@@ -1,13 +1,16 @@
 //! Placing an order, once for an idempotency key.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use audit::{Act, Facts, OrderFacts};
 use db::{Db, SharedWrite, Tx};
 use futures_util::FutureExt;
 use futures_util::future::{join_all, ready};
 use kit::answer::{Answer, Created};
-use kit::clock::new_id;
+use kit::author::Author;
+use kit::clock::{Timestamp, new_id};
 use kit::idempotency::{self, Claim};
 use kit::problem::Problem;
 use kit::request_id::RequestId;
@@ -31,6 +34,37 @@ pub(crate) struct Actor {
     pub(crate) account: Uuid,
     pub(crate) is_staff: bool,
     pub(crate) request_id: RequestId,
+    /// From where, as far as it is looked at.
+    pub(crate) address: Option<IpAddr>,
+    /// The API key that acts for the account, if one does.
+    pub(crate) key: Option<Uuid>,
+}
+
+impl Actor {
+    /// As the audit log takes it.
+    fn author(&self, now: Timestamp) -> Author {
+        let (actor_id, request_id) = (Some(self.account), Some(self.request_id.to_string()));
+        Author { actor_id, key_id: self.key, request_id, address: self.address, now }
+    }
+}
+
+/// Writes down that staff set a price that no catalogue knows; a buyer's own is for staff to confirm.
+pub(crate) async fn record_prices(
+    tx: &Tx,
+    actor: &Actor,
+    before: Option<&Order>,
+    after: &Order,
+) -> Result<(), db::Error> {
+    if !actor.is_staff || after.priced_lines() == 0 {
+        return Ok(());
+    }
+    let facts = |order: &Order| {
+        let (currency, total_price) = (order.total.currency().code(), order.total);
+        Facts::Order(OrderFacts { currency, total_price, priced_lines: order.priced_lines() })
+    };
+    let act = Act::new(audit::Action::OrderPriced, after.id).after(facts(after));
+    let act = before.map(facts).into_iter().fold(act, Act::before);
+    audit::record(tx, &actor.author(after.updated_at), act).await
 }
 
 /// An order to be placed, with all that can be made ready before its transaction, which only one thread runs on SQLite.
@@ -136,7 +170,10 @@ async fn number_all(tx: &Tx, placements: &[Arc<Placement>]) -> Result<Vec<Result
     let new: Vec<_> = placed.clone().map(|(placement, number)| placement.numbered(number)).collect();
     new.iter().try_for_each(|new| check_order(tx, new.order))?;
     store::insert_orders(tx, &new).await?;
-    placed.for_each(|(placement, _)| placement.counts.placed(tx, &placement.order));
+    for (placement, _) in placed {
+        placement.counts.placed(tx, &placement.order);
+        record_prices(tx, &placement.actor, None, &placement.order).await?;
+    }
     Ok(numbered)
 }
 

@@ -69,8 +69,8 @@ impl Taking {
 
 /// An order that the actor may know of, locked.
 pub(crate) async fn lock_visible(tx: &Tx, id: Uuid, actor: &Actor) -> Result<Order, Problem> {
-    let order = store::lock_order(tx, id).await?;
-    order.filter(|order| order.is_visible_to(actor.account, actor.is_staff)).ok_or_else(Problem::not_found)
+    let order = store::lock_order(tx, id).await?.ok_or_else(Problem::not_found)?;
+    order.check_visible_to(actor.account, actor.is_staff).map(|()| order)
 }
 
 /// Staff may take any step, the owner only a few.
@@ -78,7 +78,7 @@ pub(crate) fn check_may_take(step: Step, actor: &Actor) -> Result<(), Problem> {
     if actor.is_staff || step.is_for_owner() {
         return Ok(());
     }
-    Err(Problem::forbidden(format!("Only staff may {} an order.", step.as_str())))
+    Err(Problem::forbidden(format!("Only staff may {} an order.", step.as_str())).to(actor.account))
 }
 
 /// The order after a step, and what the history shall say of it besides the states.

@@ -37,7 +37,7 @@ pub struct CountTally {
 
 /// What these counts would do now.
 pub async fn preview_counts(tx: &Tx, counts: &[Counted]) -> Result<CountTally, Refused> {
-    let nobody = Author { actor_id: None, request_id: None, now: Timestamp(0) };
+    let nobody = Author::nobody(Timestamp(0));
     let mut ledger = Ledger::look(tx, &products(counts)).await?;
     record(&mut ledger, counts, &nobody)
 }

@@ -222,6 +222,8 @@ impl Ledger {
                 let author = Author {
                     actor_id: last.actor_id,
                     request_id: last.request_id.clone(),
+                    address: None,
+                    key_id: None,
                     now: last.created_at,
                 };
                 record_low(tx, product, after, point, &author).await?;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use audit::Anchor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::part::Part;
@@ -76,15 +77,21 @@ Examples:
   DATABASE_URL=postgres://localhost/store storehouse migrate")]
     Migrate,
 
-    /// Add up all stock: levels against their ledger, and what orders hold; exit code 0 if it adds up, else 1
+    /// Add up all stock, and follow the audit log's chain; exit code 0 if all is right, else 1
     #[command(
-        after_help = "It changes nothing, and may run beside a running system. Each difference is a line.
+        after_help = "It changes nothing, and may run beside a running system. Each difference is a line. Of the audit log the first entry is told that was
+changed or is missing; note the last one's number and hash elsewhere, and look later whether it is still the same.
 
 Examples:
   storehouse verify
+  storehouse verify --audit-anchor 1207:5b3c...
   DATABASE_URL=postgres://localhost/store storehouse verify"
     )]
-    Verify,
+    Verify {
+        /// An entry of the audit log that was noted before, as this command shows the last one
+        #[arg(long, value_name = "NUMBER:HASH")]
+        audit_anchor: Option<Anchor>,
+    },
 
     /// Store products, or counts of stock, from a CSV file: all of it, or nothing and every error
     #[command(

@@ -48,7 +48,7 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
 fn read(settings: &Settings, args: &ImportArgs, progress: &Progress) -> Result<inventory::File> {
     let bytes = read_bytes(&args.file)?;
     let unknown = || anyhow!("--charset must be utf-8, utf-16, utf-16le, utf-16be or windows-1252");
-    let author = Author { actor_id: None, request_id: None, now: Clock::default().now() };
+    let author = Author::nobody(Clock::default().now());
     let progress = progress.clone();
     Ok(inventory::File {
         bytes,

@@ -59,8 +59,8 @@ pub fn run() -> Result<()> {
         Command::Check { file: None, .. } => print(&check::in_use(&load()?)?),
         Command::Config => show_config(&load()?),
         Command::Migrate => print(&migrate::run(&load()?)?),
-        Command::Verify => {
-            let found = verify::run(&load()?)?;
+        Command::Verify { audit_anchor } => {
+            let found = verify::run(&load()?, audit_anchor)?;
             print(&found.text())?;
             found.check()
         }

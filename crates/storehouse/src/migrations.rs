@@ -41,5 +41,11 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration::portable(10, "mails", include_str!("../migrations/0010_mails.sql")),
     Migration::portable(11, "account_mails", include_str!("../migrations/0011_account_mails.sql")),
     Migration::portable(12, "api_keys", include_str!("../migrations/0012_api_keys.sql")),
+    Migration {
+        number: 13,
+        name: "audit",
+        sqlite: include_str!("../migrations/0013_audit.sqlite.sql"),
+        postgres: include_str!("../migrations/0013_audit.postgres.sql"),
+    },
     Migration::portable(14, "identity", include_str!("../migrations/0014_identity.sql")),
 ];

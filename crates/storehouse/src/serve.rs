@@ -57,6 +57,12 @@ async fn serve(settings: &Settings, parts: &[Part]) -> Result<()> {
     let options = options(settings, parts, secret, ports(settings, &listeners)?)?;
     let db = if needs_database(settings, parts) { Some(open_migrated(settings).await?) } else { None };
     warn_of_readable_files(settings);
+    if let Some(db) = &db {
+        let told = audit::record_settings(db, settings.audited(), Clock::default().now()).await;
+        told.unwrap_or_else(
+            |error| warn!(cause = %error, "the audit log can't tell whether settings have changed"),
+        );
+    }
     let system = System::new(db.clone(), Clock::default(), options)
         .context("can't start the threads that hash passwords, or TLS")?;
     banner::print(settings, &listeners, db.as_ref()).await?;
@@ -98,6 +104,7 @@ fn options(settings: &Settings, parts: &[Part], secret: Secret, ports: Ports) ->
         max_pending_orders: settings.orders.max_pending,
         pending_expiry: settings.orders.pending_expiry,
         event_retention: settings.orders.event_retention,
+        audit_retention: settings.audit_retention,
         webhook_networks: settings.orders.webhook_networks.clone(),
         mail: mail_options(settings, parts),
         authorities: authorities(settings)?,
@@ -236,6 +243,7 @@ async fn serve_until_stopped(
         // The receivers live in the servers, which may have ended already.
         let _ = stop.send(true);
         join(servers.join_all(), system.finish()).await;
+        system.finish_audit().await;
     };
     // Requests in flight want the session feed followed to their end.
     tokio::select! {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use accounts::{Lifetime, PasswordHash, SessionLimits};
 use anyhow::{Result, ensure};
+use audit::SettingsFacts;
 use db::DatabaseUrl;
 use ipnet::IpNet;
 use kit::mail::{Address, Mailbox, SmtpUrl};
@@ -23,6 +24,7 @@ use kit::secret::Secret;
 use kit::telemetry::{Format, Levels};
 use mails::PublicUrl;
 
+use table::AUDITED;
 use values::{Origin, Values};
 
 use crate::part::Part;
@@ -43,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) outgoing_ca_file: Option<PathBuf>,
     pub(crate) backups: Backups,
     pub(crate) mail: Mail,
+    /// For ever where nothing is said.
+    pub(crate) audit_retention: Option<Duration>,
     /// Whether `/docs` and `/openapi.json` are served.
     pub(crate) docs: bool,
     /// Lets its bearer read the gateway's `/metrics`.
@@ -165,6 +169,7 @@ impl Settings {
                 keep: usize::try_from(values.read("BACKUP_KEEP", parse::at_least_one)?).unwrap_or(usize::MAX),
             },
             mail: Mail::read(&values)?,
+            audit_retention: values.read("AUDIT_RETENTION", parse::retention)?,
             docs: values.read("DOCS", parse::switch)?,
             metrics_token: values.read_optional("METRICS_TOKEN", parse::bearer_token)?,
             logs: Logs {
@@ -216,6 +221,13 @@ impl Settings {
             files.extend(beside);
         }
         files
+    }
+
+    /// What the audit log tells of them: those that decide what the system does, not where it runs.
+    pub(crate) fn audited(&self) -> SettingsFacts {
+        let decides = |value: &&values::Value| AUDITED.contains(&value.setting.name);
+        let chosen = self.values.0.iter().filter(decides);
+        SettingsFacts(chosen.map(|value| (value.setting.name, value.text.expose().to_owned())).collect())
     }
 
     /// A settings file with what is in effect; secrets stand in comments.

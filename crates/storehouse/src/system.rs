@@ -9,9 +9,10 @@ use std::time::Duration;
 use accounts::personal::Section;
 use accounts::{Accounts, FirstAdmin, LiveSessions, LoginLimits, PasswordHash, Passwords, SessionLimits};
 use aide::openapi::OpenApi;
+use audit::Auditing;
 use auth::Auth;
 use db::Db;
-use futures_util::future::{OptionFuture, join, join3, join5};
+use futures_util::future::{OptionFuture, join, join4, join5};
 use gateway::{Cors, Gateway, GatewayConfig, Local, MetricsAccess, Ports, Routes};
 use inventory::Inventory;
 use ipnet::IpNet;
@@ -76,6 +77,8 @@ pub struct Options {
     pub pending_expiry: Duration,
     /// How long events are kept.
     pub event_retention: Duration,
+    /// How long the audit log is kept; for ever if nothing is said.
+    pub audit_retention: Option<Duration>,
     /// Networks that are not public, which webhooks may reach all the same.
     pub webhook_networks: Vec<IpNet>,
     /// How mails are sent, if they are.
@@ -127,6 +130,7 @@ impl Options {
             max_pending_orders: 100,
             pending_expiry: Duration::from_secs(24 * 60 * 60),
             event_retention: Duration::from_secs(30 * 24 * 60 * 60),
+            audit_retention: None,
             webhook_networks: Vec::new(),
             mail: None,
             authorities: Authorities::default(),
@@ -157,24 +161,35 @@ pub struct System {
     nightly: Option<Nightly>,
     clock: Clock,
     event_retention: Duration,
+    audit_retention: Option<Duration>,
 }
 
 /// What a process with a database keeps of it.
 struct Data {
     db: Db,
     live: Arc<LiveSessions>,
+    shared: Arc<Shared>,
+    auditing: Arc<Auditing>,
+}
+
+impl Data {
+    fn new(db: Db, clock: &Clock, options: &Options) -> Self {
+        let live = LiveSessions::new(db.clone(), clock.clone(), options.session_limits);
+        let shared = Shared::new(db.clone(), clock.clone(), &options.secret, live.clone(), options.currency);
+        let auditing = Arc::new(Auditing::new(db.clone(), clock.clone(), Arc::clone(&shared.refusals)));
+        Self { db, live, shared: Arc::new(shared), auditing }
+    }
 }
 
 impl System {
     /// Puts the parts together on a database that has its tables. Without one there is at most a gateway, which
     /// leaves it to the services whether a session still lives. An error if passwords can't be hashed, or TLS can't be had.
     pub fn new(db: Option<Db>, clock: Clock, options: Options) -> io::Result<Self> {
-        let live = |db: &Db| LiveSessions::new(db.clone(), clock.clone(), options.session_limits);
-        let data = db.map(|db| Data { live: live(&db), db });
+        let data = db.map(|db| Data::new(db, &clock, &options));
         let readiness = Readiness::default();
         let metrics = process_metrics(data.as_ref(), &readiness, &options);
         let (gateway, services, orders, inventory, mails) = (None, Vec::new(), None, None, None);
-        let event_retention = options.event_retention;
+        let (event_retention, audit_retention) = (options.event_retention, options.audit_retention);
         let plan = options.nightly.clone().filter(|_| data.is_some());
         let nightly = plan.map(|plan| Nightly::new(plan, clock.clone(), readiness.clone(), &metrics));
         let mut system = Self {
@@ -189,14 +204,14 @@ impl System {
             nightly,
             clock,
             event_retention,
+            audit_retention,
         };
         if let Some(data) = &system.data {
-            let (shared, runs) =
-                (Arc::new(system.make_shared(data, &options)), |part| options.parts.contains(&part));
+            let (shared, runs) = (&data.shared, |part| options.parts.contains(&part));
             system.orders =
-                runs(Part::Orders).then(|| system.make_orders(data, &shared, &options)).transpose()?;
+                runs(Part::Orders).then(|| system.make_orders(data, shared, &options)).transpose()?;
             system.inventory = runs(Part::Inventory).then(|| Inventory::new(shared.clone()));
-            system.services = system.make_services(data, &shared, &options)?;
+            system.services = system.make_services(data, shared, &options)?;
             system.mails = system.make_mails(data, &options);
         }
         if options.parts.contains(&Part::Gateway) {
@@ -211,11 +226,6 @@ impl System {
             Part::Gateway => self.gateway.as_ref().map(|gateway| &gateway.service),
             _ => self.services.iter().find(|service| service.name == part.name()),
         }
-    }
-
-    fn make_shared(&self, data: &Data, options: &Options) -> Shared {
-        let (db, live) = (data.db.clone(), data.live.clone());
-        Shared::new(db, self.clock.clone(), &options.secret, live, options.currency)
     }
 
     fn make_orders(&self, data: &Data, shared: &Arc<Shared>, options: &Options) -> io::Result<Orders> {
@@ -247,7 +257,8 @@ impl System {
         options: &Options,
     ) -> io::Result<Vec<Service>> {
         let (db, readiness, metrics) = (data.db.clone(), self.readiness.clone(), self.metrics.clone());
-        let surroundings = Surroundings { db, readiness, metrics, docs: options.docs };
+        let refusals = Arc::clone(&shared.refusals);
+        let surroundings = Surroundings { db, readiness, metrics, refusals, docs: options.docs };
         let accounts = self.make_accounts(data, options)?;
         let service = |part: &Part| match part {
             Part::Auth => {
@@ -272,7 +283,13 @@ impl System {
         let passwords = Passwords::new(options.password_hash, options.password_denylist)?;
         let limits =
             if options.rate_limit { LoginLimits::new(self.clock.clone()) } else { LoginLimits::off() };
-        let accounts = Accounts::new(&options.secret, passwords, limits, data.live.clone());
+        let accounts = Accounts::new(
+            &options.secret,
+            passwords,
+            limits,
+            data.live.clone(),
+            data.shared.refusals.clone(),
+        );
         let (passwords, limits) = (accounts.passwords.clone(), accounts.login_limits.clone());
         self.metrics.add(move |text| {
             passwords.write_metrics(text);
@@ -306,13 +323,13 @@ impl System {
     }
 
     /// Does the work that nobody asks for, until it is dropped: follows the session feed, sweeps what is past its
-    /// time, watches the gateway's backends, lets orders expire, tells webhooks, sends mails, adds up all stock, makes backups.
+    /// time, keeps the audit log, watches the gateway's backends, lets orders expire, tells webhooks, sends mails, adds up all stock, makes backups.
     pub async fn work(&self) {
         let front = OptionFuture::from(self.gateway.as_ref().map(Gateway::work));
-        let back = self
-            .data
-            .as_ref()
-            .map(|data| join3(data.live.clone().follow_feed(), data.live.keep_key_uses(), self.sweep(data)));
+        let back = self.data.as_ref().map(|data| {
+            let (live, auditing) = (&data.live, &data.auditing);
+            join4(live.clone().follow_feed(), live.keep_key_uses(), self.sweep(data), auditing.work())
+        });
         let orders = self.data.as_ref().zip(self.orders.as_ref());
         let of_orders = OptionFuture::from(
             orders.map(|(data, orders)| join(self.expire(data, orders), orders.webhooks.work())),
@@ -327,6 +344,21 @@ impl System {
     pub async fn finish(&self) {
         let webhooks = OptionFuture::from(self.orders.as_ref().map(|orders| orders.webhooks.finish()));
         join(webhooks, OptionFuture::from(self.mails.as_ref().map(Mails::finish))).await;
+    }
+
+    /// Puts into the audit log what was refused last, once nobody is answered any more.
+    pub async fn finish_audit(&self) {
+        if let Some(data) = &self.data {
+            data.auditing.finish().await;
+        }
+    }
+
+    /// Writes into the audit log what was refused so far, and seals what was committed, before their time.
+    pub async fn keep_audit(&self) -> Result<(), db::Error> {
+        match &self.data {
+            Some(data) => data.auditing.catch_up(true).await,
+            None => Ok(()),
+        }
     }
 
     /// Makes the night's backup now if it is due and nobody else makes it.
@@ -391,6 +423,8 @@ impl System {
         while events::sweep(&data.db, kept_since, SWEEP_LIMIT).await? == ALL {}
         while webhooks::sweep(&data.db, self.clock.now(), SWEEP_LIMIT).await? == ALL {}
         while mails::sweep(&data.db, self.clock.now(), SWEEP_LIMIT).await? == ALL {}
+        let kept_since = self.audit_retention.map(|retention| self.clock.now().minus(retention));
+        while audit::sweep(&data.db, self.clock.now(), kept_since, SWEEP_LIMIT).await? == ALL {}
         Ok(())
     }
 }
@@ -408,7 +442,8 @@ async fn keep_figures(inventory: &Inventory) {
 /// What is told of the process and of what all its services share.
 fn process_metrics(data: Option<&Data>, readiness: &Readiness, options: &Options) -> Arc<Metrics> {
     let metrics = Arc::new(Metrics::default());
-    let (db, readiness) = (data.map(|data| data.db.clone()), readiness.clone());
+    let data = data.map(|data| (data.db.clone(), Arc::clone(&data.auditing)));
+    let readiness = readiness.clone();
     let folder = options.data_dir.clone();
     metrics.add(metrics::process);
     metrics.add(move |text| {
@@ -416,10 +451,11 @@ fn process_metrics(data: Option<&Data>, readiness: &Readiness, options: &Options
         metrics::free_disk(&folder, text);
         let is_ready = if readiness.is_ready() { 1.0 } else { 0.0 };
         text.gauge("storehouse_ready", "Whether the process takes work: 1 or 0.", &[], is_ready);
-        if let Some(db) = &db {
+        if let Some((db, auditing)) = &data {
             db.write_metrics(text);
             events::write_metrics(db, text);
             write_violations(db, text);
+            auditing.write_metrics(text);
         }
     });
     metrics

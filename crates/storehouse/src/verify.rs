@@ -1,6 +1,7 @@
-//! `storehouse verify`: does all stock add up? It reads one snapshot and changes nothing, so it may run beside a system at work.
+//! `storehouse verify`: does all stock add up, and does the audit log's chain hold? It reads one snapshot and changes nothing, so it may run beside a system at work.
 
 use anyhow::{Context as _, Result, ensure};
+use audit::{Anchor, AuditFound};
 use db::{Db, Tx};
 use futures_util::FutureExt as _;
 use orders::{OrderDifference, verify_orders};
@@ -16,15 +17,16 @@ pub(crate) struct Found {
     orders: u64,
     levels: Vec<Difference>,
     holdings: Vec<OrderDifference>,
+    audit: AuditFound,
 }
 
 /// Adds everything up.
-pub(crate) fn run(settings: &Settings) -> Result<Found> {
+pub(crate) fn run(settings: &Settings, anchor: Option<Anchor>) -> Result<Found> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let db = open_existing(settings).await?;
         let progress = Progress::new();
-        let found = look_at(&db, &progress).await;
+        let found = look_for(&db, anchor, &progress).await;
         progress.clear();
         db.close().await;
         found
@@ -33,11 +35,17 @@ pub(crate) fn run(settings: &Settings) -> Result<Found> {
 
 /// Adds up all that is in one snapshot.
 pub(crate) async fn look_at(db: &Db, progress: &Progress) -> Result<Found> {
-    let found = db.read(progress.clone(), |tx, progress| look(tx, progress).boxed()).await;
+    look_for(db, None, progress).await
+}
+
+/// The same, and looks whether an entry of the audit log is the one that was noted.
+async fn look_for(db: &Db, anchor: Option<Anchor>, progress: &Progress) -> Result<Found> {
+    let input = (anchor, progress.clone());
+    let found = db.read(input, |tx, (anchor, progress)| look(tx, anchor.as_ref(), progress).boxed()).await;
     found.context("can't read the database; one of an older version wants `storehouse migrate` first")
 }
 
-async fn look(tx: &Tx, progress: &Progress) -> Result<Found, db::Error> {
+async fn look(tx: &Tx, anchor: Option<&Anchor>, progress: &Progress) -> Result<Found, db::Error> {
     let (mut products, mut orders) = (0, 0);
     let levels = verify_levels(tx, |count| {
         products = count;
@@ -49,12 +57,14 @@ async fn look(tx: &Tx, progress: &Progress) -> Result<Found, db::Error> {
         progress.show("adding up orders", count, None);
     });
     let holdings = holdings.await?;
-    Ok(Found { products, orders, levels, holdings })
+    let audit =
+        audit::verify(tx, anchor, |count| progress.show("following the audit log", count, None)).await?;
+    Ok(Found { products, orders, levels, holdings, audit })
 }
 
 impl Found {
     fn count(&self) -> usize {
-        self.levels.len() + self.holdings.len()
+        self.levels.len() + self.holdings.len() + self.audit.faults.len()
     }
 
     /// Whether all adds up.
@@ -65,15 +75,19 @@ impl Found {
     /// Each difference on a line of its own, and the counts at the end.
     pub(crate) fn text(&self) -> String {
         let levels = self.levels.iter().map(ToString::to_string);
-        let mut lines: Vec<String> = levels.chain(self.holdings.iter().map(ToString::to_string)).collect();
+        let stock = levels.chain(self.holdings.iter().map(ToString::to_string));
+        let mut lines: Vec<String> = stock.chain(self.audit.faults.iter().cloned()).collect();
         let Self { products, orders, .. } = self;
+        lines.push(self.audit.to_string());
         lines.push(format!("Products: {products}, orders: {orders}, differences: {}.", self.count()));
         lines.join("\n") + "\n"
     }
 
     /// An error if something doesn't add up.
     pub(crate) fn check(&self) -> Result<()> {
-        ensure!(self.is_clean(), "stock does not add up: {} differences", self.count());
+        let stock = self.levels.len() + self.holdings.len();
+        ensure!(stock == 0, "stock does not add up: {stock} differences");
+        ensure!(self.is_clean(), "the audit log does not hold");
         Ok(())
     }
 }

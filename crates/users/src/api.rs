@@ -1,15 +1,16 @@
 //! The handlers.
 
-use accounts::{Account, Author, end_all_sessions, store};
+use accounts::{Account, end_all_sessions, store};
 use aide::OperationInput;
 use aide::generate::GenContext;
 use aide::openapi::Operation;
+use audit::{Act, Action};
 use axum::extract::{FromRequestParts, State};
 use futures_util::FutureExt;
 use http::request::Parts;
 use kit::answer::{Answer, Created, NoContent, Resource};
+use kit::author::Author;
 use kit::body::Body;
-use kit::client::Client;
 use kit::endpoint::Endpoints;
 use kit::endpoint::Verb::{Delete, Get, Patch, Post, Put};
 use kit::etag::{IfMatch, IfNoneMatch};
@@ -20,7 +21,6 @@ use kit::page::{List, Listing, Page, Sorts};
 use kit::permission::{ADMIN, ANYONE, OWNER_OR_ADMIN, OWNER_OR_STAFF, Party, STAFF, Scope};
 use kit::problem::Problem;
 use kit::query::{FromParams, NoQuery, Params, PathId};
-use kit::request_id::RequestId;
 use kit::search;
 use schemars::JsonSchema;
 use uuid::Uuid;
@@ -119,13 +119,13 @@ async fn user_list(State(users): State<Users>, list: List<UserFilter>) -> Result
 async fn user_create(
     caller: Caller,
     State(users): State<Users>,
-    request_id: RequestId,
+    author: Author,
     key: IdempotencyKey,
     body: Body<CreateUser>,
 ) -> Result<Created<Account>, Problem> {
     let claim = key.claim(&users.shared, &caller, body.bytes());
     let new = body.parse_after(claim.refuse_reuse(&users.shared.db)).await?;
-    create_user(&users, new, claim, author(&users, caller.account(), &request_id)).await
+    create_user(&users, new, claim, author).await
 }
 
 async fn own_user_view(
@@ -179,15 +179,20 @@ async fn user_delete(
     State(users): State<Users>,
     PathId(id): PathId,
     condition: IfMatch,
-    request_id: RequestId,
+    author: Author,
     _: NoQuery,
 ) -> Result<NoContent, Problem> {
-    let author = author(&users, caller.account(), &request_id);
     delete_user(&users, &caller, id, condition, author).await?;
     Ok(NoContent)
 }
 
-async fn own_data_export(caller: Caller, State(users): State<Users>, _: NoQuery) -> Result<Export, Problem> {
+async fn own_data_export(
+    caller: Caller,
+    State(users): State<Users>,
+    author: Author,
+    _: NoQuery,
+) -> Result<Export, Problem> {
+    audit::record_export(&users.shared.db, &author, "export.json", true).await?;
     Export::begin(&users, caller.account()).await
 }
 
@@ -195,6 +200,7 @@ async fn totp_reset(
     caller: Caller,
     State(users): State<Users>,
     PathId(id): PathId,
+    author: Author,
     _: NoQuery,
 ) -> Result<NoContent, Problem> {
     check_changeable(&users, &caller, id).await?;
@@ -203,15 +209,16 @@ async fn totp_reset(
             "Your own is turned off with `DELETE /auth/totp`, which asks for a code.",
         ));
     }
-    let input = (id, users.accounts.live.clone(), users.shared.clock.now());
+    let input = (id, users.accounts.live.clone(), author);
     users
         .shared
         .db
-        .write(input, |tx, (id, live, now)| {
+        .write(input, |tx, (id, live, author)| {
             async move {
                 store::lock_account(tx, *id).await?;
                 if store::delete_factor(tx, *id).await? {
-                    end_all_sessions(tx, live, *id, None, *now).await?;
+                    end_all_sessions(tx, live, *id, None, author.now).await?;
+                    audit::record(tx, author, Act::new(Action::TotpDisabled, *id)).await?;
                 }
                 Ok::<_, accounts::Error>(())
             }
@@ -225,23 +232,30 @@ async fn sessions_end(
     caller: Caller,
     State(users): State<Users>,
     PathId(id): PathId,
+    author: Author,
     _: NoQuery,
 ) -> Result<NoContent, Problem> {
     check_changeable(&users, &caller, id).await?;
-    let input = (id, users.accounts.live.clone(), users.shared.clock.now());
+    let input = (id, users.accounts.live.clone(), author);
     users
         .shared
         .db
-        .write(input, |tx, (id, live, now)| end_all_sessions(tx, live, *id, None, *now).boxed())
+        .write(input, |tx, (id, live, author)| {
+            async move {
+                end_all_sessions(tx, live, *id, None, author.now).await?;
+                audit::record(tx, author, Act::new(Action::SessionsEnded, *id)).await?;
+                Ok::<_, accounts::Error>(())
+            }
+            .boxed()
+        })
         .await?;
     Ok(NoContent)
 }
 
-/// The headers of a request to change a user, and where it came from.
+/// The headers of a request to change a user, and who makes it.
 pub(crate) struct ChangeRequest {
     pub(crate) condition: IfMatch,
-    pub(crate) client: Client,
-    pub(crate) request_id: RequestId,
+    pub(crate) author: Author,
 }
 
 impl FromRequestParts<Users> for ChangeRequest {
@@ -249,8 +263,8 @@ impl FromRequestParts<Users> for ChangeRequest {
 
     async fn from_request_parts(parts: &mut Parts, users: &Users) -> Result<Self, Problem> {
         let condition = IfMatch::from_request_parts(parts, users).await?;
-        let Ok(client) = Client::from_request_parts(parts, users).await;
-        Ok(Self { condition, client, request_id: RequestId::of(&parts.headers) })
+        let Ok(author) = Author::from_request_parts(parts, users).await;
+        Ok(Self { condition, author })
     }
 }
 
@@ -258,11 +272,6 @@ impl OperationInput for ChangeRequest {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         IfMatch::operation_input(ctx, operation);
     }
-}
-
-pub(crate) fn author(users: &Users, account: Uuid, request_id: &RequestId) -> Author {
-    let (actor_id, request_id) = (Some(account), Some(request_id.to_string()));
-    Author { actor_id, request_id, now: users.shared.clock.now() }
 }
 
 /// What outranks the faults of a body.

@@ -6,7 +6,6 @@ use accounts::{Account, AccountChange, Author, LiveSessions, Proof, SecondFactor
 use db::Tx;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Resource};
-use kit::client::Client;
 use kit::etag::IfMatch;
 use kit::identity::Caller;
 use kit::problem::Problem;
@@ -14,7 +13,7 @@ use kit::secret::Secret;
 use uuid::Uuid;
 
 use crate::Users;
-use crate::api::{ChangeRequest, author};
+use crate::api::ChangeRequest;
 use crate::model::UserChange;
 
 pub(crate) async fn change_user(
@@ -26,7 +25,7 @@ pub(crate) async fn change_user(
 ) -> Result<Resource<Account>, Problem> {
     caller.check_sees(Some(id))?;
     check_exists(users, id, caller).await?;
-    let confirmed_hash = confirm_own_email(users, caller, id, &change, &request.client).await?;
+    let confirmed_hash = confirm_own_email(users, caller, id, &change, &request.author).await?;
     let step = Change {
         id,
         change: change.change,
@@ -35,7 +34,7 @@ pub(crate) async fn change_user(
         condition: request.condition,
         confirmed_hash,
         live: users.accounts.live.clone(),
-        author: author(users, caller.account(), &request.request_id),
+        author: request.author,
     };
     let account = users.shared.db.write(step, |tx, step| step.run(tx).boxed()).await??;
     Ok(Answer::new(&account)?.version(account.version))
@@ -58,7 +57,7 @@ async fn confirm_own_email(
     caller: &Caller,
     id: Uuid,
     change: &UserChange,
-    client: &Client,
+    author: &Author,
 ) -> Result<Option<Secret>, Problem> {
     if caller.account() != id || change.change.email.is_none() {
         return Ok(None);
@@ -71,7 +70,7 @@ async fn confirm_own_email(
     let Some(password) = &change.current_password else {
         return Err(Problem::forbidden("To change your email, send `current_password` too."));
     };
-    users.accounts.confirm_password(&found, password.clone(), client.address).await.map(Some)
+    users.accounts.confirm_password(&found, password.clone(), author).await.map(Some)
 }
 
 struct Change {

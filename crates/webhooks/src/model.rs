@@ -38,6 +38,14 @@ pub struct Webhook {
     pub updated_at: Timestamp,
 }
 
+impl Webhook {
+    /// The host and port that its messages go to: of an address what is surely no secret.
+    pub fn host(&self) -> &str {
+        let rest = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
+        rest.split(['/', '?']).next().unwrap_or_default()
+    }
+}
+
 /// An event on its way to a webhook, or the log of that.
 #[derive(Clone, Debug)]
 pub struct Delivery {

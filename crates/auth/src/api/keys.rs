@@ -5,6 +5,7 @@ use axum::extract::State;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created, NoContent, Resource};
 use kit::api_key;
+use kit::author::Author;
 use kit::body::Body;
 use kit::clock::new_id;
 use kit::endpoint::Endpoints;
@@ -40,9 +41,10 @@ async fn key_list(State(auth): State<Auth>, list: List<KeyFilter>) -> Result<Pag
 async fn key_create(
     caller: Caller,
     State(auth): State<Auth>,
+    author: Author,
     body: Body<CreateKey>,
 ) -> Result<Created<KeyView>, Problem> {
-    let (new, now) = (body.parse()?, auth.shared.clock.now());
+    let (new, now) = (body.parse()?, author.now);
     auth.check_scopes(&new.scopes)?;
     let (secret, hash) = api_key::generate().map_err(Problem::internal)?;
     let stored = StoredKey {
@@ -54,8 +56,10 @@ async fn key_create(
         created_at: now,
         last_used_at: None,
     };
-    let input = (stored.clone(), hash);
-    auth.shared.db.write(input, |tx, (stored, hash)| add_key(tx, stored, hash).boxed()).await?;
+    let input = (stored.clone(), hash, author);
+    let write =
+        auth.shared.db.write(input, |tx, (stored, hash, author)| add_key(tx, stored, hash, author).boxed());
+    write.await?;
     let path = format!("/auth/keys/{}", stored.id);
     Ok(Answer::new(&KeyView::with_secret(stored, &secret))?.location(path))
 }
@@ -69,8 +73,13 @@ async fn key_view(
     Answer::new(&KeyView::from(found.ok_or_else(Problem::not_found)?))
 }
 
-async fn key_delete(State(auth): State<Auth>, PathId(id): PathId, _: NoQuery) -> Result<NoContent, Problem> {
-    let input = (id, auth.accounts.live.clone(), auth.shared.clock.now());
-    auth.shared.db.write(input, |tx, (id, live, now)| revoke_key(tx, live, *id, *now).boxed()).await?;
+async fn key_delete(
+    State(auth): State<Auth>,
+    PathId(id): PathId,
+    author: Author,
+    _: NoQuery,
+) -> Result<NoContent, Problem> {
+    let input = (id, auth.accounts.live.clone(), author);
+    auth.shared.db.write(input, |tx, (id, live, author)| revoke_key(tx, live, *id, author).boxed()).await?;
     Ok(NoContent)
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use audit::record_export;
 use axum::extract::State;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Resource};
-use kit::csv::{Download, Received, RowFaults, Upload, Wanted};
+use kit::author::Author;
+use kit::csv::{Download, Received, RowFaults, Sheet as _, Upload, Wanted};
 use kit::endpoint::Endpoints;
 use kit::endpoint::Verb::{Get, Post};
 use kit::idempotency::{self, IdempotencyKey};
@@ -15,13 +17,10 @@ use kit::openapi::{Problems, op};
 use kit::permission::{STAFF, Scope};
 use kit::problem::Problem;
 use kit::query::{FromParams, Params, Query};
-use kit::request_id::RequestId;
 use schemars::JsonSchema;
-use stock::Author;
 use tokio::sync::SemaphorePermit;
 
 use crate::Inventory;
-use crate::api::author;
 use crate::api::products::ProductQuery;
 use crate::api::stock::{LevelQuery, MovementQuery};
 use crate::export::{LevelSheet, MovementSheet, ProductSheet};
@@ -117,16 +116,20 @@ impl FromParams for ImportQuery {
 
 async fn product_export(
     State(inventory): State<Inventory>,
+    author: Author,
     wanted: Wanted<ProductQuery>,
 ) -> Result<Download<ProductSheet>, Problem> {
+    record_export(&inventory.shared.db, &author, ProductSheet::FILE_NAME, wanted.is_part).await?;
     let sheet = ProductSheet(wanted.filter.filter(true));
     Download::begin(&inventory.shared.db, sheet, wanted.has_mark).await
 }
 
 async fn level_export(
     State(inventory): State<Inventory>,
+    author: Author,
     wanted: Wanted<LevelFileQuery>,
 ) -> Result<Download<LevelSheet>, Problem> {
+    record_export(&inventory.shared.db, &author, LevelSheet::FILE_NAME, wanted.is_part).await?;
     let has_figures = wanted.filter.figures.unwrap_or(false);
     let sheet = LevelSheet { filter: wanted.filter.levels.filter(), has_figures };
     Download::begin(&inventory.shared.db, sheet, wanted.has_mark).await
@@ -134,8 +137,10 @@ async fn level_export(
 
 async fn movement_export(
     State(inventory): State<Inventory>,
+    author: Author,
     wanted: Wanted<MovementQuery>,
 ) -> Result<Download<MovementSheet>, Problem> {
+    record_export(&inventory.shared.db, &author, MovementSheet::FILE_NAME, wanted.is_part).await?;
     let sheet = MovementSheet(wanted.filter.filter());
     Download::begin(&inventory.shared.db, sheet, wanted.has_mark).await
 }
@@ -143,24 +148,22 @@ async fn movement_export(
 async fn product_import(
     caller: Caller,
     State(inventory): State<Inventory>,
-    request_id: RequestId,
+    author: Author,
     key: IdempotencyKey,
     query: Query<ImportQuery>,
     upload: Upload,
 ) -> Result<Resource<ImportView>, Problem> {
-    let author = author(&inventory, caller.account(), &request_id);
     import::<Products>(&inventory, &caller, author, key, query.0, upload).await
 }
 
 async fn stock_import(
     caller: Caller,
     State(inventory): State<Inventory>,
-    request_id: RequestId,
+    author: Author,
     key: IdempotencyKey,
     query: Query<ImportQuery>,
     upload: Upload,
 ) -> Result<Resource<ImportView>, Problem> {
-    let author = author(&inventory, caller.account(), &request_id);
     import::<Counts>(&inventory, &caller, author, key, query.0, upload).await
 }
 

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created, NoContent, Resource};
+use kit::author::Author;
 use kit::body::Body;
 use kit::endpoint::Endpoints;
 use kit::endpoint::Verb::{Delete, Get, Patch, Post, Put};
@@ -15,13 +16,11 @@ use kit::page::{List, Listing, Page, Sorts};
 use kit::permission::{ANYONE, Party, STAFF, Scope};
 use kit::problem::Problem;
 use kit::query::{FromParams, NoQuery, Params, PathId, PathText, Query};
-use kit::request_id::RequestId;
 use kit::search;
 use schemars::JsonSchema;
 use stock::Sku;
 use uuid::Uuid;
 
-use super::author;
 use crate::Inventory;
 use crate::body::{ChangeProduct, CreateProduct};
 use crate::change_product::{Changing, change_product};
@@ -179,13 +178,13 @@ async fn product_list(
 async fn product_create(
     caller: Caller,
     State(inventory): State<Inventory>,
-    request_id: RequestId,
+    author: Author,
     key: IdempotencyKey,
     body: Body<CreateProduct>,
 ) -> Result<Created<ProductView>, Problem> {
     let claim = key.claim(&inventory.shared, &caller, body.bytes());
     let new = body.parse_after(claim.refuse_reuse(&inventory.shared.db)).await?;
-    create_product(&inventory, new, claim, author(&inventory, caller.account(), &request_id)).await
+    create_product(&inventory, new, claim, author).await
 }
 
 async fn product_view(
@@ -235,12 +234,11 @@ async fn product_change(
     State(inventory): State<Inventory>,
     PathId(id): PathId,
     condition: IfMatch,
-    request_id: RequestId,
+    author: Author,
     body: Body<ChangeProduct>,
 ) -> Result<Resource<ProductView>, Problem> {
     check_staff_acts(&inventory, &caller, id).await?;
     let change = body.parse_after(check_exists(&inventory, id)).await?;
-    let author = author(&inventory, caller.account(), &request_id);
     change_product(&inventory, Changing { product_id: id, change, condition, author }).await
 }
 
@@ -249,11 +247,10 @@ async fn product_delete(
     State(inventory): State<Inventory>,
     PathId(id): PathId,
     condition: IfMatch,
-    request_id: RequestId,
+    author: Author,
     _: NoQuery,
 ) -> Result<NoContent, Problem> {
     check_staff_acts(&inventory, &caller, id).await?;
-    let author = author(&inventory, caller.account(), &request_id);
     delete_product(&inventory, id, condition, author).await?;
     Ok(NoContent)
 }

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use futures_util::FutureExt;
 use kit::answer::Created;
+use kit::author::Author;
 use kit::body::Body;
 use kit::clock::Timestamp;
 use kit::endpoint::Endpoints;
@@ -15,12 +16,10 @@ use kit::page::{Key, List, Listing, Page, Position, Sorts};
 use kit::permission::{STAFF, Scope};
 use kit::problem::Problem;
 use kit::query::{FromParams, Params};
-use kit::request_id::RequestId;
 use schemars::JsonSchema;
 use stock::Kind;
 use uuid::Uuid;
 
-use super::author;
 use crate::Inventory;
 use crate::adjust_stock::adjust_stock;
 use crate::body::{AdjustStock, TransferStock};
@@ -202,25 +201,23 @@ async fn movement_list(
 async fn stock_adjust(
     caller: Caller,
     State(inventory): State<Inventory>,
-    request_id: RequestId,
+    author: Author,
     key: IdempotencyKey,
     body: Body<AdjustStock>,
 ) -> Result<Created<MovementView>, Problem> {
     let claim = key.claim(&inventory.shared, &caller, body.bytes());
     let adjustment = body.parse_after(claim.refuse_reuse(&inventory.shared.db)).await?;
-    let author = author(&inventory, caller.account(), &request_id);
     adjust_stock(&inventory, adjustment, author, claim).await
 }
 
 async fn stock_transfer(
     caller: Caller,
     State(inventory): State<Inventory>,
-    request_id: RequestId,
+    author: Author,
     key: IdempotencyKey,
     body: Body<TransferStock>,
 ) -> Result<Created<TransferView>, Problem> {
     let claim = key.claim(&inventory.shared, &caller, body.bytes());
     let transfer = body.parse_after(claim.refuse_reuse(&inventory.shared.db)).await?;
-    let author = author(&inventory, caller.account(), &request_id);
     transfer_stock(&inventory, transfer, author, claim).await
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use audit::Action;
 use db::{Error, Tx};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -33,6 +34,7 @@ const MAIN_KEY: &str = "main";
 pub(crate) struct Counts;
 
 impl Importable for Counts {
+    const ACTION: Action = Action::StockImported;
     const COLUMNS: &'static [Column] = COLUMNS;
 
     fn keys(table: &Table, row: usize) -> Vec<(&'static str, String)> {

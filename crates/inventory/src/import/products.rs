@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use audit::Action;
 use db::{Error, Tx};
 use events::{Author, EventType, record_many};
 use futures_util::FutureExt;
@@ -60,6 +61,7 @@ pub(crate) const COLUMNS: &[Column] = &[
 pub(crate) struct Products;
 
 impl Importable for Products {
+    const ACTION: Action = Action::ProductsImported;
     const COLUMNS: &'static [Column] = COLUMNS;
 
     fn keys(table: &Table, row: usize) -> Vec<(&'static str, String)> {

@@ -26,6 +26,8 @@ pub struct Wanted<F> {
     pub filter: F,
     /// Whether it begins with a byte order mark.
     pub has_mark: bool,
+    /// Whether something else was asked for too, so that it may not hold all.
+    pub is_part: bool,
 }
 
 /// The parameter that every file takes, for the OpenAPI document.
@@ -43,7 +45,8 @@ impl<S: Sync, F: FromParams> FromRequestParts<S> for Wanted<F> {
         let mut params = Params::new(parts.uri.query());
         let filter = F::from_params(&mut params);
         let has_mark = params.flag("bom").unwrap_or(false);
-        params.finish(Self { filter, has_mark })
+        let is_part = params.pairs().iter().any(|(name, _)| name != "bom");
+        params.finish(Self { filter, has_mark, is_part })
     }
 }
 

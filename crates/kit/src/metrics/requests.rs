@@ -107,6 +107,12 @@ impl RequestCounts {
         place.and_then(|place| self.routes.get(place)).map_or(&self.other, |(_, counts)| counts)
     }
 
+    /// The route of a path, as the document has it.
+    pub(crate) fn route(&self, path: &str) -> &str {
+        let place = self.places.at(path).ok().map(|found| *found.value);
+        place.and_then(|place| self.routes.get(place)).map_or(OTHER, |(route, _)| route)
+    }
+
     fn by_name(&self, name: &str) -> &RouteCounts {
         let place = self.routes.binary_search_by(|(route, _)| route.as_str().cmp(name)).ok();
         place.and_then(|place| self.routes.get(place)).map_or(&self.other, |(_, counts)| counts)

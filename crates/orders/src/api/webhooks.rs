@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created, NoContent, Resource};
+use kit::author::Author;
 use kit::body::{Body, Nothing};
 use kit::clock::new_id;
 use kit::endpoint::Endpoints;
@@ -153,9 +154,10 @@ async fn webhook_list(
 
 async fn webhook_create(
     State(orders): State<Orders>,
+    author: Author,
     body: Body<CreateWebhook>,
 ) -> Result<Created<WebhookView>, Problem> {
-    create_webhook(&orders, body.parse()?).await
+    create_webhook(&orders, body.parse()?, author).await
 }
 
 async fn webhook_view(
@@ -173,19 +175,21 @@ async fn webhook_change(
     State(orders): State<Orders>,
     PathId(id): PathId,
     condition: IfMatch,
+    author: Author,
     body: Body<ChangeWebhook>,
 ) -> Result<Resource<WebhookView>, Problem> {
     let change = body.parse_after(check_exists(&orders, id)).await?;
-    change_webhook(&orders, id, change, condition).await
+    change_webhook(&orders, id, change, condition, author).await
 }
 
 async fn webhook_delete(
     State(orders): State<Orders>,
     PathId(id): PathId,
     condition: IfMatch,
+    author: Author,
     _: NoQuery,
 ) -> Result<NoContent, Problem> {
-    delete_webhook(&orders, id, condition).await?;
+    delete_webhook(&orders, id, condition, author).await?;
     Ok(NoContent)
 }
 
@@ -193,10 +197,11 @@ async fn webhook_rotate(
     State(orders): State<Orders>,
     PathId(id): PathId,
     condition: IfMatch,
+    author: Author,
     body: Body<Nothing>,
 ) -> Result<Resource<WebhookView>, Problem> {
     body.parse_after(check_exists(&orders, id)).await?;
-    rotate_webhook(&orders, id, condition).await
+    rotate_webhook(&orders, id, condition, author).await
 }
 
 /// The message looks as an event does; it is none, and stands in no log.

@@ -56,7 +56,8 @@ impl Shop {
         let outgoing = Outgoing::new(Vec::new(), Authorities::default())?;
         let webhooks = Webhooks::new(db.clone(), clock.clone(), secret, outgoing);
         let (readiness, metrics) = (Readiness::default(), Arc::<Metrics>::default());
-        let surroundings = Surroundings { db, readiness, metrics, docs: false };
+        let surroundings =
+            Surroundings { db, readiness, metrics, refusals: Arc::clone(&shared.refusals), docs: false };
         let expiry = settings.orders.pending_expiry;
         let orders = Orders::new(
             shared.clone(),

@@ -82,6 +82,11 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     (number > 0).then(|| Duration::from_secs(u64::from(number) * unit))
 }
 
+/// A duration, or `forever`, which is none; the outer option says whether the text is valid.
+pub(super) fn retention(text: &str) -> Option<Option<Duration>> {
+    if text == "forever" { Some(None) } else { duration(text).map(Some) }
+}
+
 /// `02:30`, as the time since midnight.
 pub(super) fn time_of_day(text: &str) -> Option<Duration> {
     let (hours, minutes) = text.split_once(':')?;

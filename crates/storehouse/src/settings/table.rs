@@ -42,6 +42,23 @@ const PORT: &str = "a port number, 0 to 65535 (0: any free one)";
 const SWITCH: &str = "on or off";
 const TIME: &str = "a time such as 90s, 30m, 24h or 7d";
 
+/// Those whose changes the audit log tells. Where parts run apart, all of them have these in common.
+pub(crate) const AUDITED: &[&str] = &[
+    "ENVIRONMENT",
+    "PASSWORD_HASH",
+    "PASSWORD_DENYLIST",
+    "RATE_LIMIT",
+    "CORS_ORIGINS",
+    "TRUSTED_PROXIES",
+    "CURRENCY",
+    "MAX_PENDING_ORDERS",
+    "PENDING_EXPIRY",
+    "EVENT_RETENTION",
+    "AUDIT_RETENTION",
+    "WEBHOOK_ALLOW_NETWORKS",
+    "DOCS",
+];
+
 pub(crate) const TABLE: &[Setting] = &[
     Setting {
         name: "ENVIRONMENT",
@@ -252,6 +269,13 @@ pub(crate) const TABLE: &[Setting] = &[
         default: Always("30d"),
         valid: TIME,
         help: "how long events can be read; who hasn't read them by then has missed them",
+    },
+    Setting {
+        name: "AUDIT_RETENTION",
+        kind: Text,
+        default: Always("400d"),
+        valid: "a time such as 90s, 30m, 24h or 400d, or forever",
+        help: "how long the audit log is kept",
     },
     Setting {
         name: "WEBHOOK_ALLOW_NETWORKS",

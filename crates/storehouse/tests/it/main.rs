@@ -30,6 +30,10 @@ mod inventory;
 #[cfg(test)]
 mod events;
 
+/// Who did what: complete, chained, and erasable where it is personal.
+#[cfg(test)]
+mod audit;
+
 /// Events, told to the systems of others.
 #[cfg(test)]
 mod webhooks;

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["metrics"],
     &["db"],
     &["kit"],
-    &["events"],
+    &["audit", "events"],
     &["mails"],
     &["accounts", "stock", "webhooks"],
     &["auth", "users", "orders", "inventory", "gateway"],

@@ -81,6 +81,7 @@ impl<'a> Stage<'a> {
         let second_admin = app.admin(&format!("{name}-second")).await;
         app.key(&people[4], &["orders:read"]).await;
         let key = app.key(&people[4], &["orders:write"]).await.0;
+        app.keep_audit().await;
         Self { app, people, second_admin, order, line, session, key, shelf, webhook, delivery }
     }
 

@@ -227,6 +227,13 @@ impl App {
         }
     }
 
+    /// What was done and refused so far stands in the audit log now, and not within a second or a minute.
+    pub(crate) async fn keep_audit(&self) {
+        for system in &self.systems {
+            system.keep_audit().await.unwrap();
+        }
+    }
+
     /// The night's backup is made now, if it is due.
     pub(crate) async fn back_up_if_due(&self) {
         for system in &self.systems {

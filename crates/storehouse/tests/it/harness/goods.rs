@@ -93,7 +93,7 @@ pub(crate) async fn archive(db: &Db, product: Uuid) {
 }
 
 pub(crate) fn nobody() -> Author {
-    Author { actor_id: None, request_id: None, now: Clock::default().now() }
+    Author::nobody(Clock::default().now())
 }
 
 /// Changes a level.

@@ -16,7 +16,7 @@ async fn order(app: &App, product: &Value, quantity: i64) -> String {
     let order = OrderStock {
         order_id: new_id(),
         step: 1,
-        author: Author { actor_id: None, request_id: None, now: Timestamp(0) },
+        author: Author::nobody(Timestamp(0)),
         held_before: BTreeMap::new(),
         quantities: BTreeMap::from([(product["id"].as_str().unwrap().parse::<Uuid>().unwrap(), quantity)]),
     };

@@ -123,10 +123,16 @@ impl Besieged {
         let currency = "USD".parse().unwrap();
         let shared = Arc::new(Shared::new(db.clone(), clock.clone(), &secret, live.clone(), currency));
         let passwords = Passwords::new(PasswordHash::Argon2id, false).unwrap();
-        let accounts = Accounts::new(&secret, passwords, LoginLimits::new(clock), live);
+        let refusals = shared.refusals.clone();
+        let accounts = Accounts::new(&secret, passwords, LoginLimits::new(clock), live, refusals.clone());
         let limits = accounts.login_limits.clone();
-        let surroundings =
-            Surroundings { db, readiness: Default::default(), metrics: Default::default(), docs: false };
+        let surroundings = Surroundings {
+            db,
+            readiness: Default::default(),
+            metrics: Default::default(),
+            refusals,
+            docs: false,
+        };
         let auth =
             Auth::new(shared, accounts, FirstAdmin::NotPromoted, false, std::collections::BTreeSet::new);
         Self { service: auth::service(auth, &surroundings), limits }

@@ -57,7 +57,7 @@ async fn files_go_in_and_out_without_a_server() {
         assert!(nowhere.contains("can't write"), "{nowhere}");
         assert!(site.refusal(&["import", "stock", &path("no-such.csv")]).contains("can't read"));
         assert!(site.refusal(&["import", "stock", &file, "--charset", "koi8-r"]).contains("--charset must be"));
-        assert_eq!(said(&site.run(&["verify"])), "Products: 2, orders: 0, differences: 0.\n");
+        assert!(said(&site.run(&["verify"])).ends_with("Products: 2, orders: 0, differences: 0.\n"));
     })
     .await;
 }

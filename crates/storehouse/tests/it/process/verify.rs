@@ -27,7 +27,9 @@ async fn verify_names_each_difference_and_tells_by_its_exit_code() {
         let product = Goods::new("LAP-1", 5).add_to(&db).await;
         let body = json!({"lines": [{"sku": "LAP-1", "quantity": 2}]});
         let order = wire.post("/orders", &body).await.unwrap().expect(201).json();
-        assert_eq!(said(&site.run(&["verify"])), "Products: 1, orders: 1, differences: 0.\n");
+        let text = said(&site.run(&["verify"]));
+        assert!(text.ends_with("Products: 1, orders: 1, differences: 0.\n"), "{text}");
+        assert!(text.starts_with("Audit entries: ") && text.lines().count() == 2, "{text}");
         tamper(&db, "UPDATE stock_levels SET on_hand = on_hand + 1, allocated = 0").await;
         tamper(&db, "UPDATE order_lines SET quantity = 3").await;
         tamper(
@@ -55,7 +57,7 @@ async fn verify_names_each_difference_and_tells_by_its_exit_code() {
         ] {
             assert!(text.contains(&line), "{line} is not in\n{text}");
         }
-        assert_eq!(text.lines().count(), 11, "{text}");
+        assert_eq!(text.lines().count(), 12, "{text}");
         let said = String::from_utf8(found.stderr).unwrap();
         assert_eq!(said, "storehouse: stock does not add up: 10 differences\n");
         wire.get("/orders").await.unwrap().expect(200);
