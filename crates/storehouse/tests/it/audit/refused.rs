@@ -25,7 +25,7 @@ async fn z09_denials_are_counted_with_who_and_what() {
         bob.delete(&path).await.expect(204);
         bob.get(&path).await.problem(404, "not_found");
         let denied = entries(&admin, "action=access.denied").await;
-        assert_eq!(counted(&denied), 6, "{denied:#?}");
+        assert_eq!(counted(&denied), 7, "{denied:#?}");
         for entry in &denied {
             assert_eq!((&entry["actor_id"], &entry["address"]), (&json!(ada.id), &json!("192.0.2.9")));
         }
