@@ -234,6 +234,8 @@ async fn a_gateway_tells_of_its_backends_and_a_process_of_its_own_parts_alone() 
 async fn asking_whether_the_writer_is_there_is_no_commit() {
     let database = TestDatabase::new(Engine::Sqlite, storehouse::migrations::MIGRATIONS).await;
     let app = App::new(&database).await;
+    // Nothing else commits from here on, as the sealing of the audit log would.
+    app.stop_work();
     app.customer("ada").await;
     let commits = async || {
         let scrape = Scrape::of(&app).await;

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
-use ::audit::{Act, Action, Author};
+use ::audit::{Act, Action};
 use ::db::{Db, Error};
 use futures_util::FutureExt;
+use kit::author::Author;
 use kit::clock::new_id;
 use serde_json::json;
 
@@ -79,6 +80,8 @@ async fn note(db: &Db, author: Author) {
 #[tokio::test]
 async fn z09_what_came_too_late_to_be_erased_is_swept() {
     each_app(async |app| {
+        // The sweep is the test's own.
+        app.stop_work();
         let ada = app.customer("ada").await.at("192.0.2.5");
         ada.get("/users").await.problem(403, "forbidden");
         app.admin("root").await.delete(&format!("/users/{}", ada.id)).await.expect(204);
