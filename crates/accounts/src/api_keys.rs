@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use audit::{Act, Action, Author, Facts, KeyFacts};
+use audit::{Act, Action, Facts, KeyFacts};
 use db::{Db, Tx};
 use futures_util::FutureExt;
 use kit::api_key::{ApiKey, KeyHash};
+use kit::author::Author;
 use kit::clock::Timestamp;
 use kit::identity::Role;
 use uuid::Uuid;

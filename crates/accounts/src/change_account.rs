@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use audit::{Act, Action};
 use db::Tx;
-use events::{Author, EventType};
+use events::EventType;
+use kit::author::Author;
 use kit::clock::Timestamp;
 use kit::identity::Role;
 use kit::secret::Secret;

@@ -2,7 +2,8 @@
 
 use audit::{AccountFacts, Act, Action, Facts, PersonFacts};
 use db::Tx;
-use events::{Author, EventType, UserChange};
+use events::{EventType, UserChange};
+use kit::author::Author;
 use kit::clock::new_id;
 use kit::identity::Role;
 use kit::search;

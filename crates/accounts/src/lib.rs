@@ -12,6 +12,7 @@
 
 use std::sync::Arc;
 
+use kit::author::Author;
 use kit::problem::Problem;
 use kit::refusals::{Refusal, Refusals, Refused};
 use kit::secret::Secret;
@@ -41,7 +42,6 @@ mod unique;
 
 pub use api_keys::{StoredKey, add_key, revoke_key};
 pub use change_account::{AccountChange, change_account, change_password, delete_account};
-pub use events::Author;
 
 pub use create_account::{FirstAdmin, NewAccount, create_account};
 pub use error::Error;
@@ -57,6 +57,7 @@ pub use refresh_token::RefreshTokens;
 pub use renew_keys::renew_keys;
 pub use second_factor::{
     NewFactor, Proof, RecoveryCode, RecoveryCodes, SecondFactors, TOTP_REQUIRED, TotpCode, begin_factor,
+    remove_factor,
 };
 pub use session::{
     Lifetime, NewSession, Refreshed, SessionLimits, end_all_sessions, end_session, refresh_session,

@@ -16,7 +16,7 @@ use kit::identity::{Check, Role, Sessions};
 use kit::problem::Problem;
 use kit::token::Claims;
 use quick_cache::sync::Cache;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tracing::warn;
 use uuid::Uuid;
 
@@ -140,8 +140,7 @@ impl LiveSessions {
 
     /// Stores every few seconds which keys were used.
     pub async fn keep_key_uses(&self) {
-        let mut ticks = tokio::time::interval(USES_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = kit::work::ticks(USES_INTERVAL);
         loop {
             ticks.tick().await;
             if let Err(error) = self.store_key_uses().await {

@@ -7,11 +7,14 @@
 //! nothing.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use audit::{Act, Action};
 use db::Tx;
 use http::StatusCode;
 use http::header::WWW_AUTHENTICATE;
+use kit::author::Author;
 use kit::clock::Timestamp;
 use kit::fields::{Faults, FromJson, Invalid, read_text};
 use kit::json::Json;
@@ -25,7 +28,10 @@ use totp_rs::{Builder, Totp};
 use uuid::Uuid;
 
 use crate::digest::digest;
+use crate::error::Error;
+use crate::live_sessions::LiveSessions;
 use crate::model::Account;
+use crate::session::end_all_sessions;
 use crate::store::{self, Factor};
 
 /// The code of the problem that asks for the second factor.
@@ -193,6 +199,21 @@ pub async fn begin_factor(tx: &Tx, account: Uuid, new: &NewFactor) -> Result<Res
         return Ok(Err(is_on()));
     }
     store::replace_factor(tx, account, &new.sealed).await.map(Ok)
+}
+
+/// Takes the second factor away where there is one, for an account that the transaction has locked, and ends its sessions but `keep`.
+pub async fn remove_factor(
+    tx: &Tx,
+    live: &Arc<LiveSessions>,
+    account: Uuid,
+    keep: Option<Uuid>,
+    author: &Author,
+) -> Result<(), Error> {
+    if store::delete_factor(tx, account).await? {
+        end_all_sessions(tx, live, account, keep, author.now).await?;
+        audit::record(tx, author, Act::new(Action::TotpDisabled, account)).await?;
+    }
+    Ok(())
 }
 
 fn totp(secret: &[u8]) -> Result<Totp, Problem> {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit::{Act, Action, Author};
+use audit::{Act, Action};
 use db::Tx;
+use kit::author::Author;
 use kit::client::Client;
 use kit::clock::{Timestamp, new_id};
 use kit::identity::Role;

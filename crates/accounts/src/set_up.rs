@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use db::{Db, Tx};
-use events::Author;
 use futures_util::FutureExt;
+use kit::author::Author;
 use kit::clock::Timestamp;
 use kit::identity::Role;
 use kit::secret::Secret;

@@ -20,11 +20,11 @@ pub(crate) use self::api_keys::{
     keep_key_use,
 };
 pub use self::api_keys::{find_key, key_position, list_keys};
+pub use self::factors::factor_state;
 pub(crate) use self::factors::{
-    Factor, accept_step, confirm_factor, count_wrong_code, find_factor, replace_factor,
+    Factor, accept_step, confirm_factor, count_wrong_code, delete_factor, find_factor, replace_factor,
     replace_recovery_codes, spend_recovery_code,
 };
-pub use self::factors::{delete_factor, factor_state};
 pub(crate) use self::set_up::{any_admin, delete_setup_token, find_setup_token, replace_setup_token};
 use crate::model::{Account, Credentials, Session};
 use crate::session::{Lifetime, SessionLimits};

@@ -34,7 +34,6 @@ pub use facts::{
     AccountFacts, CorrectionFacts, ExportFacts, Facts, ImportFacts, KeyFacts, OrderFacts, PersonFacts,
     PriceFacts, RefusedFacts, SettingsFacts, WebhookFacts,
 };
-pub use kit::author::Author;
 pub use personal::forget;
 pub use read::{Entry, EntryFilter, Object, Person, entry_position, list_entries};
 pub use record::{Act, record, record_export};

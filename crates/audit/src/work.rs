@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use kit::clock::Clock;
 use kit::metrics::Text;
 use kit::refusals::Refusals;
-use tokio::time::{MissedTickBehavior, interval};
+use kit::work::ticks;
 use tracing::warn;
 
 use crate::counts::AuditCounts;
@@ -35,8 +35,7 @@ impl Auditing {
 
     /// Seals and writes down, for ever.
     pub async fn work(&self) {
-        let mut ticks = interval(INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = ticks(INTERVAL);
         loop {
             ticks.tick().await;
             if let Err(error) = self.catch_up(false).await {

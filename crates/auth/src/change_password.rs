@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use accounts::{Author, LiveSessions, Proof, SecondFactors, store};
+use accounts::{LiveSessions, Proof, SecondFactors, store};
 use db::Tx;
 use futures_util::FutureExt;
+use kit::author::Author;
 use kit::identity::Caller;
 use kit::problem::Problem;
 use kit::secret::Secret;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use accounts::{
-    Account, AddressMark, Author, Credentials, Guesser, NewSession, Proof, SecondFactors, Session, Verdict,
+    Account, AddressMark, Credentials, Guesser, NewSession, Proof, SecondFactors, Session, Verdict,
     start_session, store,
 };
 use audit::{Act, Action};
 use db::Tx;
 use futures_util::FutureExt;
 use http::StatusCode;
+use kit::author::Author;
 use kit::client::Client;
 use kit::problem::Problem;
 use kit::refusals::Refusal;

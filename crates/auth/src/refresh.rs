@@ -1,7 +1,8 @@
 //! Refreshing: a new pair of tokens for the present one.
 
-use accounts::{Author, Refreshed, refresh_session};
+use accounts::{Refreshed, refresh_session};
 use futures_util::FutureExt;
+use kit::author::Author;
 use kit::problem::Problem;
 use kit::secret::Secret;
 

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use accounts::{
-    Account, Author, FirstAdmin, KnownAddresses, NewAccount, NewSession, Session, create_account,
-    start_session, store,
+    Account, FirstAdmin, KnownAddresses, NewAccount, NewSession, Session, create_account, start_session,
+    store,
 };
 use db::Tx;
 use futures_util::FutureExt;
+use kit::author::Author;
 use kit::client::Client;
 use kit::problem::Problem;
 use mails::Kind;

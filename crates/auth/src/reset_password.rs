@@ -3,8 +3,9 @@
 //! Whether an email is known is only looked at when the mail is sent, by another task and often another process: so the answer is the same, and takes the same time.
 //! It doesn't log in: whoever has a second factor needs it still.
 
-use accounts::{Author, Email, store};
+use accounts::{Email, store};
 use futures_util::FutureExt;
+use kit::author::Author;
 use kit::problem::Problem;
 use kit::secret::Secret;
 use mails::{Proof, Purpose};

@@ -1,8 +1,9 @@
 //! Making the first admin with the token that the program printed, and logging them in.
 
-use accounts::{Account, Author, NewAccount, NewSession, Session, is_setup_token, start_session};
+use accounts::{Account, NewAccount, NewSession, Session, is_setup_token, start_session};
 use db::Tx;
 use futures_util::FutureExt;
+use kit::author::Author;
 use kit::client::Client;
 use kit::problem::Problem;
 use kit::secret::Secret;

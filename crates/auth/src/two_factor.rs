@@ -1,9 +1,10 @@
 //! Turning two-factor authentication on and off: begin with the password, confirm with a code, remove with both. Whatever changes ends
 //! all other sessions.
 
-use accounts::{Author, Credentials, Proof, RecoveryCodes, begin_factor, end_all_sessions, store};
+use accounts::{Credentials, Proof, RecoveryCodes, begin_factor, end_all_sessions, remove_factor, store};
 use audit::{Act, Action};
 use futures_util::FutureExt;
+use kit::author::Author;
 use kit::identity::Caller;
 use kit::problem::Problem;
 
@@ -87,9 +88,8 @@ pub(crate) async fn remove(
             async move {
                 store::lock_account(tx, *account).await?;
                 let proven = factors.prove(tx, *account, proof.as_ref(), author.now).await?;
-                if proven.is_ok() && store::delete_factor(tx, *account).await? {
-                    end_all_sessions(tx, live, *account, Some(*session), author.now).await?;
-                    audit::record(tx, author, Act::new(Action::TotpDisabled, *account)).await?;
+                if proven.is_ok() {
+                    remove_factor(tx, live, *account, Some(*session), author).await?;
                 }
                 Ok::<_, Problem>(proven)
             }

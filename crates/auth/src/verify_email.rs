@@ -1,7 +1,8 @@
 //! Showing that one reads what comes to one's address, by a token that is mailed.
 
-use accounts::{Account, Author, Email, confirm_email, store};
+use accounts::{Account, Email, confirm_email, store};
 use futures_util::FutureExt;
+use kit::author::Author;
 use kit::identity::Caller;
 use kit::problem::Problem;
 use mails::Kind;

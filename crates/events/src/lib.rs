@@ -22,7 +22,6 @@ mod store;
 pub use data::{Cause, Data, LowStock, OrderChange, ProductChange, StockMove, UserChange, WebhookChange};
 pub use event_type::{EventType, ObjectKind};
 pub use filter::{EventFilter, chosen_types, join_filters, split_filters};
-pub use kit::author::Author;
 pub use position::Position;
 pub use read::{
     Event, Events, Object, Objects, ReadError, newest, read_after, read_objects, settle_in, sweep,

@@ -6,10 +6,11 @@ use audit::{Act, Action, CorrectionFacts, Facts};
 use db::Tx;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created};
+use kit::author::Author;
 use kit::idempotency::{self, Claim};
 use kit::money::Money;
 use kit::problem::{Fault, Problem};
-use stock::{Adjustment, Author, MAIN, Refused};
+use stock::{Adjustment, MAIN, Refused};
 use uuid::Uuid;
 
 use crate::Inventory;

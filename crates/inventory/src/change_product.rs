@@ -2,9 +2,10 @@
 
 use audit::{Act, Action, Facts, PriceFacts};
 use db::Tx;
-use events::{Author, EventType};
+use events::EventType;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Resource};
+use kit::author::Author;
 use kit::etag::{IfMatch, of_versions};
 use kit::fields::Invalid;
 use kit::money::Money;

@@ -1,9 +1,10 @@
 //! Adding a product to the catalogue, once for an idempotency key.
 
 use db::Tx;
-use events::{Author, EventType, ProductChange};
+use events::{EventType, ProductChange};
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created};
+use kit::author::Author;
 use kit::clock::{Timestamp, new_id};
 use kit::idempotency::{self, Claim};
 use kit::problem::Problem;

@@ -2,8 +2,9 @@
 //! may speak of it.
 
 use db::Tx;
-use events::{Author, EventType};
+use events::EventType;
 use futures_util::FutureExt;
+use kit::author::Author;
 use kit::etag::{IfMatch, of_versions};
 use kit::problem::Problem;
 use uuid::Uuid;

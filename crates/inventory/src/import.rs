@@ -16,13 +16,13 @@ use bytes::Bytes;
 use db::{Db, Tx};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use kit::author::Author;
 use kit::clock::new_id;
 use kit::csv::{Charset, Column, RowFaults, Table};
 use kit::fields::{Invalid, ReadContext};
 use kit::identity::Role;
 use kit::money::Currency;
 use kit::problem::Problem;
-use stock::Author;
 use uuid::Uuid;
 
 use crate::counts::StockCounts;

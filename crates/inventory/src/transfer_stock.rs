@@ -5,9 +5,10 @@ use std::sync::Arc;
 use db::Tx;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created};
+use kit::author::Author;
 use kit::idempotency::{self, Claim};
 use kit::problem::Problem;
-use stock::{Author, Transfer};
+use stock::Transfer;
 
 use crate::Inventory;
 use crate::adjust_stock::{fault, find_place, find_referenced, keep, movements_of, refused};

@@ -102,18 +102,24 @@ where
 {
     type Future = Either<H::Future, BoxFuture<'static, Response>>;
 
-    fn call(self, request: Request, state: S) -> Self::Future {
+    fn call(self, mut request: Request, state: S) -> Self::Future {
         if self.permission.is_public() {
             return Either::Left(self.handler.call(request, state));
         }
         // The gateway of this process has checked the token.
-        if let Some(verified) = request.extensions().get::<Verified>().cloned() {
-            return self.call_as(verified, request, state);
+        if let Some(verified) = request.extensions().get::<Verified>() {
+            let admitted = self.permission.admit(verified);
+            return self.call_if(admitted, request, state);
         }
         let checked = async move {
             let shared = Arc::<Shared>::from_ref(&state);
             match authenticate(&shared.tokens, &*shared.sessions, request.headers()).await {
-                Ok(verified) => self.call_as(verified, request, state).await,
+                Ok(verified) => {
+                    let admitted = self.permission.admit(&verified);
+                    // The caller, the body and the list that are read next want to know them.
+                    request.extensions_mut().insert(verified);
+                    self.call_if(admitted, request, state).await
+                }
                 Err(problem) => problem.into_response(),
             }
         };
@@ -122,23 +128,21 @@ where
 }
 
 impl<H> Guarded<H> {
-    fn call_as<T, S>(
+    fn call_if<T, S>(
         self,
-        verified: Verified,
+        admitted: Result<(), Problem>,
         mut request: Request,
         state: S,
     ) -> Either<H::Future, BoxFuture<'static, Response>>
     where
         H: Handler<T, S>,
     {
-        match self.permission.admit(&verified) {
+        match admitted {
             Ok(()) => {
-                // The caller, the body and the list that are read next want to know them.
-                request.extensions_mut().insert(verified);
                 request.extensions_mut().insert(self.permission);
                 Either::Left(self.handler.call(request, state))
             }
-            Err(problem) => Either::Right(refuse(problem.to(verified.account()))),
+            Err(problem) => Either::Right(refuse(problem)),
         }
     }
 }

@@ -6,9 +6,9 @@
 //! Files in reading order: `problem` (the one HTTP error), `identity` (who calls), `permission` (who may), `endpoint` (how one is added), `author` (who does something), `token`, `api_key`, `body`, `fields`
 //! and `json` (reading a body), `query`, `page`, `etag`, `idempotency`, `answer` (what a handler answers),
 //! `service` and `openapi` (what surrounds the endpoints), `metrics` (what a process counts), `server` (how a port is served), `shared` (what every service holds); then the small
-//! ones: `browser` (what every answer tells a browser), `client`, `clock`, `csv` (tables as files), `docs`, `limit`, `mail` (the way out for mails), `money`, `outgoing` (requests of our own), `random`, `refusals` (what was refused, counted),
+//! ones: `browser` (what every answer tells a browser), `client`, `clock`, `csv` (tables as files), `docs`, `download` (a file as an answer), `limit`, `mail` (the way out for mails), `money`, `outgoing` (requests of our own), `random`, `refusals` (what was refused, counted),
 //! `request_id`, `seal`, `search`, `secret`, `statement`, `stream`, `telemetry`,
-//! `text`.
+//! `text`, `work` (what goes on for ever).
 
 pub mod answer;
 pub mod api_key;
@@ -19,6 +19,7 @@ pub mod client;
 pub mod clock;
 pub mod csv;
 pub mod docs;
+pub mod download;
 pub mod endpoint;
 pub mod etag;
 pub mod fields;
@@ -49,3 +50,4 @@ pub mod stream;
 pub mod telemetry;
 pub mod text;
 pub mod token;
+pub mod work;

@@ -119,10 +119,11 @@ impl Permission {
     /// Refuses whoever may not, whatever the thing is and whosever. Where that depends on the thing, its handler looks it up
     /// and asks [`Permission::judge`].
     pub(crate) fn admit(&self, caller: &Verified) -> Result<(), Problem> {
-        match caller.key() {
+        let admitted = match caller.key() {
             Some(key) => self.admit_key(key),
             None => self.admit_role(caller.role()),
-        }
+        };
+        admitted.map_err(|refused| refused.to(caller.account()))
     }
 
     /// A key acts for an admin, so that its scopes alone say what it may.

@@ -31,6 +31,7 @@ use db::{Db, Error, Tx};
 use futures_util::FutureExt;
 use kit::clock::{Clock, Timestamp};
 use kit::mail::{Address, Mail};
+use kit::work::Ending;
 use tracing::warn;
 
 pub use ask::{ask, ask_former_address, ask_reset};
@@ -51,7 +52,7 @@ pub struct Mails {
     public_url: Option<PublicUrl>,
     /// What became of the mails.
     pub counts: Arc<MailCounts>,
-    progress: work::Progress,
+    ending: Ending,
 }
 
 impl Mails {
@@ -63,8 +64,8 @@ impl Mails {
         low_stock_to: Vec<Address>,
         public_url: Option<PublicUrl>,
     ) -> Self {
-        let (counts, progress) = (Arc::default(), work::Progress::default());
-        Self { db, clock, way, low_stock_to, public_url, counts, progress }
+        let (counts, ending) = (Arc::default(), Ending::default());
+        Self { db, clock, way, low_stock_to, public_url, counts, ending }
     }
 }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use db::{Error, Tx};
 use futures_util::FutureExt;
-use futures_util::future::{join, pending};
+use futures_util::future::join;
 use kit::clock::Timestamp;
 use kit::mail::{Letter, MailError};
-use tokio::sync::watch;
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
+use kit::work::ticks;
+use tokio::time::sleep;
 use tracing::warn;
 
 use crate::Mails;
@@ -35,15 +35,6 @@ const ENDING: Duration = Duration::from_secs(20);
 /// How often an outcome is offered to a database that doesn't take it; after that the mail is sent again.
 const KEEPING: usize = 5;
 
-/// How far the work of this process is.
-#[derive(Default)]
-pub(crate) struct Progress {
-    /// Nothing more is to be begun.
-    stopping: watch::Sender<bool>,
-    /// Nothing is under way any more.
-    ended: watch::Sender<bool>,
-}
-
 /// What came of looking for a mail to send.
 enum Next {
     /// There is none.
@@ -63,10 +54,7 @@ impl Mails {
     /// Begins nothing more, and resolves once what is under way has ended, so that it isn't sent again after a restart; or when that takes too long.
     /// The work must go on meanwhile.
     pub async fn finish(&self) {
-        self.progress.stopping.send_replace(true);
-        let mut ended = self.progress.ended.subscribe();
-        // The sender lives in this very value, and what didn't end in time is sent again later.
-        let _ = timeout(ENDING, ended.wait_for(|ended| *ended)).await;
+        self.ending.ask(ENDING).await;
     }
 
     /// Counts what waits, before its time.
@@ -77,10 +65,10 @@ impl Mails {
     }
 
     async fn keep_sending(&self) {
-        let (mut ticks, mut stopping) = (ticks(POLL), self.progress.stopping.subscribe());
+        let mut ticks = ticks(POLL);
         loop {
             tokio::select! {
-                _ = stopping.wait_for(|stopping| *stopping) => break,
+                () = self.ending.asked() => break,
                 _ = ticks.tick() => {}
             }
             if let Err(error) = self.send_due().await {
@@ -88,15 +76,14 @@ impl Mails {
                 sleep(REST).await;
             }
         }
-        self.progress.ended.send_replace(true);
-        pending::<()>().await;
+        self.ending.reach().await;
     }
 
     async fn send_due(&self) -> Result<(), Error> {
         if !self.low_stock_to.is_empty() {
             gather(&self.db, &self.low_stock_to, self.clock.now()).await?;
         }
-        while !*self.progress.stopping.borrow() {
+        while !self.ending.is_asked() {
             match self.next().await? {
                 Next::Nothing => break,
                 Next::Void => {}
@@ -160,10 +147,4 @@ async fn claim(tx: &Tx, public_url: Option<&PublicUrl>, now: Timestamp) -> Resul
             Ok(Next::Void)
         }
     }
-}
-
-fn ticks(period: Duration) -> Interval {
-    let mut ticks = interval(period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
 }

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use db::Tx;
+use kit::author::Author;
 use kit::problem::Problem;
 use serde_json::{Value, json};
-use stock::{Author, OrderStock, Shortage};
+use stock::{OrderStock, Shortage};
 use uuid::Uuid;
 
 use crate::invariants::check_change;

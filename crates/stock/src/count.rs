@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use db::Tx;
-use events::Author;
+use kit::author::Author;
 use kit::clock::{Timestamp, new_id};
 use uuid::Uuid;
 

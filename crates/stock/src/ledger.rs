@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use db::Tx;
-use events::{Author, EventType, LowStock, NewEvent};
+use events::{EventType, LowStock, NewEvent};
+use kit::author::Author;
 use kit::clock::new_id;
 use kit::problem::Problem;
 use uuid::Uuid;

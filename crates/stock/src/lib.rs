@@ -25,7 +25,6 @@ mod verify;
 
 pub use adjust::{Adjustment, Change, adjust};
 pub use count::{CountTally, Counted, preview_counts, store_counts};
-pub use events::Author;
 pub use ledger::{Refused, STOCK_LEVEL, set_reorder_points};
 pub use model::{Cause, CauseKind, Delta, Kind, Level, MAIN, Movement, Shortage, Sku};
 pub use order_stock::{ORDER_HOLDS, OrderStock, give_back, hold, place, ship};

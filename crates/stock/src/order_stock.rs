@@ -1,9 +1,9 @@
 //! What orders do with stock: placing allocates, changing and cancelling release, shipping takes, a return puts back.
 
+use kit::author::Author;
 use std::collections::{BTreeMap, BTreeSet};
 
 use db::Tx;
-use events::Author;
 use uuid::Uuid;
 
 use crate::ledger::{Ledger, Refused};

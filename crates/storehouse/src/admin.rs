@@ -3,10 +3,11 @@
 use std::io::{self, BufRead as _};
 
 use accounts::{
-    Author, Credentials, Email, FirstAdmin, NewAccount, Password, Passwords, Username, create_account, store,
+    Credentials, Email, FirstAdmin, NewAccount, Password, Passwords, Username, create_account, store,
 };
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use futures_util::FutureExt as _;
+use kit::author::Author;
 use kit::clock::Clock;
 use kit::fields::Invalid;
 use kit::identity::Role;

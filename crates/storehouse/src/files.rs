@@ -10,11 +10,11 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use bytes::Bytes;
 use db::Db;
 use inventory::{ImportView, LevelSheet, MovementSheet, ProductSheet, Stage, import_counts, import_products};
+use kit::author::Author;
 use kit::clock::Clock;
 use kit::csv::{Export, Sheet, charset};
 use kit::problem::Problem;
 use orders::OrderSheet;
-use stock::Author;
 
 use crate::cli::{Exported, ImportArgs, Imported};
 use crate::migrate::{open_existing, open_migrated, spare_database};

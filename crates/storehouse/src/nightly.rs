@@ -18,7 +18,6 @@ use db::DatabaseUrl;
 use kit::clock::{Clock, Timestamp};
 use kit::metrics::{Counter, Metrics, Text};
 use kit::service::{LastBackup, Readiness};
-use tokio::time::MissedTickBehavior;
 use tracing::{error, info};
 
 use crate::backup::{self, Made, size};
@@ -93,8 +92,7 @@ impl Nightly {
     }
 
     pub(crate) async fn work(&self) {
-        let mut ticks = tokio::time::interval(LOOK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = kit::work::ticks(LOOK);
         loop {
             ticks.tick().await;
             self.run_if_due().await;

@@ -227,7 +227,7 @@ impl Settings {
     pub(crate) fn audited(&self) -> SettingsFacts {
         let decides = |value: &&values::Value| AUDITED.contains(&value.setting.name);
         let chosen = self.values.0.iter().filter(decides);
-        SettingsFacts(chosen.map(|value| (value.setting.name, value.text.expose().to_owned())).collect())
+        SettingsFacts(chosen.filter_map(|value| Some((value.setting.name, value.shown()?))).collect())
     }
 
     /// A settings file with what is in effect; secrets stand in comments.

@@ -30,7 +30,6 @@ use kit::shared::Shared;
 use kit::token::Tokens;
 use mails::{Mails, PublicUrl};
 use orders::{Orders, erase_people, expire_orders};
-use tokio::time::MissedTickBehavior;
 use tracing::warn;
 use users::Users;
 use webhooks::Webhooks;
@@ -377,8 +376,7 @@ impl System {
     }
 
     async fn expire(&self, data: &Data, orders: &Orders) {
-        let mut ticks = tokio::time::interval(EXPIRY_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = kit::work::ticks(EXPIRY_INTERVAL);
         loop {
             ticks.tick().await;
             if let Err(error) = erase_people(&data.db).await {

@@ -1,10 +1,9 @@
 //! The handlers.
 
-use accounts::{Account, end_all_sessions, store};
+use accounts::{Account, store};
 use aide::OperationInput;
 use aide::generate::GenContext;
 use aide::openapi::Operation;
-use audit::{Act, Action};
 use axum::extract::{FromRequestParts, State};
 use futures_util::FutureExt;
 use http::request::Parts;
@@ -29,6 +28,7 @@ use crate::Users;
 use crate::change_user::change_user;
 use crate::create_user::create_user;
 use crate::delete_user::delete_user;
+use crate::end_sessions::{end_sessions, reset_totp};
 use crate::export::Export;
 use crate::model::{CreateUser, UserChange};
 
@@ -209,22 +209,7 @@ async fn totp_reset(
             "Your own is turned off with `DELETE /auth/totp`, which asks for a code.",
         ));
     }
-    let input = (id, users.accounts.live.clone(), author);
-    users
-        .shared
-        .db
-        .write(input, |tx, (id, live, author)| {
-            async move {
-                store::lock_account(tx, *id).await?;
-                if store::delete_factor(tx, *id).await? {
-                    end_all_sessions(tx, live, *id, None, author.now).await?;
-                    audit::record(tx, author, Act::new(Action::TotpDisabled, *id)).await?;
-                }
-                Ok::<_, accounts::Error>(())
-            }
-            .boxed()
-        })
-        .await?;
+    reset_totp(&users, id, author).await?;
     Ok(NoContent)
 }
 
@@ -236,19 +221,7 @@ async fn sessions_end(
     _: NoQuery,
 ) -> Result<NoContent, Problem> {
     check_changeable(&users, &caller, id).await?;
-    let input = (id, users.accounts.live.clone(), author);
-    users
-        .shared
-        .db
-        .write(input, |tx, (id, live, author)| {
-            async move {
-                end_all_sessions(tx, live, *id, None, author.now).await?;
-                audit::record(tx, author, Act::new(Action::SessionsEnded, *id)).await?;
-                Ok::<_, accounts::Error>(())
-            }
-            .boxed()
-        })
-        .await?;
+    end_sessions(&users, id, author).await?;
     Ok(NoContent)
 }
 

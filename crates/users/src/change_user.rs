@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use accounts::{Account, AccountChange, Author, LiveSessions, Proof, SecondFactors, change_account, store};
+use accounts::{Account, AccountChange, LiveSessions, Proof, SecondFactors, change_account, store};
 use db::Tx;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Resource};
+use kit::author::Author;
 use kit::etag::IfMatch;
 use kit::identity::Caller;
 use kit::problem::Problem;

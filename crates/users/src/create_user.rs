@@ -1,8 +1,9 @@
 //! Making a user, once for an idempotency key.
 
-use accounts::{Account, Author, FirstAdmin, NewAccount, create_account};
+use accounts::{Account, FirstAdmin, NewAccount, create_account};
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created};
+use kit::author::Author;
 use kit::idempotency::{self, Claim};
 use kit::identity::Role;
 use kit::problem::Problem;

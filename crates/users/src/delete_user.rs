@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use accounts::{Author, LiveSessions, delete_account, store};
+use accounts::{LiveSessions, delete_account, store};
 use db::Tx;
 use futures_util::FutureExt;
+use kit::author::Author;
 use kit::etag::IfMatch;
 use kit::identity::Caller;
 use kit::problem::Problem;

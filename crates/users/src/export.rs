@@ -1,6 +1,8 @@
 //! `GET /users/me/export`: all that is kept of the caller, as one JSON file that is sent while it is read. Each part is read in a
 //! transaction of its own, so that however slowly the file is taken, no snapshot is held for it and little is in memory.
 
+use std::mem::{replace, take};
+
 use accounts::personal::{Cursor, Section};
 use aide::OperationOutput;
 use aide::generate::GenContext;
@@ -9,14 +11,15 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use db::{Db, Error};
-use futures_util::{FutureExt, StreamExt, stream};
-use http::HeaderValue;
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use futures_util::FutureExt;
+use kit::download::{self, Parts, attachment};
 use kit::problem::Problem;
 use schemars::json_schema;
 use uuid::Uuid;
 
 use crate::Users;
+
+const FILE_NAME: &str = "storehouse-personal-data.json";
 
 const BEGINNING: Cursor = (Uuid::nil(), Uuid::nil());
 
@@ -27,6 +30,8 @@ pub(crate) struct Export(Body);
 struct Writing {
     db: Db,
     person: Uuid,
+    /// What stands before the first section, until that is written.
+    head: String,
     /// The section that is written, and those behind it.
     sections: &'static [Section],
     /// Where in it; nowhere before its first page.
@@ -35,34 +40,22 @@ struct Writing {
 }
 
 impl Export {
-    /// Begins with the account and the first section, so that a database that fails at once is told by the status; one that fails later
-    /// breaks the answer off.
+    /// Begins with the account and the first section.
     pub(crate) async fn begin(users: &Users, person: Uuid) -> Result<Self, Problem> {
         let account = crate::api::find(users, person).await?;
         let account = serde_json::to_string(&account).map_err(Problem::internal)?;
         let head = format!("{{\"exported_at\":\"{}\",\"account\":{account}", users.shared.clock.now());
         let (db, sections) = (users.shared.db.clone(), users.sections);
-        let mut writing = Writing { db, person, sections, cursor: None, is_done: false };
-        let first = writing.next().await?;
-        let begin = [Some(Ok(Bytes::from(head))), first.map(|part| Ok(Bytes::from(part)))];
-        let rest = stream::try_unfold(writing, |mut writing| async move {
-            match writing.next().await {
-                Ok(part) => Ok(part.map(|part| (Bytes::from(part), writing))),
-                Err(error) => {
-                    tracing::warn!(cause = %error, "a personal export broke off");
-                    Err(error)
-                }
-            }
-        });
-        Ok(Self(Body::from_stream(stream::iter(begin.into_iter().flatten()).chain(rest))))
+        let writing = Writing { db, person, head, sections, cursor: None, is_done: false };
+        Ok(Self(download::begin(FILE_NAME, writing).await?))
     }
 }
 
-impl Writing {
-    /// The next part; nothing after the last.
-    async fn next(&mut self) -> Result<Option<String>, Error> {
+impl Parts for Writing {
+    async fn next_part(&mut self) -> Result<Option<Bytes>, Error> {
+        let head = take(&mut self.head);
         let Some(section) = self.sections.first().copied() else {
-            return Ok((!std::mem::replace(&mut self.is_done, true)).then(|| "}\n".to_owned()));
+            return Ok((!replace(&mut self.is_done, true)).then(|| Bytes::from(head + "}\n")));
         };
         let input = (self.person, self.cursor.unwrap_or(BEGINNING), section);
         let read =
@@ -71,24 +64,19 @@ impl Writing {
         let is_first = self.cursor.is_none();
         self.cursor = items.last().map(|(cursor, _)| *cursor);
         let items: Vec<String> = items.into_iter().map(|(_, item)| item).collect();
-        let begin = if is_first { format!(",\"{}\":[", section.name) } else { String::new() };
+        let begin = if is_first { format!("{head},\"{}\":[", section.name) } else { head };
         if items.is_empty() {
             self.sections = self.sections.get(1..).unwrap_or_default();
-            return Ok(Some(begin + "]"));
+            return Ok(Some(Bytes::from(begin + "]")));
         }
         let separator = if is_first { "" } else { "," };
-        Ok(Some([&begin, separator, &items.join(",")].concat()))
+        Ok(Some(Bytes::from([&begin, separator, &items.join(",")].concat())))
     }
 }
 
 impl IntoResponse for Export {
     fn into_response(self) -> Response {
-        let mut response = self.0.into_response();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let disposition = HeaderValue::from_static("attachment; filename=\"storehouse-personal-data.json\"");
-        headers.insert(CONTENT_DISPOSITION, disposition);
-        response
+        attachment(self.0, "application/json", FILE_NAME)
     }
 }
 

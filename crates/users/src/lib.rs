@@ -4,12 +4,13 @@
 //! kernel `accounts`.
 //!
 //! Files in reading order: `model` (what a body may say), `api` (handlers), then an operation each: `create_user`,
-//! `change_user`, `delete_user`, `export` (all that is kept of a person).
+//! `change_user`, `delete_user`, `end_sessions` (and the second factor with them), `export` (all that is kept of a person).
 
 mod api;
 mod change_user;
 mod create_user;
 mod delete_user;
+mod end_sessions;
 mod export;
 mod model;
 

@@ -2,6 +2,7 @@
 
 use db::{Error, Tx};
 use events::{EventType, WebhookChange};
+use kit::author::Author;
 use kit::clock::Timestamp;
 use uuid::Uuid;
 
@@ -57,7 +58,7 @@ pub(crate) async fn disable(tx: &Tx, before: &Webhook, reason: &str, now: Timest
     after.updated_at = now.max(before.updated_at);
     change_webhook(tx, before, &mut after).await?;
     let change = WebhookChange { reason: reason.to_owned() };
-    events::record(tx, EventType::WebhookDisabled, before.id, &change, &events::Author::nobody(now)).await
+    events::record(tx, EventType::WebhookDisabled, before.id, &change, &Author::nobody(now)).await
 }
 
 /// Removes a webhook. What it still had to take ends; the log goes by its age.

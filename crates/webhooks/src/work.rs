@@ -7,9 +7,10 @@ use std::time::Duration;
 use db::Error;
 use futures_util::FutureExt;
 use futures_util::future::{join3, pending};
-use tokio::sync::{Notify, watch};
+use kit::work::{Ending, ticks};
+use tokio::sync::Notify;
 use tokio::task::{Id, JoinSet};
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::sleep;
 use tracing::warn;
 use uuid::Uuid;
 
@@ -42,10 +43,7 @@ const KEEPING: usize = 5;
 pub(crate) struct Progress {
     /// There is something new to send.
     news: Notify,
-    /// Nothing more is to be begun.
-    stopping: watch::Sender<bool>,
-    /// Nothing is under way any more.
-    ended: watch::Sender<bool>,
+    ending: Ending,
 }
 
 /// Deliveries under way, by task.
@@ -86,10 +84,7 @@ impl Webhooks {
     /// Begins nothing more, and resolves once what is under way has ended, so that none of it is sent again after a restart; or after three seconds.
     /// The work must go on meanwhile.
     pub async fn finish(&self) {
-        self.progress.stopping.send_replace(true);
-        let mut ended = self.progress.ended.subscribe();
-        // The sender lives in this very value, and what didn't end in time is sent again later.
-        let _ = timeout(ENDING, ended.wait_for(|ended| *ended)).await;
+        self.progress.ending.ask(ENDING).await;
     }
 
     /// Counts what waits, before its time.
@@ -117,11 +112,11 @@ impl Webhooks {
     }
 
     async fn keep_sending(self: &Arc<Self>) {
-        let (mut ticks, mut stopping) = (ticks(POLL), self.progress.stopping.subscribe());
+        let mut ticks = ticks(POLL);
         let mut under_way = UnderWay::default();
         loop {
             tokio::select! {
-                _ = stopping.wait_for(|stopping| *stopping) => break,
+                () = self.progress.ending.asked() => break,
                 _ = ticks.tick() => {}
                 () = self.progress.news.notified() => {}
                 () = under_way.one_ended() => {}
@@ -132,8 +127,7 @@ impl Webhooks {
             }
         }
         while under_way.tasks.join_next().await.is_some() {}
-        self.progress.ended.send_replace(true);
-        pending::<()>().await;
+        self.progress.ending.reach().await;
     }
 
     /// Begins what is due, as far as there is room.
@@ -178,10 +172,4 @@ impl Webhooks {
             }
         }
     }
-}
-
-fn ticks(period: Duration) -> Interval {
-    let mut ticks = interval(period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
 }

@@ -87,7 +87,7 @@ pub(crate) async fn spend_recovery_code(tx: &Tx, account: Uuid, digest: &[u8; 32
 }
 
 /// Removes the second factor of an account, begun or confirmed; says whether there was one.
-pub async fn delete_factor(tx: &Tx, account: Uuid) -> Result<bool, Error> {
+pub(crate) async fn delete_factor(tx: &Tx, account: Uuid) -> Result<bool, Error> {
     tx.execute("DELETE FROM recovery_codes WHERE account_id = $1", &[account.into()]).await?;
     Ok(tx.execute("DELETE FROM totp WHERE account_id = $1", &[account.into()]).await? == 1)
 }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use audit::Action;
 use db::{Error, Tx};
-use events::{Author, EventType, record_many};
+use events::{EventType, record_many};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use kit::author::Author;
 use kit::clock::new_id;
 use kit::csv::{Column, Kind, RowFaults, Table};
 use kit::fields::{Faults, FromFields, Invalid, read_object};

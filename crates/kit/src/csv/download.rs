@@ -10,12 +10,11 @@ use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use db::Db;
-use futures_util::{StreamExt, stream};
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
-use http::request::Parts;
+use http::request;
 use schemars::{JsonSchema, json_schema};
 
 use super::export::{Export, Sheet};
+use crate::download::{self, Parts, attachment};
 use crate::problem::Problem;
 use crate::query::{FromParams, Params};
 
@@ -41,7 +40,7 @@ struct FileParameters {
 impl<S: Sync, F: FromParams> FromRequestParts<S> for Wanted<F> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut request::Parts, _: &S) -> Result<Self, Problem> {
         let mut params = Params::new(parts.uri.query());
         let filter = F::from_params(&mut params);
         let has_mark = params.flag("bom").unwrap_or(false);
@@ -57,6 +56,12 @@ impl<F: FromParams + JsonSchema> OperationInput for Wanted<F> {
     }
 }
 
+impl<S: Sheet> Parts for Export<S> {
+    async fn next_part(&mut self) -> Result<Option<Bytes>, db::Error> {
+        Ok(self.next().await?.map(|part| Bytes::from(part.bytes)))
+    }
+}
+
 /// A file that is sent while it is read.
 pub struct Download<S> {
     body: Body,
@@ -64,35 +69,16 @@ pub struct Download<S> {
 }
 
 impl<S: Sheet> Download<S> {
-    /// Reads the first part, so that a database that fails at once is told by the status; one that fails later breaks the answer off, and no part is
-    /// taken for the whole.
+    /// Reads the first part, so that a database that fails at once is told by the status.
     pub async fn begin(db: &Db, sheet: S, has_mark: bool) -> Result<Self, Problem> {
-        let mut export = Export::new(db.clone(), sheet, false).with_mark(has_mark);
-        let first = export.next().await?.map(|part| Ok(Bytes::from(part.bytes)));
-        let rest = stream::try_unfold(export, |mut export| async move {
-            match export.next().await {
-                Ok(part) => Ok(part.map(|part| (Bytes::from(part.bytes), export))),
-                Err(error) => {
-                    tracing::warn!(file = S::FILE_NAME, cause = %error, "a download broke off");
-                    Err(error)
-                }
-            }
-        });
-        let body = Body::from_stream(stream::iter(first).chain(rest));
-        Ok(Self { body, sheet: PhantomData })
+        let export = Export::new(db.clone(), sheet, false).with_mark(has_mark);
+        Ok(Self { body: download::begin(S::FILE_NAME, export).await?, sheet: PhantomData })
     }
 }
 
 impl<S: Sheet> IntoResponse for Download<S> {
     fn into_response(self) -> Response {
-        let mut response = self.body.into_response();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
-        let disposition = format!("attachment; filename=\"{}\"", S::FILE_NAME);
-        if let Ok(disposition) = HeaderValue::try_from(disposition) {
-            headers.insert(CONTENT_DISPOSITION, disposition);
-        }
-        response
+        attachment(self.body, "text/csv; charset=utf-8; header=present", S::FILE_NAME)
     }
 }
 

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::{
-    Author, FirstAdmin, LiveSessions, NewAccount, Password, Passwords, SessionLimits, create_account,
-};
+use accounts::{FirstAdmin, LiveSessions, NewAccount, Password, Passwords, SessionLimits, create_account};
 use anyhow::{Context as _, Result, anyhow, bail};
 use axum::body::Body;
 use db::Db;
@@ -14,6 +12,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use inventory::Inventory;
+use kit::author::Author;
 use kit::clock::{Clock, Timestamp, new_id};
 use kit::identity::{Role, authenticate_alone};
 use kit::metrics::Metrics;

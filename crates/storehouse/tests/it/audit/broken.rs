@@ -1,6 +1,7 @@
-use ::audit::{Act, Action, Author};
+use ::audit::{Act, Action};
 use ::db::{Db, Error};
 use futures_util::FutureExt;
+use kit::author::Author;
 use kit::clock::{Clock, new_id};
 use storehouse::migrations::MIGRATIONS;
 

@@ -1,9 +1,10 @@
 use std::collections::{HashMap, HashSet};
 
-use ::audit::{Act, Action, Author};
+use ::audit::{Act, Action};
 use ::db::{Db, Error};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use kit::author::Author;
 use kit::clock::{Clock, new_id};
 use serde_json::json;
 use storehouse::migrations::MIGRATIONS;

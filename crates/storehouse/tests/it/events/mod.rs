@@ -1,10 +1,9 @@
 //! What happened, told in an order that never skips.
 
 use ::db::{Db, Error};
-use ::events::{
-    Author, EventType, Events, Position, ReadError, WebhookChange, newest, read_after, record, sweep,
-};
+use ::events::{EventType, Events, Position, ReadError, WebhookChange, newest, read_after, record, sweep};
 use futures_util::FutureExt;
+use kit::author::Author;
 use kit::clock::Timestamp;
 use uuid::Uuid;
 

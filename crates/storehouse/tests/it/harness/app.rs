@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::db::Db;
-use accounts::{Author, FirstAdmin, NewAccount, NewSession, create_account, start_session};
+use accounts::{FirstAdmin, NewAccount, NewSession, create_account, start_session};
 use axum::body::Body;
 use clap::ValueEnum;
 use futures_util::FutureExt;
 use gateway::{Ports, Routes};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
+use kit::author::Author;
 use kit::clock::Clock;
 use kit::identity::Role;
 use kit::secret::Secret;

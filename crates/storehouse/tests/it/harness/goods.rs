@@ -2,8 +2,9 @@
 
 use ::db::{Db, Error};
 use futures_util::FutureExt;
+use kit::author::Author;
 use kit::clock::{Clock, Timestamp, new_id};
-use stock::{Adjustment, Author, Change, MAIN, Movement, Refused};
+use stock::{Adjustment, Change, MAIN, Movement, Refused};
 use uuid::Uuid;
 
 /// A product to be made.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ::stock::{Author, OrderStock, Refused, place};
+use ::stock::{OrderStock, Refused, place};
 use futures_util::FutureExt;
+use kit::author::Author;
 use kit::clock::{Timestamp, new_id};
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use ::stock::{Adjustment, Author, Change, MAIN};
+use ::stock::{Adjustment, Change, MAIN};
 use futures_util::FutureExt;
+use kit::author::Author;
 use serde_json::json;
 use uuid::Uuid;
 

@@ -16,8 +16,9 @@ mod sharing;
 mod tls;
 
 use ::db::{Db, Error};
-use ::events::{Author, EventType, record};
+use ::events::{EventType, record};
 use futures_util::FutureExt;
+use kit::author::Author;
 use kit::clock::Clock;
 use serde_json::{Value, json};
 use uuid::Uuid;
