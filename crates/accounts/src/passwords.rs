@@ -256,6 +256,8 @@ fn is_outdated(algorithm: PasswordHash, stored: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::join_all;
+
     use super::*;
 
     #[tokio::test]
@@ -277,6 +279,19 @@ mod tests {
             };
             assert_eq!(verify(second, "password123", Some(&upgraded)).await, Verdict::Right);
         }
+    }
+
+    #[tokio::test]
+    async fn a04_past_its_bound_the_queue_refuses_at_once_and_gives_every_place_back() {
+        let passwords = Passwords::new(PasswordHash::Argon2id, false).unwrap();
+        let verify = || passwords.verify(Secret::new("password123"), None);
+        let outcomes = join_all((0..MAX_WAITING + 36).map(|_| verify())).await;
+        let refused: Vec<u16> =
+            outcomes.into_iter().filter_map(Result::err).map(|problem| problem.status().as_u16()).collect();
+        assert_eq!(refused, [503; 36]);
+        assert_eq!(passwords.refused.get(), 36);
+        assert_eq!(verify().await.unwrap(), Verdict::Wrong);
+        assert_eq!(passwords.waiting.load(Ordering::Relaxed), 0);
     }
 
     #[test]

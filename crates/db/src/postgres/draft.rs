@@ -20,8 +20,13 @@ use crate::{Error, Progress};
 /// The table that is there until the database is whole.
 pub(super) const UNFINISHED: &str = "storehouse_unfinished";
 
-/// Held while one fills a database, so that no other does; any number will do.
-const LOCK: &str = "SELECT pg_try_advisory_lock(7205759403792794)";
+/// Held while one fills a database, so that no other does; any number will do. A `pg_restore` whose parent was killed works for a moment longer.
+const LOCK: &str = "
+    SELECT pg_try_advisory_lock(7205759403792794) AND NOT EXISTS (
+        SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'storehouse restore')";
+
+/// What `pg_restore` calls itself to the server.
+const RESTORE: (&str, &str) = ("PGAPPNAME", "storehouse restore");
 
 const TABLES: &str = "
     SELECT tables.relname FROM pg_class AS tables JOIN pg_namespace AS schemas ON schemas.oid = tables.relnamespace
@@ -109,6 +114,7 @@ impl Draft {
         blocking(move || {
             let tool = Tool::find("pg_restore", version)?;
             let mut command = tool.command(&config);
+            command.env(RESTORE.0, RESTORE.1);
             command.args(["--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges"]);
             command.arg("--dbname").arg(config.get_dbname().or(config.get_user()).unwrap_or_default());
             let unreadable = |error| Error::Unavailable(format!("{}: {error}", file.display()));
