@@ -19,20 +19,22 @@ use kit::secret::Secret;
 use kit::token::Tokens;
 
 use crate::report::{Report, Target};
+use crate::setup::Setup;
+use crate::site::Site;
 
 /// More than are kept in mind, so that each is checked anew.
 const STRANGERS: usize = 20_000;
 const REPETITIONS: usize = 200_000;
 const ROUNDS: usize = 5;
 
-pub(crate) async fn measure(report: &mut Report<impl Write>) -> Result<()> {
+pub(crate) async fn measure(setup: &Setup, report: &mut Report<impl Write>) -> Result<()> {
     let tokens = Tokens::new(&Secret::new("a secret of the benchmark, 0123456789"), Clock::default());
     let known = sign(&tokens)?;
     let strangers = (0..STRANGERS).map(|_| sign(&tokens)).collect::<Result<Vec<_>>>()?;
     let seen = micros(|_| tokens.verify(known.expose()).is_ok());
     let new = micros(|number| tokens.verify(strangers[number % STRANGERS].expose()).is_ok());
     let forged = micros(|_| tokens.verify(&known.expose()[1..]).is_ok());
-    let key = check_known_key(&tokens).await?;
+    let key = check_known_key(setup, &tokens).await?;
     report.title("checks, of one request, in microseconds of CPU")?;
     report.note(&format!(
         "an access token seen before {seen:.2}, a new one {new:.2}, a forged one {forged:.2}; an API key {key:.2}"
@@ -43,10 +45,10 @@ pub(crate) async fn measure(report: &mut Report<impl Write>) -> Result<()> {
 }
 
 /// An API key that this process has seen: from the header to the account and its scopes.
-async fn check_known_key(tokens: &Tokens) -> Result<f64> {
-    let folder = tempfile::tempdir()?;
-    let db = Db::open(&DatabaseUrl::Sqlite(folder.path().join("checks.db"))).await?;
-    db.migrate(storehouse::migrations::MIGRATIONS).await?;
+async fn check_known_key(setup: &Setup, tokens: &Tokens) -> Result<f64> {
+    let site = Site::new(setup)?;
+    site.migrate()?;
+    let db = Db::open(&DatabaseUrl::Sqlite(site.database())).await?;
     let live = LiveSessions::new(db.clone(), Clock::default(), SessionLimits::default());
     let mut headers = HeaderMap::new();
     let key = store_key(&db, Clock::default().now()).await?;

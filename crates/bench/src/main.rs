@@ -74,7 +74,7 @@ async fn run(options: Options) -> Result<()> {
         restart::measure(&setup, &mut report).await?;
     }
     if setup.measures(Line::Checks) {
-        checks::measure(&mut report).await?;
+        checks::measure(&setup, &mut report).await?;
     }
     if setup.measures(Line::Start) {
         start::measure(&setup, &mut report).await?;
