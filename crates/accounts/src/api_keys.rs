@@ -12,6 +12,7 @@ use kit::api_key::{ApiKey, KeyHash};
 use kit::author::Author;
 use kit::clock::Timestamp;
 use kit::identity::Role;
+use mails::Kind;
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -46,7 +47,7 @@ pub struct StoredKey {
     pub last_used_at: Option<Timestamp>,
 }
 
-/// Stores a new key.
+/// Stores a new key, and lets its maker know.
 ///
 /// # Errors
 /// [`Error::TooManyKeys`], if there are as many as there may be.
@@ -56,7 +57,8 @@ pub async fn add_key(tx: &Tx, new: &StoredKey, hash: &KeyHash, author: &Author) 
     }
     store::insert_key(tx, new, hash).await?;
     let facts = KeyFacts { scopes: new.scopes.clone(), expires_at: new.expires_at };
-    Ok(audit::record(tx, author, Act::new(Action::KeyCreated, new.id).after(Facts::Key(facts))).await?)
+    audit::record(tx, author, Act::new(Action::KeyCreated, new.id).after(Facts::Key(facts))).await?;
+    Ok(mails::ask(tx, Kind::ApiKeyMade, new.account_id, author.now).await?)
 }
 
 /// Revokes a key: the next request with it is refused, in every process within a second.

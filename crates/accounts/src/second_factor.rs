@@ -23,6 +23,7 @@ use kit::problem::Problem;
 use kit::random;
 use kit::seal::SealingKey;
 use kit::secret::Secret;
+use mails::Kind;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use totp_rs::{Builder, Totp};
 use uuid::Uuid;
@@ -201,7 +202,7 @@ pub async fn begin_factor(tx: &Tx, account: Uuid, new: &NewFactor) -> Result<Res
     store::replace_factor(tx, account, &new.sealed).await.map(Ok)
 }
 
-/// Takes the second factor away where there is one, for an account that the transaction has locked, and ends its sessions but `keep`.
+/// Takes the second factor away where it is on or was begun, for an account that the transaction has locked, and ends its sessions but `keep`.
 pub async fn remove_factor(
     tx: &Tx,
     live: &Arc<LiveSessions>,
@@ -210,10 +211,23 @@ pub async fn remove_factor(
     author: &Author,
 ) -> Result<(), Error> {
     if store::delete_factor(tx, account).await? {
-        end_all_sessions(tx, live, account, keep, author.now).await?;
-        audit::record(tx, author, Act::new(Action::TotpDisabled, account)).await?;
+        factor_changed(tx, live, account, keep, Action::TotpDisabled, author).await?;
     }
     Ok(())
+}
+
+/// What follows a change of the second factor: the account's sessions but `keep` end, and its owner is told.
+pub async fn factor_changed(
+    tx: &Tx,
+    live: &Arc<LiveSessions>,
+    account: Uuid,
+    keep: Option<Uuid>,
+    action: Action,
+    author: &Author,
+) -> Result<(), Error> {
+    end_all_sessions(tx, live, account, keep, author.now).await?;
+    audit::record(tx, author, Act::new(action, account)).await?;
+    Ok(mails::ask(tx, Kind::SecondFactorChanged, account, author.now).await?)
 }
 
 fn totp(secret: &[u8]) -> Result<Totp, Problem> {

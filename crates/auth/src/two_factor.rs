@@ -1,8 +1,8 @@
 //! Turning two-factor authentication on and off: begin with the password, confirm with a code, remove with both. Whatever changes ends
 //! all other sessions.
 
-use accounts::{Credentials, Proof, RecoveryCodes, begin_factor, end_all_sessions, remove_factor, store};
-use audit::{Act, Action};
+use accounts::{Credentials, Proof, RecoveryCodes, begin_factor, factor_changed, remove_factor, store};
+use audit::Action;
 use futures_util::FutureExt;
 use kit::author::Author;
 use kit::identity::Caller;
@@ -61,8 +61,7 @@ pub(crate) async fn confirm(
                 store::lock_account(tx, *account).await?;
                 let confirmed = factors.confirm(tx, *account, code, codes, author.now).await?;
                 if confirmed.is_ok() {
-                    end_all_sessions(tx, live, *account, Some(*session), author.now).await?;
-                    audit::record(tx, author, Act::new(Action::TotpEnabled, *account)).await?;
+                    factor_changed(tx, live, *account, Some(*session), Action::TotpEnabled, author).await?;
                 }
                 Ok::<_, Problem>(confirmed)
             }

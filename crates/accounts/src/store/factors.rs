@@ -86,8 +86,10 @@ pub(crate) async fn spend_recovery_code(tx: &Tx, account: Uuid, digest: &[u8; 32
     Ok(tx.execute(sql, &[account.into(), digest.as_slice().into()]).await? == 1)
 }
 
-/// Removes the second factor of an account, begun or confirmed; says whether there was one.
+/// Removes the second factor of an account, begun or confirmed; says whether it was on.
 pub(crate) async fn delete_factor(tx: &Tx, account: Uuid) -> Result<bool, Error> {
     tx.execute("DELETE FROM recovery_codes WHERE account_id = $1", &[account.into()]).await?;
-    Ok(tx.execute("DELETE FROM totp WHERE account_id = $1", &[account.into()]).await? == 1)
+    let sql = "DELETE FROM totp WHERE account_id = $1 RETURNING confirmed_at";
+    let confirmed: Option<Option<i64>> = tx.optional(sql, &[account.into()], |row| row.get(0)).await?;
+    Ok(confirmed.flatten().is_some())
 }

@@ -5,53 +5,14 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
-use totp_rs::{Builder, Secret, Totp};
 
 use super::{PASSWORD, client, log_in, register, text};
 use crate::contract::dump::dump;
-use crate::harness::{Answer, App, Client, each_app};
-
-const STEP: i64 = 30;
-
-/// Somebody's authenticator, and the codes for when it is lost.
-struct Authenticator {
-    totp: Totp,
-    secret: String,
-    recovery_codes: Vec<String>,
-}
-
-impl Authenticator {
-    /// What it shows so many steps from now.
-    fn code(&self, app: &App, steps: i64) -> String {
-        let moment = app.clock.now().seconds() + steps * STEP;
-        self.totp.generate(u64::try_from(moment).unwrap()).to_string()
-    }
-
-    /// A code that it never shows around now.
-    fn wrong_code(&self, app: &App) -> String {
-        let shown: Vec<String> = (-3..=3).map(|steps| self.code(app, steps)).collect();
-        (0..).map(|number| format!("{number:06}")).find(|code| !shown.contains(code)).unwrap()
-    }
-}
-
-/// Waits until a step has just begun, so that it can't end within what follows.
-fn at_the_beginning_of_a_step(app: &App) {
-    let gone = app.clock.now().seconds() % STEP;
-    app.clock.advance(Duration::from_secs(u64::try_from(STEP - gone).unwrap()));
-}
+use crate::harness::{self, Answer, App, Authenticator, Client, at_the_beginning_of_a_step, each_app};
 
 /// Turns it on.
 async fn enrol(app: &App, client: &Client<'_>) -> Authenticator {
-    at_the_beginning_of_a_step(app);
-    let begun = client.post("/auth/totp", json!({"current_password": PASSWORD})).await.expect(200).json();
-    let secret = text(&begun, "secret").to_owned();
-    let totp = Builder::new().with_secret(Secret::try_from_base32(&secret).unwrap()).build().unwrap();
-    let mut authenticator = Authenticator { totp, secret, recovery_codes: Vec::new() };
-    let code = json!({"code": authenticator.code(app, 0)});
-    let confirmed = client.post("/auth/totp/confirm", code).await.expect(200).json();
-    let codes = confirmed["recovery_codes"].as_array().unwrap();
-    authenticator.recovery_codes = codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect();
-    authenticator
+    harness::enrol(app, client, PASSWORD).await
 }
 
 async fn attempt(app: &App, name: &str, more: Value) -> Answer {
@@ -175,9 +136,8 @@ async fn a15_recovery_codes_work_once_and_nothing_that_is_stored_does() {
             assert!(code.len() >= 20 && !rows.contains(code.as_str()), "{code}");
             assert!(!rows.contains(&code.replace('-', "")), "{code}");
         }
-        let bytes = Secret::try_from_base32(&authenticator.secret).unwrap();
         assert!(
-            !rows.contains(&format!("{:?}", bytes.as_bytes())[1..40])
+            !rows.contains(&format!("{:?}", authenticator.bytes())[1..40])
                 && !rows.contains(&authenticator.secret)
         );
         attempt(app, "ada", json!({"recovery_code": codes[0]})).await.expect(200);

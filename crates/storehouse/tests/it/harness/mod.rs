@@ -7,12 +7,14 @@
 //! - `each_shape(async |app| …)`: the same again with gateway and services apart.
 //! - `Site::new(…).start()`: the real program as a process, to signal, kill and start again; `Wire`: HTTP over a real connection to it.
 //! - `SmallDisk::mount()`, `faulty_sync(…)`: disks that fail.
+//! - `enrol(…)`: turns two-factor authentication on, and gives the `Authenticator`.
 //! - `goods`: products, locations and stock, and `check_stock`: whether it all adds up.
 //! - `canary`: the mark of the tests' secrets, and where it is looked for at each test's end.
 //! - `Random`: random numbers whose seed is told when the test fails.
 //! - `eventually(…)`: polls a condition with a deadline, in place of a sleep.
 
 mod app;
+mod authenticator;
 mod browser;
 pub(crate) mod canary;
 mod children;
@@ -25,6 +27,7 @@ mod server;
 mod time;
 
 pub(crate) use self::app::{Answer, App, Call, Client, SECRET};
+pub(crate) use self::authenticator::{Authenticator, at_the_beginning_of_a_step, enrol};
 pub(crate) use self::children::{child_address, start_child};
 pub(crate) use self::database::{Engine, TestDatabase, each_engine};
 pub(crate) use self::disk::{SmallDisk, faulty_sync};

@@ -33,6 +33,8 @@ const CONFIRM: &str = "Confirm your email address";
 const RESET: &str = "Set a new password";
 const PASSWORD_CHANGED: &str = "Your password was changed";
 const EMAIL_CHANGED: &str = "Your email address was changed";
+const FACTOR_CHANGED: &str = "Your second factor was changed";
+const KEY_MADE: &str = "An API key was made";
 
 /// Runs a test against a system that sends its mails to a receiver.
 async fn each_mailing_app(test: impl AsyncFn(&App, &Receiver)) {

@@ -1,10 +1,14 @@
 //! Changes that the holder of an account must know of.
 
+use http::Method;
 use serde_json::json;
 
-use super::{CONFIRM, EMAIL_CHANGED, PASSWORD_CHANGED, all_sent, each_mailing_app, mails_to, register};
+use super::{
+    CONFIRM, EMAIL_CHANGED, FACTOR_CHANGED, KEY_MADE, PASSWORD_CHANGED, all_sent, each_mailing_app, mails_to,
+    register,
+};
 use crate::contract::dump::dump;
-use crate::harness::each_app;
+use crate::harness::{at_the_beginning_of_a_step, each_app, enrol};
 
 #[tokio::test]
 async fn a13_a_change_of_the_password_is_told() {
@@ -51,6 +55,53 @@ async fn a13_a_change_of_the_email_is_told_to_the_former_one() {
         app.admin("root").await.put(&path, change).await.expect(200);
         mails_to(receiver, "countess@example.com", EMAIL_CHANGED, 1).await;
         mails_to(receiver, "lovelace@example.com", CONFIRM, 1).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a13_a_change_of_the_second_factor_is_told() {
+    each_mailing_app(async |app, receiver| {
+        let (ada, root) = (register(app, "ada").await, app.admin("root").await);
+        let path = format!("/users/{}/totp", ada.id);
+        // What was begun and never confirmed was never on.
+        ada.post("/auth/totp", json!({"current_password": "password123"})).await.expect(200);
+        root.delete(&path).await.expect(204);
+        all_sent(app).await;
+        assert!(
+            receiver.arrived().iter().all(|mail| mail.header("Subject") == CONFIRM),
+            "nothing was changed"
+        );
+        let authenticator = enrol(app, &ada, "password123").await;
+        mails_to(receiver, &ada.email, FACTOR_CHANGED, 1).await;
+        at_the_beginning_of_a_step(app);
+        let off = json!({"current_password": "password123", "totp": authenticator.code(app, 0)});
+        ada.request(Method::DELETE, "/auth/totp").json(&off).send().await.expect(204);
+        mails_to(receiver, &ada.email, FACTOR_CHANGED, 2).await;
+        let authenticator = enrol(app, &ada, "password123").await;
+        mails_to(receiver, &ada.email, FACTOR_CHANGED, 3).await;
+        root.delete(&path).await.expect(204);
+        root.delete(&path).await.expect(204);
+        let notice = mails_to(receiver, &ada.email, FACTOR_CHANGED, 4).await[3].text();
+        assert!(notice.contains("account ada") && !notice.contains(&authenticator.secret), "{notice}");
+        all_sent(app).await;
+        mails_to(receiver, &ada.email, FACTOR_CHANGED, 4).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a16_an_api_key_that_is_made_is_told() {
+    each_mailing_app(async |app, receiver| {
+        let root = app.admin("root").await;
+        root.post("/auth/keys", json!({"name": "The shop", "scopes": []})).await.expect(422);
+        let made = json!({"name": "The shop", "scopes": ["orders:read"]});
+        let made = root.post("/auth/keys", made).await.expect(201).json();
+        let notice = mails_to(receiver, &root.email, KEY_MADE, 1).await[0].text();
+        let secret = made["secret"].as_str().unwrap();
+        assert!(notice.contains("account root") && !notice.contains(secret), "{notice}");
+        all_sent(app).await;
+        mails_to(receiver, &root.email, KEY_MADE, 1).await;
     })
     .await;
 }
