@@ -1,13 +1,17 @@
 //! All that is kept of a person, for that person. Each crate that keeps something of people tells it in sections of its own.
 
+use audit::{OwnEntry, entries_of};
 use db::{Error, Tx};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use kit::clock::Timestamp;
+use mails::mails_of;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::api_keys::StoredKey;
 use crate::store;
+use crate::unique::email_key;
 
 /// Where a section goes on: behind this item. Nil at its beginning.
 pub type Cursor = (Uuid, Uuid);
@@ -42,6 +46,15 @@ pub const SESSIONS: Section = Section { name: "sessions", page: sessions };
 /// What else is kept for a person's logging in.
 pub const LOGIN: Section = Section { name: "login", page: login };
 
+/// The API keys that a person has made; of the key itself only a hash is kept.
+pub const API_KEYS: Section = Section { name: "api_keys", page: api_keys };
+
+/// The mails that wait to be sent to a person.
+pub const MAILS: Section = Section { name: "mails", page: mails };
+
+/// What the audit log says of a person, and of what they did.
+pub const AUDIT: Section = Section { name: "audit", page: audit };
+
 const AT_ONCE: i64 = 200;
 
 #[derive(Serialize)]
@@ -60,6 +73,16 @@ struct LoginItem {
     recovery_codes_left: i64,
     /// Only their marks are kept, not the addresses.
     known_addresses: i64,
+}
+
+#[derive(Serialize)]
+struct KeyItem {
+    id: Uuid,
+    name: String,
+    scopes: Vec<String>,
+    created_at: Timestamp,
+    expires_at: Timestamp,
+    last_used_at: Option<Timestamp>,
 }
 
 fn sessions(tx: &Tx, person: Uuid, after: Cursor) -> Items<'_> {
@@ -88,6 +111,41 @@ fn login(tx: &Tx, person: Uuid, after: Cursor) -> Items<'_> {
             known_addresses: store::count_addresses(tx, person).await?,
         };
         Ok(vec![item((person, Uuid::nil()), &login)?])
+    }
+    .boxed()
+}
+
+fn api_keys(tx: &Tx, person: Uuid, after: Cursor) -> Items<'_> {
+    async move {
+        let keys = store::keys_of(tx, person, after.0, AT_ONCE).await?;
+        let view = |key: StoredKey| {
+            let StoredKey { id, name, scopes, created_at, expires_at, last_used_at, .. } = key;
+            item((id, Uuid::nil()), &KeyItem { id, name, scopes, created_at, expires_at, last_used_at })
+        };
+        keys.into_iter().map(view).collect()
+    }
+    .boxed()
+}
+
+fn mails(tx: &Tx, person: Uuid, after: Cursor) -> Items<'_> {
+    async move {
+        let Some(account) = store::find_account(tx, person).await? else { return Ok(Vec::new()) };
+        let mails = mails_of(tx, person, &email_key(&account.email), after.0, AT_ONCE).await?;
+        mails.into_iter().map(|mail| item((mail.id, Uuid::nil()), &mail)).collect()
+    }
+    .boxed()
+}
+
+/// An entry stands behind a moment and an id; a moment is no id, and yet has room in one.
+fn audit(tx: &Tx, person: Uuid, after: Cursor) -> Items<'_> {
+    async move {
+        let moment = Timestamp(i64::try_from(after.0.as_u128()).unwrap_or(i64::MAX));
+        let entries = entries_of(tx, person, (moment, after.1), AT_ONCE).await?;
+        let cursor = |entry: &OwnEntry| {
+            let moment = u128::try_from(entry.created_at.0).unwrap_or(0);
+            (Uuid::from_u128(moment), entry.id)
+        };
+        entries.into_iter().map(|entry| item(cursor(&entry), &entry)).collect()
     }
     .boxed()
 }

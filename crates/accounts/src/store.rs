@@ -17,7 +17,7 @@ use uuid::Uuid;
 pub use self::addresses::{count_addresses, knows_address, remember_address};
 pub(crate) use self::api_keys::{
     count_keys_guarded, delete_expired_keys, delete_key, delete_keys_of, find_key_and_maker, insert_key,
-    keep_key_use,
+    keep_key_use, keys_of,
 };
 pub use self::api_keys::{find_key, key_position, list_keys};
 pub use self::factors::factor_state;

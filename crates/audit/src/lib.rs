@@ -11,13 +11,14 @@
 //! Tables: `audit_unsealed`, `audit_entries`, `audit_personal`, `audit_head`. It reads `accounts`.
 //!
 //! Files in reading order: `action` (the one list of all actions), `facts` (all that an entry can tell), `record` (writing one), `personal` (what can be erased), `chain`
-//! (the hashes), `seal` (numbers and hashes for what was committed), `refused` (entries of what was refused), `settings` (what a process starts with), `store` (every statement), `read` (listing), `verify`, `sweep`, `work` (what
+//! (the hashes), `seal` (numbers and hashes for what was committed), `refused` (entries of what was refused), `settings` (what a process starts with), `store` (every statement), `read` (listing), `own` (what a person is told of themselves), `verify`, `sweep`, `work` (what
 //! nobody asks for), `counts` (what is told of it).
 
 mod action;
 mod chain;
 mod counts;
 mod facts;
+mod own;
 mod personal;
 mod read;
 mod record;
@@ -34,6 +35,7 @@ pub use facts::{
     AccountFacts, CorrectionFacts, ExportFacts, Facts, ImportFacts, KeyFacts, OrderFacts, PersonFacts,
     PriceFacts, RefusedFacts, SettingsFacts, WebhookFacts,
 };
+pub use own::{OwnEntry, entries_of};
 pub use personal::forget;
 pub use read::{Entry, EntryFilter, Object, Person, entry_position, list_entries};
 pub use record::{Act, record, record_export};

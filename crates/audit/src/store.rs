@@ -247,6 +247,31 @@ pub(crate) async fn list(
     Ok((tx.rows(&sql, conditions.args(), entry).await?, total))
 }
 
+/// The sealed entries behind a moment and an id that an account made or that are about it, the oldest first; of what is personal, that account's alone.
+pub(crate) async fn list_of(
+    tx: &Tx,
+    account_id: Uuid,
+    after: (Timestamp, Uuid),
+    limit: i64,
+) -> Result<Vec<Entry>, Error> {
+    let by = |column: &str| {
+        format!(
+            "SELECT * FROM (SELECT * FROM audit_entries WHERE {column} = $1 AND (created_at, id) > ($2, $3)
+             ORDER BY created_at, id LIMIT $4) AS by_{column}"
+        )
+    };
+    let sql = format!(
+        "SELECT {ROW}, number, sealed_at, hash, of_actor.value, of_object.value
+         FROM ({} UNION {} ORDER BY created_at, id LIMIT $4) AS page
+         LEFT JOIN audit_personal AS of_actor ON of_actor.entry_id = page.id AND of_actor.whose = 'actor' AND of_actor.account_id = $1
+         LEFT JOIN audit_personal AS of_object ON of_object.entry_id = page.id AND of_object.whose = 'object' AND of_object.account_id = $1
+         ORDER BY page.created_at, page.id",
+        by("actor_id"),
+        by("object_id")
+    );
+    tx.rows(&sql, &[account_id.into(), after.0.0.into(), after.1.into(), limit.into()], entry).await
+}
+
 async fn count(tx: &Tx, conditions: &Conditions<'_>) -> Result<i64, Error> {
     let sql = format!("SELECT COUNT(*) FROM audit_entries{}", conditions.sql());
     tx.one(&sql, conditions.args(), |cells| cells.get(0)).await

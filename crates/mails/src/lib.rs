@@ -38,7 +38,7 @@ pub use ask::{ask, ask_former_address, ask_reset};
 pub use counts::MailCounts;
 pub use kind::Kind;
 pub use public_url::PublicUrl;
-pub use store::{forget_account, settle_in, void_token};
+pub use store::{Waiting, forget_account, mails_of, settle_in, void_token};
 pub use token::{Proof, Purpose, look_at, redeem};
 
 /// What sending mails needs.

@@ -4,6 +4,7 @@ use db::{Error, Row, Tx, Value};
 use events::Position;
 use kit::clock::{Timestamp, new_id};
 use kit::statement::{filled_up, placeholders};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::kind::Kind;
@@ -202,6 +203,47 @@ pub(crate) async fn take_token(
 pub async fn void_token(tx: &Tx, purpose: Purpose, account: Uuid) -> Result<(), Error> {
     let sql = "DELETE FROM mail_tokens WHERE account_id = $1 AND purpose = $2";
     tx.execute(sql, &[account.into(), purpose.as_str().into()]).await.map(drop)
+}
+
+/// A mail that waits, as whoever it is for is shown it.
+#[derive(Debug, Serialize)]
+pub struct Waiting {
+    /// The id.
+    pub id: Uuid,
+    /// What it tells.
+    pub kind: &'static str,
+    /// Where it goes, if not to the account's address.
+    pub recipient: Option<String>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it is tried next.
+    pub due_at: Timestamp,
+    /// How often it was tried.
+    pub attempts: i64,
+}
+
+/// The mails behind one that wait for an account, or for the email with this key, by their ids.
+pub async fn mails_of(
+    tx: &Tx,
+    account: Uuid,
+    email_key: &str,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Waiting>, Error> {
+    let sql = "SELECT id, kind, recipient, created_at, due_at, attempts FROM mails
+               WHERE (account_id = $1 OR recipient = $2) AND id > $3 ORDER BY id LIMIT $4";
+    tx.rows(sql, &[account.into(), email_key.into(), after.into(), limit.into()], |row| {
+        let kind: Kind = row.get(1)?;
+        Ok(Waiting {
+            id: row.get(0)?,
+            kind: kind.as_str(),
+            recipient: row.get(2)?,
+            created_at: row.get(3)?,
+            due_at: row.get(4)?,
+            attempts: row.get(5)?,
+        })
+    })
+    .await
 }
 
 /// Removes what is kept of an account that is deleted, and of the email with this key.

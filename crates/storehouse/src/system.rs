@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts::personal::Section;
+use accounts::personal::{self, Section};
 use accounts::{Accounts, FirstAdmin, LiveSessions, LoginLimits, PasswordHash, Passwords, SessionLimits};
 use aide::openapi::OpenApi;
 use audit::Auditing;
@@ -51,8 +51,15 @@ const INVARIANTS: [&str; 5] =
     [orders::ORDER_GOODS, orders::ORDER_MONEY, orders::ORDER_OWNER, stock::ORDER_HOLDS, stock::STOCK_LEVEL];
 
 /// What is kept of people besides their accounts.
-const SECTIONS: &[Section] =
-    &[accounts::personal::SESSIONS, accounts::personal::LOGIN, orders::ORDERS, orders::ORDER_HISTORY];
+const SECTIONS: &[Section] = &[
+    personal::SESSIONS,
+    personal::LOGIN,
+    personal::API_KEYS,
+    personal::MAILS,
+    personal::AUDIT,
+    orders::ORDERS,
+    orders::ORDER_HISTORY,
+];
 
 /// What the system is told.
 pub struct Options {

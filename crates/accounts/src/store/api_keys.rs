@@ -81,6 +81,17 @@ pub async fn list_keys(tx: &Tx, page: &PageRequest) -> Result<(Vec<StoredKey>, O
     Ok((tx.rows(&sql, conditions.args(), key).await?, total))
 }
 
+/// The keys that an account has made behind one, by their ids.
+pub(crate) async fn keys_of(
+    tx: &Tx,
+    account_id: Uuid,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<StoredKey>, Error> {
+    let sql = format!("SELECT {KEY} FROM api_keys WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3");
+    tx.rows(&sql, &[account_id.into(), after.into(), limit.into()], key).await
+}
+
 /// Where a key stands in the list.
 pub fn key_position(key: &StoredKey) -> Position {
     Position { key: Key::Int(key.created_at.0), id: key.id }

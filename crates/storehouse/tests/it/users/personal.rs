@@ -1,11 +1,17 @@
 //! What is kept of a person: told to them, and gone when they are.
 
+use std::collections::HashSet;
+
+use ::audit::{Act, Action};
+use ::db::Error;
+use futures_util::FutureExt;
 use http::Method;
+use kit::author::Author;
 use serde_json::{Value, json};
 
 use super::path;
 use crate::contract::dump::dump;
-use crate::harness::{App, Client, Engine, TestDatabase, each_app, each_engine, eventually};
+use crate::harness::{App, Client, Engine, TestDatabase, each_app, each_engine, enrol, eventually};
 
 /// A word that stands in all that is personal of one person, and nowhere else.
 const MARK: &str = "Zaphodmark";
@@ -123,9 +129,18 @@ async fn a_person_downloads_all_that_is_kept_of_them() {
         let file = answer.json();
         let mut members: Vec<&str> = file.as_object().unwrap().keys().map(String::as_str).collect();
         members.sort_unstable();
-        for member in ["account", "exported_at", "login", "order_history", "orders", "sessions"] {
-            assert!(members.contains(&member), "{members:?}");
-        }
+        let all = [
+            "account",
+            "api_keys",
+            "audit",
+            "exported_at",
+            "login",
+            "mails",
+            "order_history",
+            "orders",
+            "sessions",
+        ];
+        assert_eq!(members, all);
         let items = |name: &str| file[name].as_array().unwrap().clone();
         assert_eq!(file["account"], person.get("/users/me").await.expect(200).json());
         assert_eq!((items("sessions").len(), items("login").len()), (1, 1));
@@ -144,6 +159,116 @@ async fn a_person_downloads_all_that_is_kept_of_them() {
         let nothing = Value::Array(Vec::new());
         let fresh = app.customer("fresh").await.get("/users/me/export").await.expect(200).json();
         assert_eq!((&fresh["orders"], &fresh["order_history"]), (&nothing, &nothing));
+    })
+    .await;
+}
+
+/// Makes an admin of somebody, and logs them in again.
+async fn promote<'a>(app: &'a App, root: &Client<'_>, person: &Client<'a>) -> Client<'a> {
+    root.put(&path(person), json!({"role": "admin"})).await.expect(200);
+    let login = json!({"email": format!("{MARK}@example.com"), "password": "password123"});
+    let nobody = app.nobody().at("203.0.113.77");
+    let answer = nobody.post("/auth/login", login).await.expect(200).json();
+    person.with_token(answer["token"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn z06_what_is_downloaded_of_mails_keys_and_acts_holds_no_secret_and_nobody_else() {
+    each_app(async |app| {
+        let (root, other) =
+            (app.admin("root").await.at("192.0.2.1"), app.customer("other").await.at("192.0.2.2"));
+        let person = promote(app, &root, &register(app).await).await;
+        let authenticator = enrol(app, &person, "password123").await;
+        let new = json!({"name": "The shop", "scopes": ["orders:read"]});
+        let made = person.post("/auth/keys", new.clone()).await.expect(201).json();
+        root.post("/auth/keys", new).await.expect(201);
+        let change = json!({"username": "elsewhere", "disabled": true});
+        person.put(&path(&other), change).await.expect(200);
+        let wrong = json!({"email": format!("{MARK}@example.com"), "password": "wrong one"});
+        app.nobody().at("198.51.100.9").post("/auth/login", wrong).await.expect(401);
+        for email in [format!("{MARK}@example.com"), root.email.clone()] {
+            app.nobody().post("/auth/password/forgot", json!({"email": email})).await.expect(204);
+        }
+        app.keep_audit().await;
+        let answer = person.get("/users/me/export").await.expect(200);
+        let (text, file) = (answer.text(), answer.json());
+        assert_eq!(file["login"][0]["recovery_codes_left"], 10);
+        assert!(file["login"][0]["two_factor_since"].is_string(), "{text}");
+        let keys = file["api_keys"].as_array().unwrap();
+        assert_eq!((keys.len(), &keys[0]["id"], &keys[0]["name"]), (1, &made["id"], &json!("The shop")));
+        let words = |list: &str, member: &str| -> Vec<String> {
+            let items = file[list].as_array().unwrap().iter();
+            items.map(|item| item[member].as_str().unwrap().to_owned()).collect()
+        };
+        let mails = ["verify_email", "second_factor_changed", "api_key_made", "reset_password"];
+        assert_eq!(words("mails", "kind"), mails);
+        check_acts(&file["audit"]);
+        let secret = made["secret"].as_str().unwrap()[14..].to_owned();
+        let secrets = [secret, authenticator.secret.clone(), person.token.clone().unwrap()];
+        let others = ["password123", "$argon2", "root", "other@", "elsewhere", "192.0.2."].map(str::to_owned);
+        let ids = [root.id.to_string(), other.id.to_string()];
+        for never in secrets.iter().chain(&authenticator.recovery_codes).chain(&others).chain(&ids) {
+            assert!(!text.contains(never.as_str()), "{never}: {text}");
+        }
+    })
+    .await;
+}
+
+/// What the log says of the person, of whom an admin made an admin.
+fn check_acts(audit: &Value) {
+    let mut acts: Vec<Value> = audit.as_array().unwrap().clone();
+    // The download itself may be sealed already.
+    acts.retain(|act| act["action"] != "data.exported");
+    let words: Vec<&str> = acts.iter().map(|act| act["action"].as_str().unwrap()).collect();
+    let expected = [
+        "user.created",
+        "user.changed",
+        "login",
+        "totp.enabled",
+        "key.created",
+        "user.changed",
+        "login.failed",
+    ];
+    assert_eq!(words.iter().collect::<HashSet<_>>(), expected.iter().collect::<HashSet<_>>());
+    assert_eq!(words.len(), expected.len(), "{acts:#?}");
+    let find = |word: &str, by_oneself: bool| {
+        let is_it = |act: &&Value| act["action"] == word && act["by_oneself"] == by_oneself;
+        acts.iter().find(is_it).unwrap_or_else(|| panic!("{word}: {acts:#?}"))
+    };
+    let (created, failed) = (find("user.created", true), find("login.failed", false));
+    assert_eq!(created["person"]["after"]["email"], format!("{MARK}@example.com"));
+    assert_eq!((&created["address"], &failed["address"]), (&json!("203.0.113.77"), &json!("198.51.100.9")));
+    let promoted = find("user.changed", false);
+    assert_eq!((&promoted["after"]["role"], &promoted["address"]), (&json!("admin"), &json!(null)));
+    assert_eq!(promoted["request_id"], json!(null));
+    let of_other = find("user.changed", true);
+    for member in ["object", "before", "after", "person"] {
+        assert_eq!(of_other[member], json!(null), "{of_other}");
+    }
+}
+
+#[tokio::test]
+async fn each_act_is_downloaded_once_however_many_there_are() {
+    each_app(async |app| {
+        let person = app.customer("ada").await;
+        // All of one moment, so that the id alone tells them apart.
+        let author = Author::nobody(app.clock.now()).by(person.id);
+        let written = app.db.write((author, person.id), |tx, (author, id)| {
+            async move {
+                for _ in 0..450 {
+                    ::audit::record(tx, author, Act::new(Action::LoggedIn, *id)).await?;
+                }
+                Ok::<_, Error>(())
+            }
+            .boxed()
+        });
+        written.await.unwrap();
+        app.keep_audit().await;
+        let file = person.get("/users/me/export").await.expect(200).json();
+        let audit = file["audit"].as_array().unwrap();
+        let logins = audit.iter().filter(|act| act["action"] == "login");
+        let ids: HashSet<&str> = logins.clone().map(|act| act["id"].as_str().unwrap()).collect();
+        assert_eq!((logins.count(), ids.len()), (450, 450));
     })
     .await;
 }
