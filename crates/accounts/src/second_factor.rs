@@ -202,18 +202,20 @@ pub async fn begin_factor(tx: &Tx, account: Uuid, new: &NewFactor) -> Result<Res
     store::replace_factor(tx, account, &new.sealed).await.map(Ok)
 }
 
-/// Takes the second factor away where it is on or was begun, for an account that the transaction has locked, and ends its sessions but `keep`.
+/// Takes the second factor away where it is on or was begun, for an account that the transaction has locked; where it was on, ends its sessions but `keep`.
+/// Says whether it was.
 pub async fn remove_factor(
     tx: &Tx,
     live: &Arc<LiveSessions>,
     account: Uuid,
     keep: Option<Uuid>,
     author: &Author,
-) -> Result<(), Error> {
-    if store::delete_factor(tx, account).await? {
+) -> Result<bool, Error> {
+    let was_on = store::delete_factor(tx, account).await?;
+    if was_on {
         factor_changed(tx, live, account, keep, Action::TotpDisabled, author).await?;
     }
-    Ok(())
+    Ok(was_on)
 }
 
 /// What follows a change of the second factor: the account's sessions but `keep` end, and its owner is told.

@@ -1,9 +1,10 @@
-//! `storehouse admin create`.
+//! `storehouse admin create` and `storehouse admin reset-totp`.
 
 use std::io::{self, BufRead as _};
 
 use accounts::{
-    Credentials, Email, FirstAdmin, NewAccount, Password, Passwords, Username, create_account, store,
+    Credentials, Email, FirstAdmin, LiveSessions, NewAccount, Password, Passwords, Username, create_account,
+    remove_factor, store,
 };
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use futures_util::FutureExt as _;
@@ -92,6 +93,44 @@ async fn insert_account(
             bail!("another account has this user name: choose one with --username")
         }
         Err(error) => bail!("can't store the account: {error:?}"),
+    }
+}
+
+/// Takes an account's second factor away, and says what was done.
+pub(crate) fn reset_totp(settings: &Settings, email: &str) -> Result<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (email, was_on) = runtime.block_on(take_factor(settings, email))?;
+    Ok(if was_on {
+        format!(
+            "Took the second factor away from {email} and ended all sessions: the password alone is asked for now.\n"
+        )
+    } else {
+        format!("{email} has no second factor: nothing was changed.\n")
+    })
+}
+
+/// The account's email, as it is stored, and whether it had one.
+async fn take_factor(settings: &Settings, email: &str) -> Result<(String, bool)> {
+    let (db, clock) = (open_migrated(settings).await?, Clock::default());
+    // Of sessions this process knows nothing; the others hear of the end by the feed.
+    let live = LiveSessions::new(db.clone(), clock.clone(), settings.session_limits);
+    let input = (email.to_owned(), live, Author::nobody(clock.now()));
+    let taken = db.write(input, |tx, (email, live, author)| {
+        async move {
+            let found: Option<Credentials> = store::find_credentials_by_email(tx, email).await?;
+            let Some(Credentials { account, .. }) = found else { return Ok(None) };
+            store::lock_account(tx, account.id).await?;
+            let was_on = remove_factor(tx, live, account.id, None, author).await?;
+            Ok::<_, accounts::Error>(Some((account.email, was_on)))
+        }
+        .boxed()
+    });
+    let taken = taken.await;
+    db.close().await;
+    match taken {
+        Ok(Some(taken)) => Ok(taken),
+        Ok(None) => bail!("no account has this email"),
+        Err(error) => bail!("can't take the second factor away: {error:?}"),
     }
 }
 

@@ -201,7 +201,8 @@ Examples:
     #[command(
         subcommand,
         after_help = "Examples:
-  storehouse admin create boss@example.com"
+  storehouse admin create boss@example.com
+  storehouse admin reset-totp boss@example.com"
     )]
     Admin(AdminCommand),
 
@@ -266,6 +267,18 @@ pub(crate) enum AdminCommand {
   storehouse admin create boss@example.com
   storehouse admin create boss@example.com --username boss --password-stdin < password.txt")]
     Create(NewAdmin),
+
+    /// Take the second factor away from somebody who has lost it, and end their sessions
+    #[command(
+        after_help = "Another admin does the same by DELETE /users/{id}/totp: this is for whoever has no other one.
+
+Examples:
+  storehouse admin reset-totp boss@example.com"
+    )]
+    ResetTotp {
+        /// Email address of the account
+        email: String,
+    },
 }
 
 #[derive(Args, Debug)]

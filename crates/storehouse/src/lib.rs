@@ -77,6 +77,7 @@ pub fn run() -> Result<()> {
         Command::Demo { seed, days } => print(&demo::run(&load()?, seed, days)?),
         Command::Openapi => print(&openapi::document()?),
         Command::Admin(AdminCommand::Create(new)) => print(&admin::create(&load()?, &new)?),
+        Command::Admin(AdminCommand::ResetTotp { email }) => print(&admin::reset_totp(&load()?, &email)?),
         Command::Health { whom } => {
             // An address needs no settings.
             let url = match Part::from_str(&whom, false) {

@@ -31,5 +31,5 @@ async fn end(tx: &Tx, id: Uuid, live: &Arc<LiveSessions>, author: &Author) -> Re
 
 async fn reset(tx: &Tx, id: Uuid, live: &Arc<LiveSessions>, author: &Author) -> Result<(), Error> {
     store::lock_account(tx, id).await?;
-    remove_factor(tx, live, id, None, author).await
+    remove_factor(tx, live, id, None, author).await.map(drop)
 }

@@ -4,10 +4,11 @@ use std::fs;
 use std::io::Write;
 use std::process::{Output, Stdio};
 
+use kit::clock::Clock;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::harness::{Site, each_engine};
+use crate::harness::{Authenticator, PASSWORD, Site, each_engine, eventually};
 
 const SECRET: &str = "2b9c41f07d6e8a5312c4b0e7f9a86d5342f1c0b9e8d7a6f5";
 
@@ -152,6 +153,48 @@ async fn admin_create_makes_an_admin_who_can_log_in() {
         let line = site.refusal(arguments);
         assert!(line.contains(word), "{line}");
     }
+}
+
+#[tokio::test]
+async fn admin_reset_totp_lets_a_lone_admin_in_again() {
+    each_engine(&[], async |database| {
+        let site = Site::new(Some(database.url()));
+        let process = site.start().await;
+        let (mut wire, registered) = process.connect().await.register("boss").await;
+        let begun = wire.post("/auth/totp", &json!({"current_password": PASSWORD})).await.unwrap();
+        let authenticator = Authenticator::new(&begun.expect(200).json());
+        let code = json!({"code": authenticator.code_at(Clock::default().now().seconds())});
+        wire.post("/auth/totp/confirm", &code).await.unwrap().expect(200);
+        let login = json!({"email": "boss@example.com", "password": PASSWORD});
+        process.connect().await.post("/auth/login", &login).await.unwrap().expect(401);
+        let reset = ["admin", "reset-totp", "Boss@example.com"];
+        let line = said(&site.run(&reset));
+        assert!(line.contains("from boss@example.com"), "{line}");
+        let has_ended = async || {
+            let mut again = process.connect().await.with_token(wire.token());
+            again.get("/users/me").await.unwrap().status == 401
+        };
+        eventually("the sessions end", has_ended).await;
+        let again = process.connect().await.post("/auth/login", &login).await.unwrap().expect(200).json();
+        let told = async || {
+            let mut wire = process.connect().await.with_token(again["token"].as_str().unwrap());
+            let page = wire.get("/audit?action=totp.disabled").await.unwrap().expect(200).json();
+            page["items"].as_array().unwrap().clone()
+        };
+        eventually("it is in the audit log", async || !told().await.is_empty()).await;
+        let entry = told().await.remove(0);
+        assert_eq!((&entry["object"]["id"], &entry["actor_id"]), (&registered["user"]["id"], &Value::Null));
+        let mails = || {
+            let files = fs::read_dir(site.path("data/mail")).into_iter().flatten();
+            let texts = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap_or_default());
+            texts.filter(|text| text.contains("Your second factor was changed")).count()
+        };
+        eventually("both changes are told by mail", async || mails() == 2).await;
+        let line = said(&site.run(&reset));
+        assert!(line.contains("no second factor"), "{line}");
+        assert!(site.refusal(&["admin", "reset-totp", "nobody@example.com"]).contains("no account"));
+    })
+    .await;
 }
 
 #[tokio::test]
