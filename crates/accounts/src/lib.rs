@@ -57,7 +57,7 @@ pub use refresh_token::RefreshTokens;
 pub use renew_keys::renew_keys;
 pub use second_factor::{
     NewFactor, Proof, RecoveryCode, RecoveryCodes, SecondFactors, TOTP_REQUIRED, TotpCode, begin_factor,
-    factor_changed, remove_factor,
+    factor_changed, remove_factor, renew_codes,
 };
 pub use session::{
     Lifetime, NewSession, Refreshed, SessionLimits, end_all_sessions, end_session, refresh_session,

@@ -202,6 +202,18 @@ pub async fn begin_factor(tx: &Tx, account: Uuid, new: &NewFactor) -> Result<Res
     store::replace_factor(tx, account, &new.sealed).await.map(Ok)
 }
 
+/// Replaces the recovery codes of an account whose second factor is on, and was proven.
+pub async fn renew_codes(
+    tx: &Tx,
+    account: Uuid,
+    codes: &RecoveryCodes,
+) -> Result<Result<(), Problem>, db::Error> {
+    if store::factor_state(tx, account).await?.0.is_none() {
+        return Ok(Err(Problem::conflict("totp_not_enabled", "Turn two-factor authentication on first.")));
+    }
+    store::replace_recovery_codes(tx, account, &codes.digests(account)).await.map(Ok)
+}
+
 /// Takes the second factor away where it is on or was begun, for an account that the transaction has locked; where it was on, ends its sessions but `keep`.
 /// Says whether it was.
 pub async fn remove_factor(

@@ -63,6 +63,8 @@ pub enum Action {
     WebhookRotated,
     /// A webhook was removed.
     WebhookDeleted,
+    /// All recovery codes were replaced by new ones.
+    RecoveryCodesRenewed,
 }
 
 /// What an entry is about.
@@ -117,6 +119,7 @@ impl Action {
         (Self::WebhookChanged, "webhook.changed", ObjectKind::Webhook),
         (Self::WebhookRotated, "webhook.rotated", ObjectKind::Webhook),
         (Self::WebhookDeleted, "webhook.deleted", ObjectKind::Webhook),
+        (Self::RecoveryCodesRenewed, "totp.codes_renewed", ObjectKind::User),
     ];
 
     /// Its word.

@@ -23,8 +23,8 @@ use uuid::Uuid;
 
 use crate::key_model::Validated;
 use crate::model::{
-    BeginTotpBody, ConfirmTotpBody, ForgotBody, LoginAnswer, LoginBody, PasswordBody, RefreshBody,
-    RegisterBody, RemoveTotpBody, ResetBody, SessionFilter, SessionView, SetupBody, ShownRecoveryCodes,
+    BeginTotpBody, ConfirmTotpBody, ForgotBody, LoginAnswer, LoginBody, PasswordBody, ProveTotpBody,
+    RefreshBody, RegisterBody, ResetBody, SessionFilter, SessionView, SetupBody, ShownRecoveryCodes,
     TokenBody, TotpSecret, TotpState,
 };
 use crate::refresh::refresh;
@@ -45,6 +45,10 @@ const SETUP: Problems = &[
 const TOTP_BEGIN: Problems =
     &[(409, "It is on already."), (429, "Too many wrong passwords; `Retry-After` says when to come back.")];
 const TOTP_CONFIRM: Problems = &[(409, "It was not begun, or is on already.")];
+const TOTP_RENEW: Problems = &[
+    (409, "It is not on."),
+    (429, "Too many wrong passwords or codes; `Retry-After` says when to come back."),
+];
 const LOGIN: Problems = &[
     (
         401,
@@ -188,6 +192,13 @@ fn two_factor_endpoints() -> Endpoints<Auth> {
             totp_confirm,
             op("totp_confirm", "Turn two-factor authentication on", TOTP_CONFIRM),
         )
+        .on(
+            Post,
+            "/auth/totp/recovery-codes",
+            ANYONE,
+            recovery_codes_renew,
+            op("recovery_codes_renew", "Replace the own recovery codes by new ones", TOTP_RENEW),
+        )
 }
 
 async fn auth_register(
@@ -244,10 +255,19 @@ async fn totp_remove(
     caller: Caller,
     State(auth): State<Auth>,
     author: Author,
-    body: Body<RemoveTotpBody>,
+    body: Body<ProveTotpBody>,
 ) -> Result<NoContent, Problem> {
     two_factor::remove(&auth, &caller, body.parse()?, author).await?;
     Ok(NoContent)
+}
+
+async fn recovery_codes_renew(
+    caller: Caller,
+    State(auth): State<Auth>,
+    author: Author,
+    body: Body<ProveTotpBody>,
+) -> Result<Resource<ShownRecoveryCodes>, Problem> {
+    Answer::new(&two_factor::renew(&auth, &caller, body.parse()?, author).await?)
 }
 
 async fn auth_login(

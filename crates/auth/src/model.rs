@@ -1,6 +1,8 @@
 //! What requests may say, and what answers show.
 
-use accounts::{Account, Email, LoginPassword, Password, Proof, RecoveryCode, Session, TotpCode, Username};
+use accounts::{
+    Account, Email, LoginPassword, Password, Proof, RecoveryCode, RecoveryCodes, Session, TotpCode, Username,
+};
 use kit::clock::Timestamp;
 use kit::fields::{Fields, FromFields};
 use kit::page::{Listing, Sorts};
@@ -159,9 +161,9 @@ impl FromFields for ConfirmTotpBody {
     }
 }
 
-/// What turning it off asks for.
+/// What turning it off and new recovery codes ask for: both factors.
 #[derive(JsonSchema)]
-pub(crate) struct RemoveTotpBody {
+pub(crate) struct ProveTotpBody {
     pub(crate) current_password: LoginPassword,
     /// The code of the authenticator.
     pub(crate) totp: Option<TotpCode>,
@@ -169,7 +171,7 @@ pub(crate) struct RemoveTotpBody {
     pub(crate) recovery_code: Option<RecoveryCode>,
 }
 
-impl FromFields for RemoveTotpBody {
+impl FromFields for ProveTotpBody {
     fn from_fields(fields: &mut Fields<'_, '_>) -> Option<Self> {
         let current_password = fields.required("current_password");
         let (totp, recovery_code) = (fields.optional("totp"), fields.optional("recovery_code"));
@@ -219,6 +221,12 @@ pub(crate) struct TotpSecret {
 pub(crate) struct ShownRecoveryCodes {
     /// Each stands in for a code of the authenticator, once.
     pub(crate) recovery_codes: Vec<String>,
+}
+
+impl ShownRecoveryCodes {
+    pub(crate) fn of(codes: &RecoveryCodes) -> Self {
+        Self { recovery_codes: codes.show().to_vec() }
+    }
 }
 
 /// Who is logged in, and the tokens.

@@ -1,7 +1,9 @@
-//! Turning two-factor authentication on and off: begin with the password, confirm with a code, remove with both. Whatever changes ends
-//! all other sessions.
+//! Turning two-factor authentication on and off: begin with the password, confirm with a code, remove it or renew the recovery codes with both.
+//! Whatever changes ends all other sessions.
 
-use accounts::{Credentials, Proof, RecoveryCodes, begin_factor, factor_changed, remove_factor, store};
+use accounts::{
+    Credentials, Proof, RecoveryCodes, begin_factor, factor_changed, remove_factor, renew_codes, store,
+};
 use audit::Action;
 use futures_util::FutureExt;
 use kit::author::Author;
@@ -10,7 +12,7 @@ use kit::problem::Problem;
 
 use crate::Auth;
 use crate::model::{
-    BeginTotpBody, ConfirmTotpBody, RemoveTotpBody, ShownRecoveryCodes, TotpSecret, TotpState,
+    BeginTotpBody, ConfirmTotpBody, ProveTotpBody, ShownRecoveryCodes, TotpSecret, TotpState,
 };
 
 pub(crate) async fn state(auth: &Auth, caller: &Caller) -> Result<TotpState, Problem> {
@@ -51,7 +53,7 @@ pub(crate) async fn confirm(
     author: Author,
 ) -> Result<ShownRecoveryCodes, Problem> {
     let codes = RecoveryCodes::generate()?;
-    let shown = ShownRecoveryCodes { recovery_codes: codes.show().to_vec() };
+    let shown = ShownRecoveryCodes::of(&codes);
     let who = (caller.account(), caller.session(), auth.accounts.live.clone(), author);
     let input = (who, body.code, codes, auth.accounts.factors.clone());
     auth.shared
@@ -74,7 +76,7 @@ pub(crate) async fn confirm(
 pub(crate) async fn remove(
     auth: &Auth,
     caller: &Caller,
-    body: RemoveTotpBody,
+    body: ProveTotpBody,
     author: Author,
 ) -> Result<(), Problem> {
     let found = credentials(auth, caller).await?;
@@ -95,6 +97,40 @@ pub(crate) async fn remove(
             .boxed()
         })
         .await?
+}
+
+pub(crate) async fn renew(
+    auth: &Auth,
+    caller: &Caller,
+    body: ProveTotpBody,
+    author: Author,
+) -> Result<ShownRecoveryCodes, Problem> {
+    let found = credentials(auth, caller).await?;
+    auth.accounts.confirm_password(&found, body.current_password, &author).await?;
+    let codes = RecoveryCodes::generate()?;
+    let shown = ShownRecoveryCodes::of(&codes);
+    let who = (caller.account(), caller.session(), auth.accounts.live.clone(), author);
+    let proof = Proof::of(body.totp, body.recovery_code);
+    let input = (who, proof, codes, auth.accounts.factors.clone());
+    auth.shared
+        .db
+        .write(input, |tx, ((account, session, live, author), proof, codes, factors)| {
+            async move {
+                store::lock_account(tx, *account).await?;
+                let mut renewed = factors.prove(tx, *account, proof.as_ref(), author.now).await?;
+                if renewed.is_ok() {
+                    renewed = renew_codes(tx, *account, codes).await?;
+                }
+                if renewed.is_ok() {
+                    let action = Action::RecoveryCodesRenewed;
+                    factor_changed(tx, live, *account, Some(*session), action, author).await?;
+                }
+                Ok::<_, Problem>(renewed)
+            }
+            .boxed()
+        })
+        .await??;
+    Ok(shown)
 }
 
 async fn credentials(auth: &Auth, caller: &Caller) -> Result<Credentials, Problem> {

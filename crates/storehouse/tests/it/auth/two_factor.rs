@@ -157,6 +157,45 @@ async fn a15_recovery_codes_work_once_and_nothing_that_is_stored_does() {
 }
 
 #[tokio::test]
+async fn a15_new_recovery_codes_take_both_factors_and_replace_the_old_ones() {
+    each_app(async |app| {
+        let ada = client(app, &register(app, "ada").await);
+        let renew = async |more: Value| {
+            let mut body = json!({"current_password": PASSWORD});
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            ada.post("/auth/totp/recovery-codes", body).await
+        };
+        let recovery = |code: &str| json!({"recovery_code": code});
+        renew(json!({})).await.problem(409, "totp_not_enabled");
+        ada.post("/auth/totp", json!({"current_password": PASSWORD})).await.expect(200);
+        renew(json!({})).await.problem(409, "totp_not_enabled");
+        let mut authenticator = enrol(app, &ada).await;
+        let old = authenticator.recovery_codes.clone();
+        let other = client(app, &attempt(app, "ada", recovery(&old[0])).await.expect(200).json());
+        renew(json!({"current_password": "wrong"})).await.problem(401, "invalid_credentials");
+        renew(json!({})).await.problem(401, "totp_required");
+        renew(totp(&authenticator.wrong_code(app))).await.problem(401, "invalid_totp");
+        attempt(app, "ada", recovery(&old[1])).await.expect(200);
+        at_the_beginning_of_a_step(app);
+        let code = authenticator.code(app, 0);
+        authenticator.keep(&renew(totp(&code)).await.expect(200).json());
+        let new = authenticator.recovery_codes.clone();
+        assert!(new.len() == 10 && new.iter().all(|code| !old.contains(code)), "{new:?}");
+        renew(totp(&code)).await.problem(401, "invalid_totp");
+        ada.get("/users/me").await.expect(200);
+        other.get("/users/me").await.problem(401, "invalid_token");
+        attempt(app, "ada", recovery(&old[2])).await.problem(401, "invalid_totp");
+        attempt(app, "ada", recovery(&new[0])).await.expect(200);
+        // One of them proves it too, and goes with the others.
+        renew(recovery(&new[1])).await.expect(200);
+        attempt(app, "ada", recovery(&new[2])).await.problem(401, "invalid_totp");
+        let state = ada.get("/auth/totp").await.expect(200).json();
+        assert_eq!((&state["enabled"], &state["recovery_codes_left"]), (&json!(true), &json!(10)));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a13_what_is_sensitive_takes_the_password_and_the_code() {
     each_app(async |app| {
         let ada = client(app, &register(app, "ada").await);

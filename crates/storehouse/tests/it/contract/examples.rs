@@ -18,6 +18,11 @@ const EXAMPLES: &[(&str, Who, &str)] = &[
     ("POST /auth/totp", Who::Owner, r#"{"current_password": "canary-4f1c horse"}"#),
     ("POST /auth/totp/confirm", Who::Owner, r#"{"code": "123456"}"#),
     ("DELETE /auth/totp", Who::Owner, r#"{"current_password": "canary-4f1c horse", "totp": "123456"}"#),
+    (
+        "POST /auth/totp/recovery-codes",
+        Who::Owner,
+        r#"{"current_password": "canary-4f1c horse", "totp": "123456"}"#,
+    ),
     ("POST /auth/login", Who::Nobody, r#"{"email": "new@example.com", "password": "canary-4f1c horse"}"#),
     ("POST /auth/refresh", Who::Nobody, r#"{"refresh_token": "no-such-token"}"#),
     ("POST /auth/logout", Who::Owner, "{}"),

@@ -80,12 +80,16 @@ async fn a13_a_change_of_the_second_factor_is_told() {
         mails_to(receiver, &ada.email, FACTOR_CHANGED, 2).await;
         let authenticator = enrol(app, &ada, "password123").await;
         mails_to(receiver, &ada.email, FACTOR_CHANGED, 3).await;
+        let renew =
+            json!({"current_password": "password123", "recovery_code": authenticator.recovery_codes[0]});
+        ada.post("/auth/totp/recovery-codes", renew).await.expect(200);
+        mails_to(receiver, &ada.email, FACTOR_CHANGED, 4).await;
         root.delete(&path).await.expect(204);
         root.delete(&path).await.expect(204);
-        let notice = mails_to(receiver, &ada.email, FACTOR_CHANGED, 4).await[3].text();
+        let notice = mails_to(receiver, &ada.email, FACTOR_CHANGED, 5).await[4].text();
         assert!(notice.contains("account ada") && !notice.contains(&authenticator.secret), "{notice}");
         all_sent(app).await;
-        mails_to(receiver, &ada.email, FACTOR_CHANGED, 4).await;
+        mails_to(receiver, &ada.email, FACTOR_CHANGED, 5).await;
     })
     .await;
 }
