@@ -147,7 +147,8 @@ impl Accounts {
             429 => Refusal::TooManyGuesses,
             _ => return,
         };
-        let refused = Refused { refusal, address: author.address, actor_id: author.actor_id, account_id };
+        let Author { address, actor_id, key_id, .. } = *author;
+        let refused = Refused { refusal, address, actor_id, key_id, account_id };
         self.refusals.count(refused, author.request_id.clone(), None);
     }
 

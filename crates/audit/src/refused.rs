@@ -52,7 +52,7 @@ fn entry(tally: &Tally) -> Result<(Row, Option<Personal>), Error> {
         action: action(refused.refusal).as_str().to_owned(),
         object_id: refused.account_id,
         actor_id: refused.actor_id,
-        key_id: None,
+        key_id: refused.key_id,
         request_id: tally.request_id.clone(),
         before: None,
         after: Some(to_json(&Facts::Refused(facts))?),

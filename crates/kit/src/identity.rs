@@ -244,13 +244,13 @@ impl Caller {
     /// the caller may not even know of it.
     pub fn check(&self, owner: Option<Uuid>) -> Result<(), Problem> {
         let judged = self.permission.judge(self.role(), owner == Some(self.account()));
-        judged.map_err(|refused| refused.to(self.account()))
+        judged.map_err(|refused| refused.naming(&self.verified))
     }
 
     /// Whether it lets the caller know of a thing of `owner`, or of nobody: else 404.
     pub fn check_sees(&self, owner: Option<Uuid>) -> Result<(), Problem> {
         let judged = self.permission.judge_sight(self.role(), owner == Some(self.account()));
-        judged.map_err(|refused| refused.to(self.account()))
+        judged.map_err(|refused| refused.naming(&self.verified))
     }
 }
 

@@ -123,7 +123,7 @@ impl Permission {
             Some(key) => self.admit_key(key),
             None => self.admit_role(caller.role()),
         };
-        admitted.map_err(|refused| refused.to(caller.account()))
+        admitted.map_err(|refused| refused.naming(caller))
     }
 
     /// A key acts for an admin, so that its scopes alone say what it may.

@@ -12,6 +12,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::identity::Verified;
+
 /// A refused or failed request. Made by the constructors below, one for each meaning.
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Inner>);
@@ -33,6 +35,8 @@ struct Inner {
 pub struct Denial {
     /// Who asked, where that is known.
     pub account: Option<Uuid>,
+    /// The API key that asked for them, if one did.
+    pub key: Option<Uuid>,
 }
 
 /// One fault of a body or a query.
@@ -123,7 +127,7 @@ impl Problem {
 
     /// 403: the caller may see it but not do this.
     pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", detail).denying(None)
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail).denying(Denial::default())
     }
 
     /// 403: the API key was not made for this (RFC 6750, section 3.1).
@@ -142,7 +146,7 @@ impl Problem {
 
     /// 404 for what this caller may not know of: to the client the same as [`Problem::not_found`], and yet a denial.
     pub fn hidden(account: Uuid) -> Self {
-        Self::not_found().denying(Some(account))
+        Self::not_found().to(account)
     }
 
     /// 409: at odds with the present state.
@@ -240,11 +244,16 @@ impl Problem {
 
     /// Says who was denied something.
     pub fn to(self, account: impl Into<Option<Uuid>>) -> Self {
-        self.denying(account.into())
+        self.denying(Denial { account: account.into(), key: None })
     }
 
-    fn denying(mut self, account: Option<Uuid>) -> Self {
-        self.0.denial = Some(Denial { account });
+    /// The same of a caller, whose API key is named too.
+    pub(crate) fn naming(self, caller: &Verified) -> Self {
+        self.denying(Denial { account: Some(caller.account()), key: caller.key().map(|key| key.id) })
+    }
+
+    fn denying(mut self, denial: Denial) -> Self {
+        self.0.denial = Some(denial);
         self
     }
 

@@ -48,6 +48,8 @@ pub struct Refused {
     pub address: Option<IpAddr>,
     /// Who asked, where that is known.
     pub actor_id: Option<Uuid>,
+    /// By which API key of theirs.
+    pub key_id: Option<Uuid>,
     /// Which account was tried, if there is one.
     pub account_id: Option<Uuid>,
 }
@@ -113,10 +115,10 @@ impl Refusals {
     ) {
         let Some(denial) = response.extensions().get::<Problem>().and_then(Problem::denial) else { return };
         let address = asked.sender.address(&self.client_key);
-        let (refusal, actor_id) = (Refusal::Denied, denial.account);
+        let (refusal, actor_id, key_id) = (Refusal::Denied, denial.account, denial.key);
         let request_id = asked.request_id.as_ref().and_then(|id| id.to_str().ok()).map(str::to_owned);
         let what = format!("{} {}", asked.method, route(asked.uri.path()));
-        self.count(Refused { refusal, address, actor_id, account_id: None }, request_id, Some(what));
+        self.count(Refused { refusal, address, actor_id, key_id, account_id: None }, request_id, Some(what));
     }
 
     /// Counts something that was refused just now.
@@ -167,7 +169,8 @@ impl Refusals {
 }
 
 fn crowd(minute: i64, refusal: Refusal) -> (Key, Refused) {
-    ((minute, refusal, None), Refused { refusal, address: None, actor_id: None, account_id: None })
+    let nobody = Refused { refusal, address: None, actor_id: None, key_id: None, account_id: None };
+    ((minute, refusal, None), nobody)
 }
 
 #[cfg(test)]
@@ -184,7 +187,11 @@ mod tests {
 
     fn wrong(refusals: &Refusals, address: &str) {
         let (address, refusal) = (Some(address.parse().unwrap()), Refusal::WrongLogin);
-        refusals.count(Refused { refusal, address, actor_id: None, account_id: None }, None, None);
+        refusals.count(
+            Refused { refusal, address, actor_id: None, key_id: None, account_id: None },
+            None,
+            None,
+        );
     }
 
     #[test]

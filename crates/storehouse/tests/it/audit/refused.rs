@@ -37,6 +37,27 @@ async fn z09_denials_are_counted_with_who_and_what() {
 }
 
 #[tokio::test]
+async fn z09_a_denial_names_the_api_key_and_each_key_counts_apart() {
+    each_shape(async |app| {
+        let admin = app.admin("root").await;
+        let (one, one_key) = app.key(&admin, &["orders:read"]).await;
+        let (other, other_key) = app.key(&admin, &["products:read"]).await;
+        for _ in 0..3 {
+            one_key.get("/products").await.problem(403, "insufficient_scope");
+        }
+        one_key.get("/audit").await.problem(403, "forbidden");
+        one_key.get(&format!("/auth/keys/{other}")).await.expect(403);
+        other_key.get("/orders").await.problem(403, "insufficient_scope");
+        let denied = entries(&admin, &format!("action=access.denied&actor_id={}", admin.id)).await;
+        let of =
+            |key: &str| -> Vec<_> { denied.iter().filter(|entry| entry["key_id"] == key).cloned().collect() };
+        assert_eq!((counted(&of(&one)), counted(&of(&other)), counted(&denied)), (5, 1, 6), "{denied:#?}");
+        check(app).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn z09_failed_logins_are_counted_for_each_address_and_account() {
     each_shape(async |app| {
         let (admin, ada) = (app.admin("root").await, app.customer("ada").await);
