@@ -6,6 +6,8 @@ mod acts;
 mod broken;
 /// Many writers and sealers in several processes, killed ones too.
 mod chain;
+/// Acts on what lets somebody in, and on all that is kept of them.
+mod people;
 /// What is personal, and goes.
 mod personal;
 /// What is refused is counted.

@@ -29,15 +29,15 @@ use uuid::Uuid;
 use self::receiver::{Mail, Receiver};
 use crate::harness::{App, Client, each_engine, eventually};
 
-const CONFIRM: &str = "Confirm your email address";
-const RESET: &str = "Set a new password";
+pub(crate) const CONFIRM: &str = "Confirm your email address";
+pub(crate) const RESET: &str = "Set a new password";
 const PASSWORD_CHANGED: &str = "Your password was changed";
 const EMAIL_CHANGED: &str = "Your email address was changed";
 const FACTOR_CHANGED: &str = "Your second factor was changed";
 const KEY_MADE: &str = "An API key was made";
 
 /// Runs a test against a system that sends its mails to a receiver.
-async fn each_mailing_app(test: impl AsyncFn(&App, &Receiver)) {
+pub(crate) async fn each_mailing_app(test: impl AsyncFn(&App, &Receiver)) {
     each_engine(storehouse::migrations::MIGRATIONS, async |database| {
         let receiver = Receiver::start().await;
         let app = App::with(database, sent_to(&receiver)).await;
@@ -74,7 +74,7 @@ async fn mails_to(receiver: &Receiver, address: &str, subject: &str, count: usiz
 }
 
 /// The token in the last of so many mails.
-async fn token_to(receiver: &Receiver, address: &str, subject: &str, count: usize) -> String {
+pub(crate) async fn token_to(receiver: &Receiver, address: &str, subject: &str, count: usize) -> String {
     let text = mails_to(receiver, address, subject, count).await[count - 1].text();
     let json = text.lines().find(|line| line.starts_with('{')).unwrap_or_else(|| panic!("no token: {text}"));
     let json: Value = serde_json::from_str(json).unwrap();
