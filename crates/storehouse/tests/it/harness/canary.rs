@@ -7,8 +7,8 @@ use std::path::Path;
 /// A part of every password and secret of the tests.
 pub(crate) const MARK: &str = "canary-4f1c";
 
-/// How secrets begin that the program makes: an access token and a webhook's secret.
-const MADE: [&str; 2] = ["eyJ0eXAiOiJKV1Qi", "whsec_"];
+/// How secrets begin that the program makes: an access token, a webhook's secret, an API key, and what an authenticator reads.
+const MADE: [&str; 4] = ["eyJ0eXAiOiJKV1Qi", "whsec_", "sk_storehouse_", "otpauth://"];
 
 /// What may be stored and never logged.
 const HASHES: [&str; 3] = ["$argon2", "$2b$", "$2a$"];
@@ -29,11 +29,13 @@ pub(crate) fn check_told(what: &str, text: &str) {
 }
 
 /// Looks for one secret.
-pub(crate) fn check(what: &str, bytes: &[u8], secret: &str) {
-    let found = bytes.windows(secret.len()).position(|window| window == secret.as_bytes());
+pub(crate) fn check(what: &str, bytes: &[u8], secret: impl AsRef<[u8]>) {
+    let secret = secret.as_ref();
+    let found = bytes.windows(secret.len()).position(|window| window == secret);
     if let Some(at) = found {
         let around = &bytes[at.saturating_sub(60)..bytes.len().min(at + 60)];
-        panic!("{what} holds a secret ({secret}): {:?}", String::from_utf8_lossy(around));
+        let [secret, around] = [secret, around].map(String::from_utf8_lossy);
+        panic!("{what} holds a secret ({secret}): {around:?}");
     }
 }
 
