@@ -93,6 +93,7 @@ fn needs_database(settings: &Settings, parts: &[Part]) -> bool {
 
 fn options(settings: &Settings, parts: &[Part], secret: Secret, ports: Ports) -> Result<Options> {
     let is_development = settings.environment == Environment::Development;
+    let authorities = authorities(settings)?;
     Ok(Options {
         parts: parts.to_vec(),
         secret,
@@ -106,8 +107,8 @@ fn options(settings: &Settings, parts: &[Part], secret: Secret, ports: Ports) ->
         event_retention: settings.orders.event_retention,
         audit_retention: settings.audit_retention,
         webhook_networks: settings.orders.webhook_networks.clone(),
-        mail: mail_options(settings, parts),
-        authorities: authorities(settings)?,
+        mail: mail_options(settings, parts, &authorities)?,
+        authorities,
         docs: settings.docs,
         metrics_access: metrics_access(settings, parts),
         data_dir: settings.data_dir.clone(),
@@ -138,12 +139,16 @@ fn metrics_access(settings: &Settings, parts: &[Part]) -> MetricsAccess {
     }
 }
 
-fn mail_options(settings: &Settings, parts: &[Part]) -> Option<MailOptions> {
-    let options = mail::options(settings);
+fn mail_options(
+    settings: &Settings,
+    parts: &[Part],
+    authorities: &Authorities,
+) -> Result<Option<MailOptions>> {
+    let options = mail::options(settings, authorities)?;
     if options.is_none() && parts != [Part::Gateway] {
         warn!("no mail is sent, since SMTP_URL is not set");
     }
-    options
+    Ok(options)
 }
 
 fn nightly(settings: &Settings) -> Option<Plan> {

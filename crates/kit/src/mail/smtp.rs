@@ -1,5 +1,6 @@
 //! Mails to a mail server (RFC 5321), which takes them further.
 
+use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::Uri;
 use lettre::message::Mailbox;
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::{AsyncSmtpTransportBuilder, Error};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
@@ -14,6 +16,7 @@ use tokio::time::timeout;
 
 use super::{Letter, Mail, MailError};
 use crate::fields::Invalid;
+use crate::outgoing::Authorities;
 
 /// How long it may take to reach the server, and all of it together.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -31,7 +34,12 @@ const NOT_LET_IN: [u16; 4] = [530, 534, 535, 538];
 pub struct SmtpUrl {
     builder: AsyncSmtpTransportBuilder,
     host: String,
+    /// Unless nothing is encrypted.
+    encryption: Option<Encryption>,
 }
+
+/// When encryption begins.
+type Encryption = fn(TlsParameters) -> Tls;
 
 impl SmtpUrl {
     /// The server's name, which is no secret.
@@ -57,13 +65,16 @@ impl FromStr for SmtpUrl {
                 login.split_once(':').is_some_and(|(name, password)| !name.is_empty() && !password.is_empty())
             }
         };
-        let is_safe = match (uri.scheme_str(), uri.query()) {
-            (Some("smtps"), None) | (Some("smtp"), Some("tls=required")) => true,
-            (Some("smtp"), None | Some("tls=opportunistic")) => login.is_none() || is_loopback(host),
-            _ => false,
+        let may_be_read = login.is_none() || is_loopback(host);
+        let (encryption, is_safe): (Option<Encryption>, _) = match (uri.scheme_str(), uri.query()) {
+            (Some("smtps"), None) => (Some(Tls::Wrapper), true),
+            (Some("smtp"), Some("tls=required")) => (Some(Tls::Required), true),
+            (Some("smtp"), Some("tls=opportunistic")) => (Some(Tls::Opportunistic), may_be_read),
+            (Some("smtp"), None) => (None, may_be_read),
+            _ => (None, false),
         };
         if is_plain && is_login_good && is_safe {
-            Ok(Self { builder, host: host.to_owned() })
+            Ok(Self { builder, host: host.to_owned(), encryption })
         } else {
             Err(refused())
         }
@@ -81,11 +92,15 @@ pub struct Smtp {
 }
 
 impl Smtp {
-    /// What it sends comes from this address, by whose domain it is greeted too.
-    pub fn new(server: &SmtpUrl, from: Mailbox) -> Self {
+    /// What it sends comes from this address, by whose domain it is greeted too. An error if TLS can't be had.
+    pub fn new(server: &SmtpUrl, from: Mailbox, authorities: &Authorities) -> io::Result<Self> {
         let name = ClientId::Domain(from.email.domain().to_owned());
-        let builder = server.builder.clone().timeout(Some(CONNECT_TIME)).hello_name(name);
-        Self { transport: builder.build(), from }
+        let mut builder = server.builder.clone().timeout(Some(CONNECT_TIME)).hello_name(name);
+        if let Some(encryption) = server.encryption {
+            builder =
+                builder.tls(encryption(parameters(&server.host, authorities).map_err(io::Error::other)?));
+        }
+        Ok(Self { transport: builder.build(), from })
     }
 
     async fn send_one(&self, letter: &Letter) -> Result<(), MailError> {
@@ -96,6 +111,15 @@ impl Smtp {
             Err(_) => Err(MailError::NotSent("the mail server took too long".into())),
         }
     }
+}
+
+/// What the server must prove: its name, by an authority that is built in or one of these.
+fn parameters(host: &str, authorities: &Authorities) -> Result<TlsParameters, Error> {
+    let mut parameters = TlsParameters::builder(host.to_owned());
+    for certificate in authorities.own() {
+        parameters = parameters.add_root_certificate(Certificate::from_der(certificate.to_vec())?);
+    }
+    parameters.build()
 }
 
 impl Mail for Smtp {

@@ -15,35 +15,45 @@ use super::OutgoingError;
 /// The authorities whose certificates prove who somebody is: those that browsers trust, built in, and those that a file names. What the machine trusts besides
 /// is its own matter.
 #[derive(Clone, Debug)]
-pub struct Authorities(Arc<RootCertStore>);
+pub struct Authorities {
+    all: Arc<RootCertStore>,
+    /// Those of the file.
+    own: Vec<CertificateDer<'static>>,
+}
 
 impl Default for Authorities {
     fn default() -> Self {
-        Self(Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }))
+        let all = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        Self { all: Arc::new(all), own: Vec::new() }
     }
 }
 
 impl Authorities {
     /// With those of a file of certificates in PEM (RFC 7468) too; an error if it has none, or one that is none.
     pub fn with_file(path: &Path) -> io::Result<Self> {
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let built_in = roots.len();
+        let mut all = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
+        let mut own = Vec::new();
         for certificate in CertificateDer::pem_slice_iter(&std::fs::read(path)?) {
-            let added = certificate.ok().and_then(|certificate| roots.add(certificate).ok());
-            added.ok_or_else(|| invalid("it holds what is no certificate"))?;
+            let added = certificate.ok().filter(|certificate| all.add(certificate.clone()).is_ok());
+            own.push(added.ok_or_else(|| invalid("it holds what is no certificate"))?);
         }
-        if roots.len() == built_in {
+        if own.is_empty() {
             return Err(invalid("it holds no certificate in PEM"));
         }
-        Ok(Self(Arc::new(roots)))
+        Ok(Self { all: Arc::new(all), own })
+    }
+
+    /// Those of the file alone, for a library that has the others built in too.
+    pub(crate) fn own(&self) -> impl Iterator<Item = &[u8]> {
+        self.own.iter().map(|certificate| &**certificate)
     }
 
     /// How a connection is made safe. The error is that of a build that lacks what TLS needs.
     pub(super) fn client(self) -> io::Result<ClientConfig> {
         let client = ClientConfig::builder_with_provider(Arc::new(default_provider()));
         let client = client.with_safe_default_protocol_versions().map_err(io::Error::other)?;
-        Ok(client.with_root_certificates(self.0).with_no_client_auth())
+        Ok(client.with_root_certificates(self.all).with_no_client_auth())
     }
 }
 

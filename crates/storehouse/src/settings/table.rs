@@ -317,7 +317,7 @@ pub(crate) const TABLE: &[Setting] = &[
         kind: Text,
         default: Unset,
         valid: "a file",
-        help: "certificates (PEM) of authorities of your own, which receivers of webhooks may have theirs from; the public ones are built in",
+        help: "certificates (PEM) of authorities of your own, which the mail server and receivers of webhooks may have theirs from; the public ones are built in",
     },
     Setting {
         name: "DOCS",

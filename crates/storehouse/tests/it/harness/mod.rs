@@ -8,6 +8,7 @@
 //! - `Site::new(…).start()`: the real program as a process, to signal, kill and start again; `Wire`: HTTP over a real connection to it.
 //! - `SmallDisk::mount()`, `faulty_sync(…)`: disks that fail.
 //! - `enrol(…)`: turns two-factor authentication on, and gives the `Authenticator`.
+//! - `Authority`: certificates for servers over TLS.
 //! - `goods`: products, locations and stock, and `check_stock`: whether it all adds up.
 //! - `canary`: the mark of the tests' secrets, and where it is looked for at each test's end.
 //! - `Random`: random numbers whose seed is told when the test fails.
@@ -25,6 +26,7 @@ mod process;
 mod random;
 mod server;
 mod time;
+mod tls;
 
 pub(crate) use self::app::{Answer, App, Call, Client, SECRET};
 pub(crate) use self::authenticator::{Authenticator, at_the_beginning_of_a_step, enrol};
@@ -35,6 +37,7 @@ pub(crate) use self::process::{PASSWORD, Site, Storehouse, Wire, copy_program};
 pub(crate) use self::random::Random;
 pub(crate) use self::server::{Server, postgres_server};
 pub(crate) use self::time::{eventually, say};
+pub(crate) use self::tls::Authority;
 
 /// Runs a test against the whole system, on SQLite, then on PostgreSQL.
 pub(crate) async fn each_app(test: impl AsyncFn(&App)) {

@@ -13,6 +13,9 @@ mod verification;
 mod low_stock;
 /// The mail server of the tests.
 pub(crate) mod receiver;
+/// Mail servers over TLS.
+mod tls;
+
 /// Whatever becomes of the mail server, each mail is sent, and no process sends what another one does.
 mod sending;
 
@@ -22,6 +25,7 @@ use ::db::{Db, Error};
 use futures_util::FutureExt;
 use kit::clock::Timestamp;
 use kit::mail::Smtp;
+use kit::outgoing::Authorities;
 use serde_json::{Value, json};
 use storehouse::system::{MailOptions, Options};
 use uuid::Uuid;
@@ -94,8 +98,8 @@ pub(crate) fn sent_to(receiver: &Receiver) -> impl Fn(&mut Options) {
 /// The same by an address.
 pub(crate) fn sent_by(url: String) -> impl Fn(&mut Options) {
     move |options| {
-        let way =
-            Smtp::new(&url.parse().ok().unwrap(), "Storehouse <storehouse@example.com>".parse().unwrap());
+        let from = "Storehouse <storehouse@example.com>".parse().unwrap();
+        let way = Smtp::new(&url.parse().ok().unwrap(), from, &Authorities::default()).unwrap();
         let low_stock_to =
             ["ada@example.com", "bob@example.com"].map(|address| address.parse().unwrap()).to_vec();
         options.mail = Some(MailOptions { way: Arc::new(way), low_stock_to, public_url: None });

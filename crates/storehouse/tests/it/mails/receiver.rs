@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use quoted_printable::{ParseMode, decode};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 use crate::harness::eventually;
 
@@ -62,6 +63,16 @@ impl Mail {
     }
 }
 
+/// How a way to it is encrypted.
+#[derive(Clone)]
+pub(crate) enum Encryption {
+    None,
+    /// From the start.
+    Tls(ServerConfig),
+    /// Once it is asked for.
+    StartTls(ServerConfig),
+}
+
 struct State {
     /// What is done next, one for each mail; then all are taken.
     acts: Mutex<VecDeque<Act>>,
@@ -74,11 +85,16 @@ struct State {
 pub(crate) struct Receiver {
     state: Arc<State>,
     port: u16,
+    encryption: Encryption,
 }
 
 impl Receiver {
     /// One that takes everything.
     pub(crate) async fn start() -> Self {
+        Self::start_with(Encryption::None).await
+    }
+
+    pub(crate) async fn start_with(encryption: Encryption) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State {
@@ -86,12 +102,17 @@ impl Receiver {
             mails: Mutex::default(),
             flows: watch::Sender::new(false),
         });
-        tokio::spawn(listen(listener, Arc::clone(&state)));
-        Self { state, port }
+        tokio::spawn(listen(listener, encryption.clone(), Arc::clone(&state)));
+        Self { state, port, encryption }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("smtp://127.0.0.1:{}", self.port)
+        let (scheme, query) = match self.encryption {
+            Encryption::None => ("smtp", ""),
+            Encryption::Tls(_) => ("smtps", ""),
+            Encryption::StartTls(_) => ("smtp", "?tls=required"),
+        };
+        format!("{scheme}://127.0.0.1:{}{query}", self.port)
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -125,30 +146,49 @@ impl Receiver {
     }
 }
 
-async fn listen(listener: TcpListener, state: Arc<State>) {
+async fn listen(listener: TcpListener, encryption: Encryption, state: Arc<State>) {
     while let Ok((stream, _)) = listener.accept().await {
-        let state = Arc::clone(&state);
-        // One that hangs up ends in an error.
-        tokio::spawn(async move { drop(Talk::new(stream, state).run().await) });
+        let (encryption, state) = (encryption.clone(), Arc::clone(&state));
+        // One that hangs up, or doesn't trust it, ends in an error.
+        tokio::spawn(async move { drop(serve(stream, encryption, state).await) });
     }
+}
+
+async fn serve(stream: TcpStream, encryption: Encryption, state: Arc<State>) -> io::Result<()> {
+    let (stream, starts): (Box<dyn Stream>, _) = match encryption {
+        Encryption::None => (Box::new(stream), None),
+        Encryption::Tls(config) => (encrypted(stream, config).await?, None),
+        Encryption::StartTls(config) => (Box::new(stream), Some(config)),
+    };
+    let mut talk = Talk { stream: BufReader::new(stream), state, login: None };
+    talk.say("220 ready").await?;
+    let Some(config) = starts else { return talk.run().await };
+    // Nobody tells it anything before.
+    while talk.line().await? != "STARTTLS" {
+        talk.say("250-here\r\n250 STARTTLS").await?;
+    }
+    talk.say("220 go on").await?;
+    talk.stream = BufReader::new(encrypted(talk.stream.into_inner(), config).await?);
+    talk.run().await
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+async fn encrypted(stream: impl Stream + 'static, config: ServerConfig) -> io::Result<Box<dyn Stream>> {
+    Ok(Box::new(TlsAcceptor::from(Arc::new(config)).accept(stream).await?))
 }
 
 /// A connection.
 struct Talk {
-    reader: BufReader<OwnedReadHalf>,
-    writer: OwnedWriteHalf,
+    stream: BufReader<Box<dyn Stream>>,
     state: Arc<State>,
     login: Option<String>,
 }
 
 impl Talk {
-    fn new(stream: TcpStream, state: Arc<State>) -> Self {
-        let (reader, writer) = stream.into_split();
-        Self { reader: BufReader::new(reader), writer, state, login: None }
-    }
-
     async fn run(mut self) -> io::Result<()> {
-        self.say("220 ready").await?;
         let (mut from, mut to, mut act) = (String::new(), Vec::new(), Act::Take);
         loop {
             let line = self.line().await?;
@@ -204,12 +244,13 @@ impl Talk {
     }
 
     async fn say(&mut self, text: &str) -> io::Result<()> {
-        self.writer.write_all(format!("{text}\r\n").as_bytes()).await
+        self.stream.write_all(format!("{text}\r\n").as_bytes()).await?;
+        self.stream.flush().await
     }
 
     async fn line(&mut self) -> io::Result<String> {
         let mut line = String::new();
-        if self.reader.read_line(&mut line).await? == 0 {
+        if self.stream.read_line(&mut line).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(line.trim_end_matches("\r\n").to_owned())

@@ -3,39 +3,22 @@
 use std::fs;
 
 use kit::outgoing::Authorities;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, date_time_ymd};
 use serde_json::{Value, json};
 use storehouse::migrations::MIGRATIONS;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring::default_provider;
 use uuid::Uuid;
 
 use super::receiver::Receiver;
 use super::{Hook, happen, stored};
-use crate::harness::{App, Site, each_engine, eventually};
+use crate::harness::{App, Authority, Site, each_engine, eventually};
 
-/// One that gives out certificates.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    /// A receiver with a certificate of its own.
-    async fn receiver(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Receiver {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        change(&mut params);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &*self.0).unwrap();
-        let config = ServerConfig::builder_with_provider(default_provider().into());
-        let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-        let key = key.serialize_der().try_into().unwrap();
-        Receiver::start_secure(config.with_single_cert(vec![certificate.der().clone()], key).unwrap()).await
-    }
+/// A receiver with a certificate of this authority.
+async fn receiver(
+    authority: &Authority,
+    name: &str,
+    change: impl FnOnce(&mut CertificateParams),
+) -> Receiver {
+    Receiver::start_secure(authority.server(name, change)).await
 }
 
 #[tokio::test]
@@ -44,28 +27,28 @@ async fn a_certificate_is_believed_by_its_authority_its_time_and_its_name() {
         let (ours, strange) = (Authority::new("Ours"), Authority::new("Strange"));
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("authority.pem");
-        fs::write(&file, ours.0.pem()).unwrap();
+        fs::write(&file, ours.pem()).unwrap();
         let authorities = Authorities::with_file(&file).unwrap();
         let app = App::with(database, |options| options.authorities = authorities).await;
         let admin = app.admin("admin").await;
         let here = "127.0.0.1";
-        let good = ours.receiver(here, |_| {}).await;
+        let good = receiver(&ours, here, |_| {}).await;
         let hook = Hook::add(&admin, &good).await;
         happen(&app.db, &app.clock, Uuid::now_v7(), 1).await;
         assert_eq!(good.expect(1).await[0].number(), 1);
         eventually("it is taken", async || stored(&app.db, hook.id).await[0].status == "delivered").await;
         admin.delete(&hook.path).await.expect(204);
         for (receiver, told) in [
-            (strange.receiver(here, |_| {}).await, "the certificate's authority isn't trusted here"),
+            (receiver(&strange, here, |_| {}).await, "the certificate's authority isn't trusted here"),
             (
-                ours.receiver(here, |params| params.not_after = date_time_ymd(2020, 1, 1)).await,
+                receiver(&ours, here, |params| params.not_after = date_time_ymd(2020, 1, 1)).await,
                 "the certificate has expired, or isn't valid yet",
             ),
             (
-                ours.receiver(here, |params| params.not_before = date_time_ymd(3000, 1, 1)).await,
+                receiver(&ours, here, |params| params.not_before = date_time_ymd(3000, 1, 1)).await,
                 "the certificate has expired, or isn't valid yet",
             ),
-            (ours.receiver("shop.example.com", |_| {}).await, "the certificate is another host's"),
+            (receiver(&ours, "shop.example.com", |_| {}).await, "the certificate is another host's"),
         ] {
             let told = format!("no safe connection: {told}");
             let hook = Hook::add(&admin, &receiver).await;
@@ -86,7 +69,7 @@ async fn a_certificate_is_believed_by_its_authority_its_time_and_its_name() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_setting_names_authorities_of_ones_own() {
     let ours = Authority::new("Ours");
-    let (receiver, site) = (ours.receiver("127.0.0.1", |_| {}).await, Site::new(None));
+    let (receiver, site) = (receiver(&ours, "127.0.0.1", |_| {}).await, Site::new(None));
     let site = site.with("OUTGOING_CA_FILE", "authority.pem");
     assert!(site.refusal(&[]).contains("can't use OUTGOING_CA_FILE, authority.pem"));
     for (text, told) in [
@@ -97,7 +80,7 @@ async fn a_setting_names_authorities_of_ones_own() {
         let line = site.refusal(&[]);
         assert!(line.contains(told), "{line}");
     }
-    fs::write(site.path("authority.pem"), ours.0.pem()).unwrap();
+    fs::write(site.path("authority.pem"), ours.pem()).unwrap();
     let process = site.start().await;
     let (mut wire, _) = process.connect().await.register("boss").await;
     let body = json!({"url": receiver.url(), "types": ["stock.low"]});
