@@ -56,6 +56,22 @@ pub async fn upsert_rows<const N: usize>(
     Ok(stored)
 }
 
+/// Deletes the rows that have these values in these columns, several with a statement.
+pub async fn delete_rows<const N: usize>(
+    tx: &Tx,
+    delete: &str,
+    columns: [&str; N],
+    mut rows: &[[Value<'_>; N]],
+) -> Result<(), Error> {
+    while !rows.is_empty() {
+        let (now, rest) = rows.split_at(at_once(rows.len()));
+        tx.later(&[(&[delete, " WHERE ", &matching(columns, now.len())].concat(), now.as_flattened())])
+            .await?;
+        rows = rest;
+    }
+    Ok(())
+}
+
 /// How many of so many rows go with a statement.
 fn at_once(rows: usize) -> usize {
     match rows {
@@ -86,6 +102,23 @@ fn numbered(insert: &str, row: &[&str], count: usize) -> String {
     sql
 }
 
+/// What so many rows have in these columns. Each of them is found by the index of all the columns, as not both engines would with a list of row values.
+fn matching<const N: usize>(columns: [&str; N], count: usize) -> String {
+    let (mut sql, mut number) = (String::new(), 0);
+    for index in 0..count {
+        sql.push_str(if index == 0 { "(" } else { ") OR (" });
+        for (place, column) in columns.iter().enumerate() {
+            number += 1;
+            sql.push_str(if place == 0 { "" } else { " AND " });
+            sql.push_str(column);
+            sql.push_str(" = $");
+            push_number(&mut sql, number);
+        }
+    }
+    sql.push(')');
+    sql
+}
+
 /// By hand, since formatting so many numbers takes a noticeable part of the writer's time.
 fn push_number(sql: &mut String, number: usize) {
     if number > 9 {
@@ -106,5 +139,6 @@ mod tests {
             numbered("INSERT INTO a (b, c)", &["$", "0"], 2),
             "INSERT INTO a (b, c) VALUES ($1, 0), ($2, 0)"
         );
+        assert_eq!(matching(["b", "c"], 2), "(b = $1 AND c = $2) OR (b = $3 AND c = $4)");
     }
 }

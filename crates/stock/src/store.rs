@@ -1,6 +1,6 @@
 //! Every statement on levels and the ledger, and what orders must know of products.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use db::{Error, Row, Tx, Value};
 use kit::clock::Timestamp;
@@ -257,11 +257,32 @@ pub(crate) async fn take_products(tx: &Tx, in_order: &[Uuid]) -> Result<(), Erro
 
 /// Changes at which level products should be bought.
 pub(crate) async fn set_reorder_points(tx: &Tx, points: &[(Uuid, Option<i64>)]) -> Result<(), Error> {
-    let sql = "UPDATE stock_levels SET reorder_point = $3 WHERE product_id = $1 AND location_id = $2";
-    let args: Vec<[Value<'_>; 3]> =
-        points.iter().map(|(product, point)| [(*product).into(), MAIN.into(), (*point).into()]).collect();
-    let statements: Vec<(&str, &[Value<'_>])> = args.iter().map(|args| (sql, args.as_slice())).collect();
-    tx.later(&statements).await
+    set_at_main(tx, "reorder_point", points.iter().copied()).await
+}
+
+/// Changes a figure of many products at MAIN; those that get the same one share statements.
+async fn set_at_main(
+    tx: &Tx,
+    column: &str,
+    figures: impl Iterator<Item = (Uuid, Option<i64>)>,
+) -> Result<(), Error> {
+    let mut sharing: BTreeMap<Option<i64>, Vec<Value<'_>>> = BTreeMap::new();
+    for (product, figure) in figures {
+        sharing.entry(figure).or_default().push(product.into());
+    }
+    for (figure, products) in sharing {
+        for products in products.chunks(IDS_AT_ONCE) {
+            let ids = filled_up(products.to_vec());
+            let (list, next) = (placeholders(ids.len()), ids.len() + 1);
+            let sql = format!(
+                "UPDATE stock_levels SET {column} = ${next} WHERE product_id IN ({list}) AND location_id = ${}",
+                next + 1
+            );
+            let args = [ids.as_slice(), &[figure.into(), MAIN.into()]].concat();
+            tx.later(&[(&sql, &args)]).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Gives new products their levels at MAIN, each with its backorder limit and its reorder point, so that they can be backordered before any of them came in.
@@ -295,11 +316,7 @@ pub async fn set_backorder_limit(tx: &Tx, product_id: Uuid, limit: i64) -> Resul
 /// Changes many limits. The products aren't taken, so that who changes many makes no order wait: whether an order that runs beside it meets the old
 /// limit or the new one, it might have come before or after.
 pub async fn set_backorder_limits(tx: &Tx, limits: &[(Uuid, i64)]) -> Result<(), Error> {
-    let sql = "UPDATE stock_levels SET backorder_limit = $3 WHERE product_id = $1 AND location_id = $2";
-    let args: Vec<[Value<'_>; 3]> =
-        limits.iter().map(|(product, limit)| [(*product).into(), MAIN.into(), (*limit).into()]).collect();
-    let statements: Vec<(&str, &[Value<'_>])> = args.iter().map(|args| (sql, args.as_slice())).collect();
-    tx.later(&statements).await
+    set_at_main(tx, "backorder_limit", limits.iter().map(|(product, limit)| (*product, Some(*limit)))).await
 }
 
 /// The next products behind one, by their ids.

@@ -25,7 +25,7 @@ use crate::search::words_of;
 use crate::store::categories::{find_category, insert_category};
 use crate::store::or_conflict;
 use crate::store::products::{find_ids_by_barcode, find_products_by_sku, store_products};
-use crate::store::words::{insert_words, replace_words};
+use crate::store::words::change_words;
 use crate::view::CategoryView;
 
 /// A column whose empty cells say nothing.
@@ -212,20 +212,18 @@ impl Plan {
     }
 
     async fn store_words(&self, tx: &Tx) -> Result<(), Error> {
-        let words = |product: &Product| {
-            let id = product.id;
-            words_of(product).into_iter().map(move |word| (word, id))
-        };
-        let mut new: Vec<(String, Uuid)> = self.created.iter().flat_map(words).collect();
-        new.sort_unstable();
-        insert_words(tx, &new).await?;
-        for (before, after) in &self.changed {
-            let (gone, found) = (words_of(before), words_of(after));
-            if gone != found {
-                replace_words(tx, after.id, &gone, &found).await?;
-            }
+        let (mut gone, mut new) = (Vec::new(), Vec::new());
+        for product in &self.created {
+            new.extend(words_of(product).into_iter().map(|word| (word, product.id)));
         }
-        Ok(())
+        for (before, after) in &self.changed {
+            let (had, has) = (words_of(before), words_of(after));
+            gone.extend(had.difference(&has).map(|word| (word.clone(), after.id)));
+            new.extend(has.difference(&had).map(|word| (word.clone(), after.id)));
+        }
+        gone.sort_unstable();
+        new.sort_unstable();
+        change_words(tx, &gone, &new).await
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use db::{Error, Tx, Value};
-use kit::statement::insert_rows;
+use kit::statement::{delete_rows, insert_rows};
 use uuid::Uuid;
 
 /// All words from one on, and before another.
@@ -69,18 +69,22 @@ pub(crate) async fn replace_words(
     before: &BTreeSet<String>,
     after: &BTreeSet<String>,
 ) -> Result<(), Error> {
-    let delete = "DELETE FROM product_words WHERE word = $1 AND product_id = $2";
-    let gone: Vec<[Value<'_>; 2]> =
-        before.difference(after).map(|word| [word.into(), product_id.into()]).collect();
-    let statements: Vec<(&str, &[Value<'_>])> = gone.iter().map(|args| (delete, args.as_slice())).collect();
-    tx.later(&statements).await?;
-    let new: Vec<[Value<'_>; 2]> =
-        after.difference(before).map(|word| [word.into(), product_id.into()]).collect();
-    insert_rows(tx, "INSERT INTO product_words (word, product_id)", &["$"; 2], &new).await
+    let of_product = |word: &String| (word.clone(), product_id);
+    let gone: Vec<_> = before.difference(after).map(of_product).collect();
+    let new: Vec<_> = after.difference(before).map(of_product).collect();
+    change_words(tx, &gone, &new).await
 }
 
-/// Adds the words of many products, sorted, so that those that stand together are stored together.
-pub(crate) async fn insert_words(tx: &Tx, words: &[(String, Uuid)]) -> Result<(), Error> {
-    let rows: Vec<[Value<'_>; 2]> = words.iter().map(|(word, id)| [word.into(), (*id).into()]).collect();
-    insert_rows(tx, "INSERT INTO product_words (word, product_id)", &["$"; 2], &rows).await
+/// Takes words from products and gives them others, both sorted, so that those that stand together are changed together.
+pub(crate) async fn change_words(
+    tx: &Tx,
+    gone: &[(String, Uuid)],
+    new: &[(String, Uuid)],
+) -> Result<(), Error> {
+    delete_rows(tx, "DELETE FROM product_words", ["word", "product_id"], &rows(gone)).await?;
+    insert_rows(tx, "INSERT INTO product_words (word, product_id)", &["$"; 2], &rows(new)).await
+}
+
+fn rows(words: &[(String, Uuid)]) -> Vec<[Value<'_>; 2]> {
+    words.iter().map(|(word, id)| [word.into(), (*id).into()]).collect()
 }
