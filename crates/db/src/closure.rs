@@ -48,7 +48,9 @@ where
     }
 
     fn answer(self: Box<Self>, failure: Option<Error>) {
-        let Self { result, reply, .. } = *self;
+        let Self { input, result, reply, .. } = *self;
+        // What it holds is free when the caller goes on.
+        drop(input);
         let result = match (failure, result) {
             // What a closure saw in a transaction that came to nothing is no answer, be it a success or a refusal.
             (Some(error), _) => Err(error.into()),

@@ -18,7 +18,7 @@ use kit::permission::{STAFF, Scope};
 use kit::problem::Problem;
 use kit::query::{FromParams, Params, Query};
 use schemars::JsonSchema;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Inventory;
 use crate::api::products::ProductQuery;
@@ -175,7 +175,7 @@ async fn import<K: Importable>(
     query: ImportQuery,
     upload: Upload,
 ) -> Result<Resource<ImportView>, Problem> {
-    let _turn = turn(inventory).await?;
+    let turn = turn(inventory).await?;
     let (received, db) = (upload.receive().await?, &inventory.shared.db);
     let claim = key.claim(&inventory.shared, caller, received.bytes());
     let (import, faults) = claim.outrank(db, read::<K>(inventory, received, author).await).await?;
@@ -186,15 +186,17 @@ async fn import<K: Importable>(
     if !claim.is_repeated(db).await? {
         import.check(db, faults).await?;
     }
-    let stored = db.write((import, claim), |tx, (import, claim)| {
+    // Whoever stores keeps his turn to the end, though the caller may have gone.
+    let stored = db.write((import, claim, turn), |tx, (import, claim, _)| {
         idempotency::once(tx, claim, || async { Answer::new(&import.store(tx).await?) }).boxed()
     });
     stored.await
 }
 
 /// 503 where others import for too long.
-async fn turn(inventory: &Inventory) -> Result<SemaphorePermit<'_>, Problem> {
-    let turn = tokio::time::timeout(PATIENCE, inventory.import_turns.acquire()).await;
+async fn turn(inventory: &Inventory) -> Result<OwnedSemaphorePermit, Problem> {
+    let turns = Arc::clone(&inventory.import_turns);
+    let turn = tokio::time::timeout(PATIENCE, turns.acquire_owned()).await;
     let busy = || Problem::unavailable(5, "Other files are being imported; try again shortly.");
     turn.map_err(|_| busy())?.map_err(Problem::internal)
 }

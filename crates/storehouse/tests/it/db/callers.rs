@@ -61,6 +61,18 @@ async fn what_follows_a_commit_comes_before_the_answer_and_only_then() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_write_was_given_is_free_when_its_caller_goes_on() {
+    each_engine(SCHEMA, async |database| {
+        let (db, given) = (database.open().await, Arc::new(()));
+        for round in 0..200 {
+            let written = db.write(Arc::clone(&given), |_, _| Box::pin(async { Ok::<_, Error>(()) })).await;
+            assert_eq!((written, Arc::strong_count(&given)), (Ok(()), 1), "round {round}");
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_full_queue_refuses_at_once_and_recovers() {
     each_engine(SCHEMA, async |database| {
