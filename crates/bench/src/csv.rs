@@ -1,5 +1,5 @@
-//! `csv`: a catalogue of 100,000 products and a count of all of them come in as files and go out again, through a service's port; what the process holds
-//! meanwhile; and how long somebody waits who changes other stock while the counts are stored.
+//! `csv`: a catalogue of 100,000 products, changes of them all and a count of each come in as files and go out again, through a service's port; what the
+//! process holds meanwhile; and how long somebody waits who changes other stock while the counts are stored.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -34,8 +34,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 const END: &[u8] = b"\r\n0\r\n\r\n";
 
 /// What is imported and exported, in the order in which it is done.
-const FILES: [(&str, &str, Direction); 5] = [
+const FILES: [(&str, &str, Direction); 6] = [
     ("products in", "/products/import", Direction::In),
+    ("products changed", "/products/import", Direction::In),
     ("counts in", "/stock/import", Direction::In),
     ("products out", "/products.csv", Direction::Out),
     ("levels out", "/stock.csv", Direction::Out),
@@ -92,8 +93,11 @@ async fn one_round(site: &Site, rows: usize) -> Result<Round> {
     let other = json!({"sku": "OTHER", "name": "Other", "unit_price": 1});
     call(address, Request::post("/products", &other).token(&token)).await?;
     let mut round = Round { idle: program.memory("VmRSS")?, ..Round::default() };
-    let (products, counts) = (products(rows)?, counts(rows)?);
-    round.seconds.push(import(address, "/products/import", &products, &token).await?);
+    for revision in 0..2 {
+        let products = products(rows, revision)?;
+        round.seconds.push(import(address, "/products/import", &products, &token).await?);
+    }
+    let counts = counts(rows)?;
     let importing = Box::pin(import(address, "/stock/import", &counts, &token));
     let (seconds, longest_wait) = beside(importing, address, &token).await?;
     round.seconds.push(seconds);
@@ -108,11 +112,13 @@ async fn one_round(site: &Site, rows: usize) -> Result<Round> {
     Ok(round)
 }
 
-fn products(rows: usize) -> Result<String> {
+/// Another revision changes each product's name, and so its words, category, price and reorder point.
+fn products(rows: usize, revision: usize) -> Result<String> {
     let mut file =
         "sku,name,description,barcode,category,unit_price,unit_cost,reorder_point,attributes\n".to_owned();
     for row in 0..rows {
-        let (price, cost, kind) = (row % 9_999 + 100, row % 4_999 + 50, row % 40);
+        let (price, cost) = (row % 9_999 + 100 + revision, row % 4_999 + 50);
+        let (kind, point) = ((row + revision) % 40, (row + revision) % 10);
         writeln!(
             file,
             "SKU-{row:06},Thing number {row} of kind {kind},A thing that is sold by the piece,{},Kind {kind},{}.{:02},{}.{:02},{},\"{{\"\"size\"\": {}}}\"",
@@ -121,7 +127,7 @@ fn products(rows: usize) -> Result<String> {
             price % 100,
             cost / 100,
             cost % 100,
-            row % 10,
+            point,
             row % 7
         )?;
     }
