@@ -207,6 +207,16 @@ impl Tx {
         }
     }
 
+    /// Has each statement of the transaction planned for the tables as they are then. PostgreSQL would go on with the plan that it made of a statement
+    /// when a table was still empty, which reads all of it, while the transaction fills it. Nothing on SQLite.
+    pub async fn plan_anew(&self) -> Result<(), Error> {
+        const SQL: &str = "SELECT set_config('plan_cache_mode', 'force_custom_plan', TRUE) IS NULL";
+        match &self.link {
+            Link::Sqlite(_) => Ok(()),
+            Link::Postgres(_) => self.later(&[(SQL, &[])]).await,
+        }
+    }
+
     /// An id as this engine writes it in a statement. Where a partial index leaves out an id, only a query that names it in the same words can use it.
     pub fn id_literal(&self, id: Uuid) -> String {
         match &self.link {

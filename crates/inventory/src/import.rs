@@ -170,6 +170,7 @@ impl<K: Importable> Import<K> {
     }
 
     async fn check_rows(&self, tx: &Tx, rows: Range<usize>) -> Result<(Tally, RowFaults), Problem> {
+        tx.plan_anew().await?;
         let (rows, mut faults) = (rows.collect::<Vec<_>>(), RowFaults::new(self.max_faults));
         let tally = K::check(self, tx, &rows, &mut faults).await?;
         Ok((tally, faults))
@@ -177,6 +178,7 @@ impl<K: Importable> Import<K> {
 
     /// Stores all of it.
     pub(crate) async fn store(&self, tx: &Tx) -> Result<ImportView, Problem> {
+        tx.plan_anew().await?;
         let (mut done, mut tally) = (0, Tally::default());
         for rows in self.order.chunks(STORED_AT_ONCE) {
             let mut faults = RowFaults::new(self.max_faults);
