@@ -34,6 +34,12 @@ const CHECKED_AT_ONCE: usize = 1_000;
 /// So many rows are in memory as products while they are stored.
 const STORED_AT_ONCE: usize = 4_000;
 
+/// From so many rows on, what the tables hold is another thing than it was.
+const MANY: usize = 1_000;
+
+/// The tables that are filled.
+const FILLED: &str = "products, product_words, stock_levels, stock_movements, events";
+
 /// A file, and what holds for it.
 pub struct File {
     /// What it has.
@@ -189,6 +195,9 @@ impl<K: Importable> Import<K> {
         }
         // One entry for all rows: what each did is told by the ledger and by the products' events.
         let (created, changed) = (tally.created, tally.changed);
+        if created + changed >= MANY {
+            tx.analyze(FILLED).await?;
+        }
         let facts = Facts::Import(ImportFacts { rows: self.table.len(), created, changed });
         audit::record(tx, &self.author, Act::new(K::ACTION, None).after(facts)).await?;
         Ok(self.view(&tally, false))

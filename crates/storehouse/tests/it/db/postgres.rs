@@ -33,6 +33,36 @@ fn hang_up<'a>(tx: &'a Tx, number: &'a i64) -> BoxFuture<'a, Result<(), Error>> 
     })
 }
 
+/// One number that a query finds.
+async fn count(tx: &Tx, sql: &str) -> Result<i64, Error> {
+    tx.one(sql, &[], |row| row.get(0)).await
+}
+
+#[tokio::test]
+async fn who_fills_a_table_has_it_counted_and_planned_for_in_that_transaction_alone() {
+    const COUNTED: &str = "SELECT CAST(reltuples AS BIGINT) FROM pg_class WHERE relname = 'items'";
+    const PLANS: &str = "SELECT CASE current_setting('plan_cache_mode') WHEN 'auto' THEN CAST(0 AS BIGINT) ELSE CAST(1 AS BIGINT) END";
+    let Some((_database, db)) = fresh().await else { return };
+    let filled: Result<i64, Error> = db
+        .write((), |tx, ()| {
+            Box::pin(async move {
+                tx.plan_anew().await?;
+                for number in 0..300 {
+                    let name = number.to_string();
+                    tx.execute(INSERT, &[id(number).into(), name.as_str().into(), number.into()]).await?;
+                }
+                tx.analyze("items, shelves").await?;
+                count(tx, PLANS).await
+            })
+        })
+        .await;
+    assert_eq!(filled, Ok(1));
+    let read: Result<(i64, i64), Error> = db
+        .write((), |tx, ()| Box::pin(async move { Ok((count(tx, COUNTED).await?, count(tx, PLANS).await?)) }))
+        .await;
+    assert_eq!(read, Ok((300, 0)));
+}
+
 #[tokio::test]
 async fn a_connection_that_is_lost_loses_only_its_transaction() {
     let Some((_database, db)) = fresh().await else { return };
