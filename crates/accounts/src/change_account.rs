@@ -176,6 +176,11 @@ pub async fn delete_account(
     mails::forget_account(tx, account.id, &email_key(&account.email)).await?;
     record_change(tx, EventType::UserDeleted, account, Vec::new(), author).await?;
     let deleted = Act::new(Action::AccountDeleted, account.id).before(facts(account, None));
+    // Who acted for the business stays known as long as the log has it, or staff could hide what they did by going.
+    let deleted = match account.role {
+        Role::Customer => deleted,
+        Role::Staff | Role::Admin => deleted.person(None, Some(person(account)), None),
+    };
     audit::record(tx, author, deleted).await?;
     audit::forget(tx, account.id).await?;
     require_an_admin(tx, account.is_active_admin()).await

@@ -41,13 +41,13 @@ impl FromStr for Email {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let options = Options::default().without_display_text().without_domain_literal();
-        let is_plain = text.len() <= 254
-            && text.chars().all(|character| character != ' ' && is_visible(character))
-            && text.rsplit_once('@').is_some_and(|(_, domain)| is_domain(domain));
-        // The parser knows letters, but no marks that stand beside them.
+        // The parser knows letters, but no marks that stand beside them; nor do mail servers.
         let composed: String = text.nfc().collect();
+        let is_plain = composed.len() <= 254
+            && composed.chars().all(|character| character != ' ' && is_visible(character))
+            && composed.rsplit_once('@').is_some_and(|(_, domain)| is_domain(domain));
         match EmailAddress::parse_with_options(&composed, options) {
-            Ok(_) if is_plain => Ok(Self(text.to_owned())),
+            Ok(_) if is_plain => Ok(Self(composed)),
             _ => Err(Invalid {
                 code: "invalid_email",
                 message: "must be an email address of at most 254 bytes".into(),

@@ -1,7 +1,7 @@
 //! What makes an email or a user name one of its kind: two that a reader takes for the same are the same.
 //!
 //! As in PRECIS (RFC 8265) neither width, case nor composition tells two apart; a domain is compared as IDNA compares it
-//! (UTS 46), in punycode or not; and a character from outside ASCII counts as the one it is confused with (UTS 39). What
+//! (UTS 46), in punycode or not; and a character from outside ASCII counts as the one it is confused with (UTS 39), as a small letter or as a capital. What
 //! ASCII alone can write stays apart (`paul1`, `paull`): those are different people's real addresses.
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
@@ -10,7 +10,7 @@ use unicode_security::skeleton;
 
 /// Rises with each change of what is below, the tables of its crates among it: rows that were stored with an earlier one
 /// get new keys at the next start (`renew_keys`).
-pub(crate) const KEY_VERSION: i64 = 2;
+pub(crate) const KEY_VERSION: i64 = 3;
 
 /// The key of an email, or of what somebody takes for one.
 pub(crate) fn email_key(email: &str) -> String {
@@ -32,10 +32,21 @@ pub(crate) fn fold(text: &str) -> String {
         if character.is_ascii() {
             folded.push(character);
         } else {
-            folded.extend(skeleton(character.encode_utf8(&mut [0; 4])));
+            folded.push_str(&looks_like(character));
         }
     }
     without_case(&folded)
+}
+
+/// What a small letter is taken for: if for nothing in ASCII, then what its capital is taken for, as the Cyrillic `к` is in `TOMEК`.
+fn looks_like(letter: char) -> String {
+    let small: String = skeleton(letter.encode_utf8(&mut [0; 4])).collect();
+    if small.is_ascii() {
+        return small;
+    }
+    let capital: String = letter.to_uppercase().collect();
+    let capital: String = skeleton(&capital).collect();
+    if capital.is_ascii() { capital } else { small }
 }
 
 /// In both directions, since letters that share a capital are one: `ı` and `i`, `ſ` and `s`.
@@ -71,9 +82,12 @@ mod tests {
             "\u{1d426}ike",                     // mathematical m
             "mik\u{435}",                       // Cyrillic e
             "mi\u{307}ke",                      // a second dot
+            "MI\u{41a}E",       // Cyrillic K, which as a small letter looks like none of ASCII
+            "\u{41c}I\u{39a}E", // Cyrillic M, Greek K
         ] {
             assert_eq!(fold(alike), "mike", "{alike:?}");
         }
+        assert_eq!(fold("OCTO1"), fold("\u{41e}\u{421}\u{422}\u{41e}1"));
         assert_eq!(fold("Ange\u{301}lique"), fold("ANG\u{c9}LIQUE"), "composed or not");
         assert_eq!(fold("ΟΔΥΣΣΕΥΣ"), fold("οδυσσευς"), "two forms of one letter");
         assert_eq!(fold("STRASSE"), fold("straße"));

@@ -54,11 +54,11 @@ impl Personal {
 
     pub(crate) fn of_object(
         entry_id: Uuid,
-        account_id: Uuid,
+        account_id: Option<Uuid>,
         before: Option<&PersonFacts>,
         after: Option<&PersonFacts>,
     ) -> Result<Self, Error> {
-        Self::new(entry_id, Whose::Object, Some(account_id), to_json(&OfObject { before, after })?)
+        Self::new(entry_id, Whose::Object, account_id, to_json(&OfObject { before, after })?)
     }
 
     fn new(entry_id: Uuid, whose: Whose, account_id: Option<Uuid>, value: String) -> Result<Self, Error> {

@@ -24,7 +24,7 @@ pub struct Act {
 /// Whom it is about, as far as that is personal.
 #[derive(Clone, Debug)]
 struct Person {
-    account_id: Uuid,
+    account_id: Option<Uuid>,
     before: Option<PersonFacts>,
     after: Option<PersonFacts>,
 }
@@ -65,9 +65,14 @@ impl Act {
         Self { after: Some(facts), ..self }
     }
 
-    /// What it says of a person, which goes with the account.
-    pub fn person(self, account_id: Uuid, before: Option<PersonFacts>, after: Option<PersonFacts>) -> Self {
-        Self { person: Some(Person { account_id, before, after }), ..self }
+    /// What it says of a person, which goes with the account; without one it stays as long as the entry.
+    pub fn person(
+        self,
+        account_id: impl Into<Option<Uuid>>,
+        before: Option<PersonFacts>,
+        after: Option<PersonFacts>,
+    ) -> Self {
+        Self { person: Some(Person { account_id: account_id.into(), before, after }), ..self }
     }
 }
 

@@ -48,4 +48,9 @@ pub const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/0013_audit.postgres.sql"),
     },
     Migration::portable(14, "identity", include_str!("../migrations/0014_identity.sql")),
+    Migration::portable(
+        15,
+        "capitals_look_alike",
+        include_str!("../migrations/0015_capitals_look_alike.sql"),
+    ),
 ];

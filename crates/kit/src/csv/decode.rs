@@ -34,12 +34,20 @@ pub(super) fn decode(bytes: &[u8], declared: Option<Charset>) -> Result<Cow<'_, 
         (None, Some(Charset::Is(declared))) => (declared, bytes),
         (None, None) => (UTF_8, bytes),
     };
-    let text = encoding.decode_without_bom_handling_and_without_replacement(text);
-    let text = text.ok_or_else(|| not_text(encoding, marked.is_some()))?;
-    if text.contains('\0') {
-        return Err(malformed("The file has NUL characters: is it UTF-16 without a mark (BOM)?"));
+    let decoded = encoding.decode_without_bom_handling_and_without_replacement(text);
+    let decoded = decoded.ok_or_else(|| not_text(encoding, text, marked.is_some()))?;
+    if let Some((before, _)) = decoded.split_once('\0') {
+        let line = last_line(before.as_bytes());
+        return Err(malformed(format!(
+            "The file has NUL characters, the first in line {line}: is it UTF-16 without a mark (BOM)?"
+        )));
     }
-    Ok(text)
+    Ok(decoded)
+}
+
+/// Which line these bytes end in.
+fn last_line(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
 /// 415: what it was declared as it can't be read as.
@@ -49,15 +57,22 @@ fn no_mark() -> Problem {
 }
 
 /// Another charset may be declared only where no mark says one.
-fn not_text(encoding: &'static Encoding, is_marked: bool) -> Problem {
+fn not_text(encoding: &'static Encoding, bytes: &[u8], is_marked: bool) -> Problem {
     let advice = if is_marked {
-        "which its mark (BOM) says it is: it may be cut off or damaged; save it anew, as UTF-8"
+        "its mark (BOM) says that it is, so it may be cut off or damaged; save it anew, as UTF-8"
     } else if encoding == UTF_8 {
-        "save it as UTF-8, or declare its charset: `text/csv; charset=windows-1252`"
+        "save it as UTF-8, or declare its charset, `text/csv; charset=windows-1252`"
     } else {
-        "which it is declared as: save it as UTF-8"
+        "it is declared as that; save it as UTF-8"
     };
-    malformed(format!("The file isn't {} throughout, {advice}.", encoding.name()))
+    let place = match std::str::from_utf8(bytes) {
+        Err(error) if encoding == UTF_8 => {
+            let (good, _) = bytes.split_at(error.valid_up_to());
+            format!("from line {} on", last_line(good))
+        }
+        _ => "throughout".to_owned(),
+    };
+    malformed(format!("The file isn't {} {place}: {advice}.", encoding.name()))
 }
 
 /// 400: it isn't a CSV file.
@@ -96,11 +111,12 @@ mod tests {
             format!("{} {}", problem.status().as_u16(), problem.detail())
         };
         assert!(
-            told(b"\xc4", "").contains("400 The file isn't UTF-8 throughout, save it as UTF-8, or declare")
+            told(b"a\n\xc4", "")
+                .contains("400 The file isn't UTF-8 from line 2 on: save it as UTF-8, or declare")
         );
-        assert!(told(b"\xff\xfea\0b", "").contains("UTF-16LE throughout, which its mark (BOM) says"));
-        assert!(told(b"\xef\xbb\xbf\xc4", "windows-1252").contains("UTF-8 throughout, which its mark (BOM)"));
-        assert!(told(b"a\0b", "utf-16le").contains("UTF-16LE throughout, which it is declared as"));
+        assert!(told(b"\xff\xfea\0b", "").contains("UTF-16LE throughout: its mark (BOM) says"));
+        assert!(told(b"\xef\xbb\xbf\xc4", "windows-1252").contains("UTF-8 from line 1 on: its mark (BOM)"));
+        assert!(told(b"a\0b", "utf-16le").contains("UTF-16LE throughout: it is declared as that"));
         assert!(told(b"sku\n", "UTF-16").starts_with("415 The file is declared as UTF-16 and doesn't begin"));
     }
 

@@ -109,7 +109,7 @@ fn wanted(params: &mut Params) -> Wanted {
 #[derive(Serialize, JsonSchema)]
 struct EventPage {
     items: Vec<Event>,
-    /// The next page's `after`; null if there is no more for now, and then `position` is what to come back with.
+    /// The next page's `after`; null if there is no more for now, and then `position` is what to come back with. With a filter a page may be empty and there be more.
     next_cursor: Option<Position>,
     /// Up to where this page tells all there was to tell: what happens later comes after it.
     position: Position,

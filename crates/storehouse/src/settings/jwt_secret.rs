@@ -1,5 +1,6 @@
 //! The secret that signs tokens: refused where it can be guessed, made and kept where a developer has none.
 
+use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -43,13 +44,14 @@ pub(super) fn check(secret: Option<&Secret>) -> Result<()> {
     Ok(())
 }
 
-/// Few different characters are a repeated word, such as `secretsecretsecret…`.
+/// Few different characters are a repeated word, such as `secretsecretsecret…`; few different steps between them are counted up, as `1234567890123…`.
 fn is_well_known(secret: &str) -> bool {
-    let mut characters: Vec<char> = secret.to_lowercase().chars().collect();
-    let plain: String = characters.iter().filter(|c| c.is_alphanumeric()).collect();
-    characters.sort_unstable();
-    characters.dedup();
-    characters.len() < 8 || WELL_KNOWN.iter().any(|known| plain.contains(known))
+    let lower = secret.to_lowercase();
+    let plain: String = lower.chars().filter(|c| c.is_alphanumeric()).collect();
+    let characters: BTreeSet<u8> = lower.bytes().collect();
+    let steps: BTreeSet<u8> =
+        lower.bytes().zip(lower.bytes().skip(1)).map(|(one, next)| next.wrapping_sub(one)).collect();
+    characters.len().min(steps.len()) < 8 || WELL_KNOWN.iter().any(|known| plain.contains(known))
 }
 
 /// The secret in the data folder, made if it isn't there. The lock makes processes that start at once agree on one.
@@ -104,6 +106,9 @@ mod tests {
             "changeme",
             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
             "secretsecretsecretsecretsecretsecret",
+            "12345678901234567890123456789012",
+            "01234567012345670123456701234567",
+            "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz",
             "a-string-secret-at-least-256-bits-long",
             "please change me, please change me, please",
             "9c1f0a7b3d5e2468ace0",

@@ -68,6 +68,22 @@ async fn z09_who_is_deleted_leaves_nothing_personal_and_the_chain_holds() {
     .await;
 }
 
+#[tokio::test]
+async fn z09_who_acted_for_the_business_stays_known_where_they_go() {
+    each_app(async |app| {
+        let (root, sam) = (app.admin("root").await, app.staff("sam").await.at("192.0.2.7"));
+        let product = sam.post("/products", json!({"sku": "LAP-1", "name": "Laptop", "unit_price": 1}));
+        product.await.expect(201);
+        sam.delete(&format!("/users/{}", sam.id)).await.expect(204);
+        let entries = entries(&root, &format!("actor_id={}", sam.id)).await;
+        let deleted = entries.iter().find(|entry| entry["action"] == "user.deleted").unwrap();
+        assert_eq!(deleted["person"]["before"]["email"], "sam@example.com", "{deleted}");
+        assert!(!all_text(app).await.contains("192.0.2.7"));
+        check(app).await;
+    })
+    .await;
+}
+
 /// An entry of its own.
 async fn note(db: &Db, author: Author) {
     let act = Act::new(Action::LoggedIn, new_id());

@@ -61,7 +61,7 @@ async fn what_is_no_csv_or_no_text_is_refused_in_words_that_help() {
             (b"sku,name\rL-1,Lamp\r", "In row 1, column name, a CR stands alone, without its LF."),
             (
                 b"\xff\xfes\0k\0u\0\n",
-                "The file isn't UTF-16LE throughout, which its mark (BOM) says it is: it may be cut off or damaged; save it anew, as UTF-8.",
+                "The file isn't UTF-16LE throughout: its mark (BOM) says that it is, so it may be cut off or damaged; save it anew, as UTF-8.",
             ),
         ] {
             let refused = import(&staff, "/products/import", file).await.problem(400, "malformed_csv");
