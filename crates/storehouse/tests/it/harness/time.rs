@@ -3,7 +3,7 @@
 use std::io::{Write, stderr};
 use std::time::{Duration, Instant};
 
-pub(super) const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Polls until the condition holds; fails after a deadline that only a broken program reaches.
 pub(crate) async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
