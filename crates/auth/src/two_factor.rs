@@ -2,7 +2,8 @@
 //! Whatever changes ends all other sessions.
 
 use accounts::{
-    Credentials, Proof, RecoveryCodes, begin_factor, factor_changed, remove_factor, renew_codes, store,
+    Account, Credentials, LoginPassword, Proof, RecoveryCodes, begin_factor, factor_changed, remove_factor,
+    renew_codes, store,
 };
 use audit::Action;
 use futures_util::FutureExt;
@@ -28,9 +29,8 @@ pub(crate) async fn begin(
     body: BeginTotpBody,
     author: &Author,
 ) -> Result<TotpSecret, Problem> {
-    let found = credentials(auth, caller).await?;
-    auth.accounts.confirm_password(&found, body.current_password, author).await?;
-    let new = auth.accounts.factors.generate(&found.account)?;
+    let account = confirm_password(auth, caller, body.current_password, author).await?;
+    let new = auth.accounts.factors.generate(&account)?;
     let shown = TotpSecret { secret: new.secret.clone().into(), uri: new.uri.clone().into() };
     let input = (caller.account(), new);
     auth.shared
@@ -79,8 +79,7 @@ pub(crate) async fn remove(
     body: ProveTotpBody,
     author: Author,
 ) -> Result<(), Problem> {
-    let found = credentials(auth, caller).await?;
-    auth.accounts.confirm_password(&found, body.current_password, &author).await?;
+    confirm_password(auth, caller, body.current_password, &author).await?;
     let who = (caller.account(), caller.session(), auth.accounts.live.clone(), author);
     let input = (who, Proof::of(body.totp, body.recovery_code), auth.accounts.factors.clone());
     auth.shared
@@ -105,8 +104,7 @@ pub(crate) async fn renew(
     body: ProveTotpBody,
     author: Author,
 ) -> Result<ShownRecoveryCodes, Problem> {
-    let found = credentials(auth, caller).await?;
-    auth.accounts.confirm_password(&found, body.current_password, &author).await?;
+    confirm_password(auth, caller, body.current_password, &author).await?;
     let codes = RecoveryCodes::generate()?;
     let shown = ShownRecoveryCodes::of(&codes);
     let who = (caller.account(), caller.session(), auth.accounts.live.clone(), author);
@@ -133,8 +131,16 @@ pub(crate) async fn renew(
     Ok(shown)
 }
 
-async fn credentials(auth: &Auth, caller: &Caller) -> Result<Credentials, Problem> {
+/// The caller's account, if the password is the caller's.
+async fn confirm_password(
+    auth: &Auth,
+    caller: &Caller,
+    password: LoginPassword,
+    author: &Author,
+) -> Result<Account, Problem> {
     let found =
         auth.shared.db.lookup(caller.account(), |tx, id| store::find_credentials(tx, *id).boxed()).await?;
-    found.ok_or_else(Problem::not_found)
+    let found: Credentials = found.ok_or_else(Problem::not_found)?;
+    auth.accounts.confirm_password(&found, password, author).await?;
+    Ok(found.account)
 }

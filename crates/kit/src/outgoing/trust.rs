@@ -23,15 +23,14 @@ pub struct Authorities {
 
 impl Default for Authorities {
     fn default() -> Self {
-        let all = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        Self { all: Arc::new(all), own: Vec::new() }
+        Self { all: Arc::new(built_in()), own: Vec::new() }
     }
 }
 
 impl Authorities {
     /// With those of a file of certificates in PEM (RFC 7468) too; an error if it has none, or one that is none.
     pub fn with_file(path: &Path) -> io::Result<Self> {
-        let mut all = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let mut all = built_in();
         let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
         let mut own = Vec::new();
         for certificate in CertificateDer::pem_slice_iter(&std::fs::read(path)?) {
@@ -55,6 +54,10 @@ impl Authorities {
         let client = client.with_safe_default_protocol_versions().map_err(io::Error::other)?;
         Ok(client.with_root_certificates(self.all).with_no_client_auth())
     }
+}
+
+fn built_in() -> RootCertStore {
+    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
 }
 
 /// What makes a connection unsafe, if an error says that.
