@@ -56,8 +56,8 @@ pub use passwords::{PasswordHash, Passwords, Verdict};
 pub use refresh_token::RefreshTokens;
 pub use renew_keys::renew_keys;
 pub use second_factor::{
-    NewFactor, Proof, RecoveryCode, RecoveryCodes, SecondFactors, TOTP_REQUIRED, TotpCode, begin_factor,
-    factor_changed, remove_factor, renew_codes,
+    NewFactor, Proof, Proven, RecoveryCode, RecoveryCodes, SecondFactors, TOTP_REQUIRED, TotpCode,
+    begin_factor, factor_changed, remove_factor, renew_codes,
 };
 pub use session::{
     Lifetime, NewSession, Refreshed, SessionLimits, end_all_sessions, end_session, refresh_session,
@@ -125,7 +125,8 @@ impl Accounts {
         password: LoginPassword,
         author: &Author,
     ) -> Result<Secret, Problem> {
-        let compared = match self.login_limits.begin(&found.account.email, author.address, Guesser::Known) {
+        let compared = match self.login_limits.begin(&found.account.email, author.address, Guesser::LoggedIn)
+        {
             Ok(attempt) => attempt.settle(self.compare(found, password).await),
             Err(refusal) => Err(refusal),
         };

@@ -23,7 +23,7 @@ const ATTEMPTS: Rate = Rate::new(30, MINUTE, 30);
 const FAILURES: Rate = Rate::new(10, MINUTE, 10);
 const REGISTRATIONS: Rate = Rate::new(10, MINUTE, 10);
 
-/// How often an account may be guessed at, from wherever.
+/// How often a day an account may be guessed at, from wherever: by strangers, and as often again by those who are logged in.
 const GUESSES: Rate = Rate::new(1000, Duration::from_secs(24 * 60 * 60), 1000);
 
 /// How many wrong guesses wait for nothing; then a second, doubled by each further one, up to a minute.
@@ -42,6 +42,7 @@ struct Limits {
     failures: Limiter,
     registrations: Limiter,
     guesses: Limiter,
+    confirmations: Limiter,
     delays: Table<Delay>,
     refused_logins: Counter,
     refused_registrations: Counter,
@@ -60,8 +61,7 @@ struct Delay {
 pub struct Attempt<'a> {
     limits: Option<&'a Limits>,
     account: (String, Origin),
-    /// Whether it counts for the account whatever its address.
-    is_strange: bool,
+    guesser: Guesser,
 }
 
 /// Whoever makes a guess.
@@ -69,8 +69,10 @@ pub struct Attempt<'a> {
 pub enum Guesser {
     /// Anybody.
     Stranger,
-    /// Somebody at an address from which the account was logged in to before, or who is logged in.
+    /// Somebody at an address from which the account was logged in to before.
     Known,
+    /// Somebody who is logged in, and gives the current password.
+    LoggedIn,
 }
 
 impl LoginLimits {
@@ -82,6 +84,7 @@ impl LoginLimits {
             registrations: Limiter::new(REGISTRATIONS, clock.clone()),
             // A bucket that all share who find no room would let strangers spend that of others.
             guesses: Limiter::new(GUESSES, clock.clone()).sparing_the_crowd(),
+            confirmations: Limiter::new(GUESSES, clock.clone()).sparing_the_crowd(),
             delays: Table::new(Delay::is_over),
             refused_logins: Counter::default(),
             refused_registrations: Counter::default(),
@@ -92,6 +95,11 @@ impl LoginLimits {
     /// Nothing is counted or refused.
     pub fn off() -> Self {
         Self(None)
+    }
+
+    /// Whether anything is counted.
+    pub fn are_on(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Counts a login from an address before anything of it is read: 429 if there were too many.
@@ -121,11 +129,11 @@ impl LoginLimits {
         address: Option<IpAddr>,
         guesser: Guesser,
     ) -> Result<Attempt<'_>, Problem> {
-        let (account, is_strange) = ((email_key(email), Origin::of(address)), guesser == Guesser::Stranger);
-        let Some(limits) = &self.0 else { return Ok(Attempt { limits: None, account, is_strange }) };
+        let account = (email_key(email), Origin::of(address));
+        let Some(limits) = &self.0 else { return Ok(Attempt { limits: None, account, guesser }) };
         permit(limits.failures.take(&account.1), &limits.refused_logins)?;
-        limits.begin(&account, is_strange).inspect_err(|_| limits.failures.give_back(&account.1))?;
-        Ok(Attempt { limits: Some(limits), account, is_strange })
+        limits.begin(&account, guesser).inspect_err(|_| limits.failures.give_back(&account.1))?;
+        Ok(Attempt { limits: Some(limits), account, guesser })
     }
 
     /// Tells how many logins and guesses were refused, and how many registrations.
@@ -143,16 +151,27 @@ impl LoginLimits {
 }
 
 impl Limits {
-    fn begin(&self, account: &(String, Origin), is_strange: bool) -> Result<(), Problem> {
-        if is_strange {
-            permit(self.guesses.take(&account.0), &self.refused_logins)?;
+    /// What counts for the account from wherever.
+    fn wherever_from(&self, guesser: Guesser) -> Option<&Limiter> {
+        match guesser {
+            Guesser::Stranger => Some(&self.guesses),
+            Guesser::Known => None,
+            // Of their own, or who holds a session could keep the owner from logging in.
+            Guesser::LoggedIn => Some(&self.confirmations),
+        }
+    }
+
+    fn begin(&self, account: &(String, Origin), guesser: Guesser) -> Result<(), Problem> {
+        let wherever_from = self.wherever_from(guesser);
+        if let Some(limiter) = wherever_from {
+            permit(limiter.take(&account.0), &self.refused_logins)?;
         }
         let delay = self.guess(account);
         if delay.is_zero() {
             return Ok(());
         }
-        if is_strange {
-            self.guesses.give_back(&account.0);
+        if let Some(limiter) = wherever_from {
+            limiter.give_back(&account.0);
         }
         Err(refuse(delay, &self.refused_logins))
     }
@@ -210,8 +229,8 @@ impl Attempt<'_> {
         };
         if let (Some(limits), false) = (self.limits, outcome.as_ref().is_err_and(is_wrong)) {
             limits.failures.give_back(&self.account.1);
-            if self.is_strange {
-                limits.guesses.give_back(&self.account.0);
+            if let Some(limiter) = limits.wherever_from(self.guesser) {
+                limiter.give_back(&self.account.0);
             }
             limits.delays.update(&self.account, limits.clock.monotonic(), |delay, place| {
                 if place == Place::Own {
@@ -372,6 +391,9 @@ mod tests {
         clock.advance(Duration::from_secs(27));
         assert_eq!(wrong(&limits, "ada@example.com", THERE), 0);
         assert_eq!(wrong(&limits, "ada@example.com", THERE), 86);
+        let logged_in = |number| limits.begin("ada@example.com", address(number), Guesser::LoggedIn);
+        let made = (1000..2500).filter_map(|number| logged_in(number).ok()).count();
+        assert_eq!(made, 1000, "who holds a token is limited apart, however many addresses there are");
     }
 
     #[test]

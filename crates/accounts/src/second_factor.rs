@@ -3,8 +3,8 @@
 //!
 //! Each code is good once: its step and all before it are over with it. What is wrong counts for the account, from whatever
 //! address, since a code has but six digits: five are free, and each further one waits twice as long as the one before, a
-//! quarter of an hour at most. Only somebody who knows the password can make its owner wait, and a recovery code waits for
-//! nothing.
+//! quarter of an hour at most. Who logs in from an address that did so before is not concerned, or whoever learnt the password could keep
+//! its owner out; there the limits of logins hold (`login_limits`). A recovery code waits for nothing.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -31,6 +31,7 @@ use uuid::Uuid;
 use crate::digest::digest;
 use crate::error::Error;
 use crate::live_sessions::LiveSessions;
+use crate::login_limits::Guesser;
 use crate::model::Account;
 use crate::session::end_all_sessions;
 use crate::store::{self, Factor};
@@ -67,6 +68,28 @@ impl Proof {
     /// Of the fields `totp` and `recovery_code`: of both, the first counts, and the second is not spent.
     pub fn of(totp: Option<TotpCode>, recovery: Option<RecoveryCode>) -> Option<Self> {
         totp.map(Self::Totp).or(recovery.map(Self::Recovery))
+    }
+}
+
+/// How a second factor was proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proven {
+    /// There is none that had to be.
+    Needless,
+    /// By a code of the authenticator.
+    Totp,
+    /// By a recovery code, which is spent.
+    Recovery,
+}
+
+impl Proven {
+    /// Its word, if there was anything to prove.
+    pub fn as_str(self) -> Option<&'static str> {
+        match self {
+            Self::Needless => None,
+            Self::Totp => Some("totp"),
+            Self::Recovery => Some("recovery_code"),
+        }
     }
 }
 
@@ -110,39 +133,37 @@ impl SecondFactors {
         proof: Option<&Proof>,
         now: Timestamp,
     ) -> Result<Result<(), Problem>, db::Error> {
-        let factor = store::find_factor(tx, account).await?.filter(|factor| factor.is_confirmed);
-        match (factor, proof) {
-            (None, _) => Ok(Ok(())),
-            (Some(_), None) => Ok(Err(required())),
-            (Some(factor), Some(Proof::Totp(code))) => self.prove_code(tx, account, &factor, code, now).await,
-            (Some(_), Some(Proof::Recovery(code))) => {
-                let spent = store::spend_recovery_code(tx, account, &code.digest(account)).await?;
-                Ok(if spent { Ok(()) } else { Err(wrong()) })
-            }
-        }
+        Ok(self.prove_as(tx, account, proof, Guesser::Stranger, now).await?.map(drop))
     }
 
-    async fn prove_code(
+    /// The same, and by what; a code from a known address is neither counted nor made to wait, so whoever calls must limit it.
+    pub async fn prove_as(
         &self,
         tx: &Tx,
         account: Uuid,
-        factor: &Factor,
-        code: &TotpCode,
+        proof: Option<&Proof>,
+        guesser: Guesser,
         now: Timestamp,
-    ) -> Result<Result<(), Problem>, db::Error> {
+    ) -> Result<Result<Proven, Problem>, db::Error> {
+        let is_strange = guesser == Guesser::Stranger;
+        let factor = store::find_factor(tx, account).await?.filter(|factor| factor.is_confirmed);
+        let (factor, code) = match (factor, proof) {
+            (None, _) => return Ok(Ok(Proven::Needless)),
+            (Some(_), None) => return Ok(Err(required())),
+            (Some(_), Some(Proof::Recovery(code))) => {
+                let spent = store::spend_recovery_code(tx, account, &code.digest(account)).await?;
+                return Ok(if spent { Ok(Proven::Recovery) } else { Err(wrong()) });
+            }
+            (Some(factor), Some(Proof::Totp(code))) => (factor, code),
+        };
         let wait = factor.wait(now);
-        if !wait.is_zero() {
+        if is_strange && !wait.is_zero() {
             return Ok(Err(Problem::rate_limited(whole_seconds(wait))));
         }
-        match self.step_of(account, factor, code, now) {
-            Ok(Some(step)) => {
-                store::accept_step(tx, account, step).await?;
-                Ok(Ok(()))
-            }
-            Ok(None) => {
-                store::count_wrong_code(tx, account, now).await?;
-                Ok(Err(wrong()))
-            }
+        match self.step_of(account, &factor, code, now) {
+            Ok(Some(step)) => store::accept_step(tx, account, step).await.map(|()| Ok(Proven::Totp)),
+            Ok(None) if is_strange => store::count_wrong_code(tx, account, now).await.map(|()| Err(wrong())),
+            Ok(None) => Ok(Err(wrong())),
             Err(problem) => Ok(Err(problem)),
         }
     }

@@ -88,6 +88,21 @@ pub enum ObjectKind {
     None,
 }
 
+impl ObjectKind {
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Session => "session",
+            Self::Key => "key",
+            Self::Order => "order",
+            Self::Product => "product",
+            Self::Webhook => "webhook",
+            Self::None => "none",
+        }
+    }
+}
+
 impl Action {
     /// All of them, each with its word and what it is about.
     pub const ALL: &[(Self, &'static str, ObjectKind)] = &[

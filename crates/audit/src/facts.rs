@@ -22,6 +22,10 @@ pub enum Facts {
     Price(PriceFacts),
     /// `order.priced`
     Order(OrderFacts),
+    /// `login`
+    Login(LoginFacts),
+    /// `stock.corrected`, before
+    Level(LevelFacts),
     /// `stock.corrected`
     Correction(CorrectionFacts),
     /// `stock.imported`, `products.imported`
@@ -83,7 +87,27 @@ pub struct OrderFacts {
     pub priced_lines: usize,
 }
 
-/// A row of the ledger, which tells the rest.
+/// How somebody got in.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AuditLoginFacts")]
+pub struct LoginFacts {
+    /// What was given besides the password: `totp`, `recovery_code`, or nothing.
+    pub second_factor: Option<&'static str>,
+}
+
+/// A level of stock.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AuditLevelFacts")]
+pub struct LevelFacts {
+    /// Where.
+    pub location_id: Uuid,
+    /// How much lies there.
+    pub on_hand: i64,
+    /// How much of it can't be sold.
+    pub unavailable: i64,
+}
+
+/// A row of the ledger, which tells the rest, and what it led to.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "AuditCorrectionFacts")]
 pub struct CorrectionFacts {
@@ -91,6 +115,9 @@ pub struct CorrectionFacts {
     pub movement_id: Uuid,
     /// Its kind.
     pub kind: &'static str,
+    /// The level after it.
+    #[serde(flatten)]
+    pub level: LevelFacts,
 }
 
 /// What a file did.

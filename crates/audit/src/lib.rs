@@ -32,13 +32,13 @@ mod work;
 
 pub use action::{Action, ObjectKind};
 pub use facts::{
-    AccountFacts, CorrectionFacts, ExportFacts, Facts, ImportFacts, KeyFacts, OrderFacts, PersonFacts,
-    PriceFacts, RefusedFacts, SettingsFacts, WebhookFacts,
+    AccountFacts, CorrectionFacts, ExportFacts, Facts, ImportFacts, KeyFacts, LevelFacts, LoginFacts,
+    OrderFacts, PersonFacts, PriceFacts, RefusedFacts, SettingsFacts, WebhookFacts,
 };
 pub use own::{OwnEntry, entries_of};
 pub use personal::forget;
 pub use read::{Entry, EntryFilter, Object, Person, entry_position, list_entries};
-pub use record::{Act, record, record_export};
+pub use record::{Act, record, record_all, record_export};
 pub use seal::seal_all;
 pub use settings::record_settings;
 pub use sweep::sweep;

@@ -78,17 +78,38 @@ impl Act {
 
 /// Writes an entry; it is there if and only if the transaction is committed.
 pub async fn record(tx: &Tx, author: &Author, act: Act) -> Result<(), Error> {
-    let before = act.before.as_ref().map(to_json).transpose()?;
-    record_between(tx, author, act, before).await
+    record_all(tx, &[(author.clone(), act)]).await
+}
+
+/// Writes an entry for each of several acts, with few statements for them all.
+pub async fn record_all(tx: &Tx, acts: &[(Author, Act)]) -> Result<(), Error> {
+    let (mut rows, mut personal) = (Vec::with_capacity(acts.len()), Vec::with_capacity(acts.len()));
+    for (author, act) in acts {
+        let before = act.before.as_ref().map(to_json).transpose()?;
+        rows.push(entry(author, act, before, &mut personal)?);
+    }
+    store::insert(tx, &rows, &personal).await
 }
 
 /// The same where what there was before is known as an earlier entry told it.
 pub(crate) async fn record_between(
     tx: &Tx,
     author: &Author,
-    act: Act,
+    act: &Act,
     before: Option<String>,
 ) -> Result<(), Error> {
+    let mut personal = Vec::new();
+    let row = entry(author, act, before, &mut personal)?;
+    store::insert(tx, &[row], &personal).await
+}
+
+/// The entry of an act; what is personal of it comes to the rest.
+fn entry(
+    author: &Author,
+    act: &Act,
+    before: Option<String>,
+    personal: &mut Vec<Personal>,
+) -> Result<Row, Error> {
     let id = new_id();
     let of_actor = author.address.map(|address| Personal::of_actor(id, author.actor_id, address));
     let of_object = act.person.as_ref().map(|person| {
@@ -109,8 +130,8 @@ pub(crate) async fn record_between(
         object_hash: of_object.as_ref().map(Personal::hash),
         created_at: author.now,
     };
-    let personal: Vec<Personal> = of_actor.into_iter().chain(of_object).collect();
-    store::insert(tx, &[row], &personal).await
+    personal.extend(of_actor.into_iter().chain(of_object));
+    Ok(row)
 }
 
 /// Writes down that data is taken along, before any of it is given away. `is_part` if only some of it was asked for.

@@ -24,5 +24,6 @@ async fn compare(tx: &Tx, settings: &SettingsFacts, now: Timestamp) -> Result<()
     if last.as_ref() == Some(&to_json(&after)?) {
         return Ok(());
     }
-    record_between(tx, &Author::nobody(now), Act::new(Action::SettingsChanged, None).after(after), last).await
+    record_between(tx, &Author::nobody(now), &Act::new(Action::SettingsChanged, None).after(after), last)
+        .await
 }

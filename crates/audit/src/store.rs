@@ -177,27 +177,42 @@ pub(crate) async fn insert_sealed(tx: &Tx, behind: i64, sealed: &[Sealed]) -> Re
     tx.execute(sql, &[behind.into()]).await.map(drop)
 }
 
-/// What the chain says and what is personal of it: each salt and value, if it is not erased.
+/// What the chain says and what is personal of it.
 pub(crate) struct Linked {
     pub(crate) sealed: Sealed,
-    pub(crate) of_actor: Option<(Vec<u8>, String)>,
-    pub(crate) of_object: Option<(Vec<u8>, String)>,
+    pub(crate) of_actor: Kept,
+    pub(crate) of_object: Kept,
+}
+
+/// What is kept of a personal value.
+pub(crate) struct Kept {
+    /// Salt and value, if they are not erased.
+    pub(crate) value: Option<(Vec<u8>, String)>,
+    /// With which account it goes.
+    pub(crate) account_id: Option<Uuid>,
+    /// The account that it can only belong to, if that is still there.
+    pub(crate) owner: Option<Uuid>,
 }
 
 /// The entries behind a number, in the order of the chain.
 pub(crate) async fn list_chain(tx: &Tx, behind: i64, limit: i64) -> Result<Vec<Linked>, Error> {
     let sql = format!(
-        "SELECT {ROW}, number, sealed_at, hash, of_actor.salt, of_actor.value, of_object.salt, of_object.value
+        "SELECT {columns}, number, sealed_at, page.hash, of_actor.salt, of_actor.value, of_actor.account_id, actor.id,
+                of_object.salt, of_object.value, of_object.account_id, object.id
          FROM (SELECT * FROM audit_entries WHERE number > $1 ORDER BY number LIMIT $2) AS page
          LEFT JOIN audit_personal AS of_actor ON of_actor.entry_id = page.id AND of_actor.whose = 'actor'
          LEFT JOIN audit_personal AS of_object ON of_object.entry_id = page.id AND of_object.whose = 'object'
-         ORDER BY number"
+         LEFT JOIN accounts AS actor ON actor.id = COALESCE(page.actor_id, page.object_id)
+         LEFT JOIN accounts AS object ON object.id = page.object_id
+         ORDER BY number",
+        columns = ROW.split(", ").map(|column| format!("page.{column}")).collect::<Vec<_>>().join(", ")
     );
     tx.rows(&sql, &[behind.into(), limit.into()], |cells| {
-        let personal = |first: usize| -> Result<Option<(Vec<u8>, String)>, Error> {
+        let kept = |first: usize| -> Result<Kept, Error> {
             let salt: Option<Vec<u8>> = cells.get(first)?;
             let value: Option<String> = cells.get(first + 1)?;
-            Ok(salt.zip(value))
+            let (account_id, owner) = (cells.get(first + 2)?, cells.get(first + 3)?);
+            Ok(Kept { value: salt.zip(value), account_id, owner })
         };
         let sealed = Sealed {
             row: row(cells, 0)?,
@@ -205,7 +220,7 @@ pub(crate) async fn list_chain(tx: &Tx, behind: i64, limit: i64) -> Result<Vec<L
             sealed_at: cells.get(OF_ROW + 1)?,
             hash: cells.get(OF_ROW + 2)?,
         };
-        Ok(Linked { sealed, of_actor: personal(SEALED)?, of_object: personal(SEALED + 2)? })
+        Ok(Linked { sealed, of_actor: kept(SEALED)?, of_object: kept(SEALED + 4)? })
     })
     .await
 }

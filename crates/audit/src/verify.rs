@@ -4,10 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use db::{Error, Tx};
+use uuid::Uuid;
 
 use crate::chain;
 use crate::personal::hash_of;
-use crate::store::{self, Head, Linked};
+use crate::store::{self, Head, Kept, Linked};
 
 /// How many entries are read at once.
 const AT_ONCE: i64 = 1_000;
@@ -129,13 +130,13 @@ impl Link {
                 sealed.row.action
             ));
         }
-        for (kept, known, whose) in [
-            (&linked.of_actor, &sealed.row.actor_hash, "actor's"),
-            (&linked.of_object, &sealed.row.object_hash, "object's"),
+        let row = &sealed.row;
+        for (kept, known, owner, whose) in [
+            (&linked.of_actor, &row.actor_hash, row.actor_id.or(row.object_id), "actor's"),
+            (&linked.of_object, &row.object_hash, row.object_id, "object's"),
         ] {
-            let is_right = |(salt, value): &(Vec<u8>, String)| known.as_ref() == Some(&hash_of(salt, value));
-            if !kept.as_ref().is_none_or(is_right) {
-                return Err(format!("audit: the {whose} personal data of entry {next} was changed"));
+            if let Some(fault) = fault(kept, known.as_ref(), owner) {
+                return Err(format!("audit: the {whose} personal data of entry {next} {fault}"));
             }
         }
         (self.number, self.hash) = (next, hash);
@@ -155,6 +156,19 @@ impl Link {
         }
         Ok(())
     }
+}
+
+/// What is wrong with a personal value of which the chain knows this hash: it goes with its owner's account and not before, and without an owner with its entry.
+fn fault(kept: &Kept, known: Option<&Vec<u8>>, owner: Option<Uuid>) -> Option<&'static str> {
+    let Some((salt, value)) = &kept.value else {
+        let must_be_there = known.is_some() && (owner.is_none() || kept.owner.is_some());
+        return must_be_there.then_some("is missing");
+    };
+    if known != Some(&hash_of(salt, value)) {
+        return Some("was changed");
+    }
+    let is_anothers = kept.account_id.is_some_and(|account| owner != Some(account));
+    is_anothers.then_some("was made another account's")
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -108,6 +108,7 @@ impl Sheet for AuditSheet {
             "id",
             "created_at",
             "action",
+            "object_kind",
             "object_id",
             "actor_id",
             "key_id",
@@ -144,6 +145,7 @@ fn write_entry(entry: &Entry, lines: &mut Lines) {
     lines.plain(entry.id);
     lines.plain(entry.created_at);
     lines.plain(&entry.action);
+    lines.optional(entry.object.as_ref().map(|object| object.kind.as_str()));
     lines.optional(entry.object.as_ref().map(|object| object.id));
     lines.optional(entry.actor_id);
     lines.optional(entry.key_id);

@@ -6,7 +6,7 @@ use accounts::{
     Account, AddressMark, Credentials, Guesser, NewSession, Proof, SecondFactors, Session, Verdict,
     start_session, store,
 };
-use audit::{Act, Action};
+use audit::{Act, Action, Facts, LoginFacts};
 use db::Tx;
 use futures_util::FutureExt;
 use http::StatusCode;
@@ -103,7 +103,8 @@ async fn attempt(
     let mark = auth.accounts.addresses.mark(account.id, client.address);
     let (session, author) = (client.into(), author.by(account.id));
     let (proof, factors) = (body.proof(), auth.accounts.factors.clone());
-    let start = Start { account, stored, upgrade, proof, factors, session, mark, author, counts };
+    let limited = auth.accounts.login_limits.are_on();
+    let start = Start { account, stored, upgrade, proof, factors, limited, session, mark, author, counts };
     match auth.shared.db.write(start, |tx, start| start.run(tx).boxed()).await? {
         Started::Session(started) => {
             let (account, session) = *started;
@@ -135,6 +136,8 @@ struct Start {
     upgrade: Option<Secret>,
     proof: Option<Proof>,
     factors: Arc<SecondFactors>,
+    /// Whether guesses from each address are limited.
+    limited: bool,
     session: NewSession,
     mark: AddressMark,
     author: Author,
@@ -153,20 +156,31 @@ impl Start {
         if found.password_hash.as_ref() != Some(&self.stored) {
             return Ok(Started::Changed);
         }
-        let proven = self.factors.prove(tx, self.account.id, self.proof.as_ref(), self.author.now).await?;
-        if let Err(problem) = proven {
-            return Ok(Started::Unproven(problem));
-        }
+        let (guesser, now) = (self.guesser(tx).await?, self.author.now);
+        let proven = self.factors.prove_as(tx, self.account.id, self.proof.as_ref(), guesser, now).await?;
+        let proven = match proven {
+            Ok(proven) => proven,
+            Err(problem) => return Ok(Started::Unproven(problem)),
+        };
         if let Some(new) = &self.upgrade {
             store::update_password_hash(tx, self.account.id, &self.stored, new).await?;
         }
-        let now = self.author.now;
         let session = start_session(tx, self.account.id, &self.session, now).await?;
         store::remember_address(tx, self.account.id, &self.mark, now).await?;
-        audit::record(tx, &self.author, Act::new(Action::LoggedIn, self.account.id)).await?;
+        let facts = LoginFacts { second_factor: proven.as_str() };
+        let act = Act::new(Action::LoggedIn, self.account.id).after(Facts::Login(facts));
+        audit::record(tx, &self.author, act).await?;
         let counts = Arc::clone(&self.counts);
         tx.after_commit(move || counts.login_succeeded());
         Ok(Started::Session(Box::new((found.account, session))))
+    }
+
+    /// Who gives a code of an authenticator: from an address that logged in before it doesn't matter how many wrong ones others gave.
+    async fn guesser(&self, tx: &Tx) -> Result<Guesser, db::Error> {
+        let is_known = self.limited
+            && matches!(self.proof, Some(Proof::Totp(_)))
+            && store::knows_address(tx, self.account.id, &self.mark).await?;
+        Ok(if is_known { Guesser::Known } else { Guesser::Stranger })
     }
 }
 

@@ -5,6 +5,7 @@
 //! `load` (the load generator), `measure` and `report` (figures and the table), `people`, `placement` and `taking` (data); then
 //! one file for each line.
 
+mod auditing;
 mod checks;
 mod csv;
 mod gateway;

@@ -23,7 +23,7 @@ use crate::site::{Site, token};
 use crate::wire::Request;
 
 pub(crate) use self::postgres::{Statements, server_cpu};
-pub(crate) use self::sqlite::{RawLoop, TABLES, rows_an_order, rows_text};
+pub(crate) use self::sqlite::{RawLoop, SEALED_EVERY, TABLES, rows_an_order, rows_text};
 
 const CLIENTS: [usize; 4] = [1, 16, 64, 256];
 

@@ -31,6 +31,11 @@ impl Migration {
         if self.sqlite == self.postgres { adapt(self.postgres) } else { self.postgres.to_owned() }
     }
 
+    /// The triggers that a text makes.
+    pub(crate) fn triggers(sql: &'static str) -> impl Iterator<Item = &'static str> {
+        sql.split("CREATE TRIGGER ").skip(1).filter_map(|rest| rest.split_whitespace().next())
+    }
+
     /// What an operator reads when this one fails.
     pub(crate) fn failed(&self, error: Error) -> Error {
         let Self { number, name, .. } = self;

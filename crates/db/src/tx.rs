@@ -10,7 +10,7 @@ use crate::closure::Action;
 use crate::error::Failure;
 use crate::postgres::Session;
 use crate::value::{Row, Value};
-use crate::{Error, LogSql, log, postgres, sqlite};
+use crate::{Error, LogSql, Migration, log, postgres, sqlite};
 
 /// A transaction. After its first failed statement it is spent: nothing more is run, and it is rolled back whatever the closure returns.
 pub struct Tx {
@@ -240,6 +240,20 @@ impl Tx {
             Link::Sqlite(_) => &log::SQLITE,
             Link::Postgres(_) => &log::POSTGRES,
         }
+    }
+
+    /// The triggers of these migrations that the database doesn't have, or has turned off.
+    pub async fn missing_triggers(&self, migrations: &[Migration]) -> Result<Vec<&'static str>, Error> {
+        const SQLITE: &str = "SELECT name FROM sqlite_master WHERE type = 'trigger'";
+        const POSTGRES: &str = "SELECT tgname::text FROM pg_trigger
+            WHERE NOT tgisinternal AND tgenabled IN ('O', 'A') AND pg_table_is_visible(tgrelid)";
+        let (sql, text): (_, fn(&Migration) -> &'static str) = match &self.link {
+            Link::Sqlite(_) => (SQLITE, |migration| migration.sqlite),
+            Link::Postgres(_) => (POSTGRES, |migration| migration.postgres),
+        };
+        let there: Vec<String> = self.rows(sql, &[], |row| row.get(0)).await?;
+        let made = migrations.iter().flat_map(|migration| Migration::triggers(text(migration)));
+        Ok(made.filter(|name| !there.iter().any(|found| found == name)).collect())
     }
 
     /// Wakes those who listen to the channel, after the commit. Nothing on SQLite, where they poll.

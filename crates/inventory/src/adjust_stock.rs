@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use audit::{Act, Action, CorrectionFacts, Facts};
+use audit::{Act, Action, CorrectionFacts, Facts, LevelFacts};
 use db::Tx;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created};
@@ -10,7 +10,7 @@ use kit::author::Author;
 use kit::idempotency::{self, Claim};
 use kit::money::Money;
 use kit::problem::{Fault, Problem};
-use stock::{Adjustment, MAIN, Refused};
+use stock::{Adjusted, Adjustment, Level, MAIN, Refused};
 use uuid::Uuid;
 
 use crate::Inventory;
@@ -47,12 +47,11 @@ struct Adjusting {
 impl Adjusting {
     async fn run(&self, tx: &Tx) -> Result<Created<MovementView>, Problem> {
         let (adjustment, product) = self.adjustment(tx).await?;
-        let movement = stock::adjust(tx, &adjustment).await.map_err(refused)?;
-        self.counts.moved(tx, vec![movement.kind]);
-        let facts = CorrectionFacts { movement_id: movement.id, kind: movement.kind.as_str() };
-        let act = Act::new(Action::StockCorrected, product.id).after(Facts::Correction(facts));
-        audit::record(tx, &self.author, act).await?;
-        Ok(Answer::new(&MovementView::new(movement, product.currency()))?.location(movements_of(product.id)))
+        let adjusted = stock::adjust(tx, &adjustment).await.map_err(refused)?;
+        self.counts.moved(tx, vec![adjusted.movement.kind]);
+        audit::record(tx, &self.author, act(&adjusted)).await?;
+        let view = MovementView::new(adjusted.movement, product.currency());
+        Ok(Answer::new(&view)?.location(movements_of(product.id)))
     }
 
     /// What is to be done, once all that the body names is known to be there.
@@ -89,6 +88,20 @@ impl Adjusting {
         };
         Ok((adjustment, product))
     }
+}
+
+/// What the audit log tells of it.
+fn act(Adjusted { movement, before, after }: &Adjusted) -> Act {
+    let facts =
+        CorrectionFacts { movement_id: movement.id, kind: movement.kind.as_str(), level: level_facts(after) };
+    Act::new(Action::StockCorrected, movement.product_id)
+        .before(Facts::Level(level_facts(before)))
+        .after(Facts::Correction(facts))
+}
+
+fn level_facts(level: &Level) -> LevelFacts {
+    let Level { location_id, on_hand, unavailable, .. } = *level;
+    LevelFacts { location_id, on_hand, unavailable }
 }
 
 /// A level of what is not there any more can't be stored: it was removed after this transaction looked for it.

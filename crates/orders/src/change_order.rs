@@ -19,7 +19,7 @@ use crate::lifecycle::{Action, Status, Step, allowed_transitions};
 use crate::lines::{Catalogue, free_text_line, listed_lines};
 use crate::model::{Line, Order};
 use crate::move_stock::move_stock;
-use crate::place_order::{Actor, apply_details, history, record_prices};
+use crate::place_order::{Actor, apply_details, history, priced};
 use crate::said::{SaidChange, SaidStep, to_json};
 use crate::store::{self, HistoryRow};
 use crate::take_step::{advance, check_may_take, lock_visible};
@@ -111,7 +111,8 @@ impl Changing {
     ) -> Result<(), Problem> {
         if relined {
             store::replace_lines(tx, after).await?;
-            record_prices(tx, &self.actor, Some(before), after).await?;
+            let told: Vec<_> = priced(&self.actor, Some(before), after).into_iter().collect();
+            audit::record_all(tx, &told).await?;
         }
         Ok(store::update_order(tx, after, row).await?)
     }

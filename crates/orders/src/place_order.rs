@@ -48,15 +48,10 @@ impl Actor {
     }
 }
 
-/// Writes down that staff set a price that no catalogue knows; a buyer's own is for staff to confirm.
-pub(crate) async fn record_prices(
-    tx: &Tx,
-    actor: &Actor,
-    before: Option<&Order>,
-    after: &Order,
-) -> Result<(), db::Error> {
+/// What the audit log tells if staff set a price that no catalogue knows; a buyer's own is for staff to confirm.
+pub(crate) fn priced(actor: &Actor, before: Option<&Order>, after: &Order) -> Option<(Author, Act)> {
     if !actor.is_staff || after.priced_lines() == 0 {
-        return Ok(());
+        return None;
     }
     let facts = |order: &Order| {
         let (currency, total_price) = (order.total.currency().code(), order.total);
@@ -64,7 +59,7 @@ pub(crate) async fn record_prices(
     };
     let act = Act::new(audit::Action::OrderPriced, after.id).after(facts(after));
     let act = before.map(facts).into_iter().fold(act, Act::before);
-    audit::record(tx, &actor.author(after.updated_at), act).await
+    Some((actor.author(after.updated_at), act))
 }
 
 /// An order to be placed, with all that can be made ready before its transaction, which only one thread runs on SQLite.
@@ -170,10 +165,9 @@ async fn number_all(tx: &Tx, placements: &[Arc<Placement>]) -> Result<Vec<Result
     let new: Vec<_> = placed.clone().map(|(placement, number)| placement.numbered(number)).collect();
     new.iter().try_for_each(|new| check_order(tx, new.order))?;
     store::insert_orders(tx, &new).await?;
-    for (placement, _) in placed {
-        placement.counts.placed(tx, &placement.order);
-        record_prices(tx, &placement.actor, None, &placement.order).await?;
-    }
+    let told: Vec<_> = placed.clone().filter_map(|(new, _)| priced(&new.actor, None, &new.order)).collect();
+    audit::record_all(tx, &told).await?;
+    placed.for_each(|(placement, _)| placement.counts.placed(tx, &placement.order));
     Ok(numbered)
 }
 

@@ -72,15 +72,26 @@ pub struct Adjustment {
     pub author: Author,
 }
 
-/// Changes a level, and gives the ledger's row.
-pub async fn adjust(tx: &Tx, adjustment: &Adjustment) -> Result<Movement, Refused> {
+/// What became of a level.
+#[derive(Clone, Debug)]
+pub struct Adjusted {
+    /// The ledger's row.
+    pub movement: Movement,
+    /// The level as it was.
+    pub before: Level,
+    /// The level as it is.
+    pub after: Level,
+}
+
+/// Changes a level.
+pub async fn adjust(tx: &Tx, adjustment: &Adjustment) -> Result<Adjusted, Refused> {
     let mut ledger = Ledger::open(tx, &BTreeSet::from([adjustment.product_id])).await?;
     let place = ledger.at(adjustment.product_id, adjustment.location_id);
-    let level = ledger.level(place);
-    if adjustment.expected_on_hand.is_some_and(|expected| expected != level.on_hand) {
-        return Err(Refused::Unexpected(level.on_hand));
+    let before = ledger.level(place).clone();
+    if adjustment.expected_on_hand.is_some_and(|expected| expected != before.on_hand) {
+        return Err(Refused::Unexpected(before.on_hand));
     }
-    let delta = adjustment.change.delta(level)?;
+    let delta = adjustment.change.delta(&before)?;
     let id = new_id();
     let cause = Cause { kind: CauseKind::Adjustment, id, step: 1 };
     let movement = ledger.record(place, adjustment.change.kind(), delta, cause, &adjustment.author)?;
@@ -88,6 +99,7 @@ pub async fn adjust(tx: &Tx, adjustment: &Adjustment) -> Result<Movement, Refuse
     movement.reason.clone_from(&adjustment.reason);
     movement.unit_cost_minor = adjustment.unit_cost_minor;
     let movement = movement.clone();
+    let after = ledger.level(place).clone();
     ledger.store(tx).await?;
-    Ok(movement)
+    Ok(Adjusted { movement, before, after })
 }

@@ -23,7 +23,7 @@ pub mod store;
 mod transfer;
 mod verify;
 
-pub use adjust::{Adjustment, Change, adjust};
+pub use adjust::{Adjusted, Adjustment, Change, adjust};
 pub use count::{CountTally, Counted, preview_counts, store_counts};
 pub use ledger::{Refused, STOCK_LEVEL, set_reorder_points};
 pub use model::{Cause, CauseKind, Delta, Kind, Level, MAIN, Movement, Shortage, Sku};

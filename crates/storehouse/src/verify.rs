@@ -1,4 +1,4 @@
-//! `storehouse verify`: does all stock add up, and does the audit log's chain hold? It reads one snapshot and changes nothing, so it may run beside a system at work.
+//! `storehouse verify`: does all stock add up, does the audit log's chain hold, and is there still what keeps both from being changed? It reads one snapshot and changes nothing, so it may run beside a system at work.
 
 use anyhow::{Context as _, Result, ensure};
 use audit::{Anchor, AuditFound};
@@ -8,6 +8,7 @@ use orders::{OrderDifference, verify_orders};
 use stock::{Difference, verify_levels};
 
 use crate::migrate::open_existing;
+use crate::migrations::MIGRATIONS;
 use crate::progress::Progress;
 use crate::settings::Settings;
 
@@ -18,6 +19,8 @@ pub(crate) struct Found {
     levels: Vec<Difference>,
     holdings: Vec<OrderDifference>,
     audit: AuditFound,
+    /// What makes tables append-only, and is missing.
+    triggers: Vec<&'static str>,
 }
 
 /// Adds everything up.
@@ -59,12 +62,13 @@ async fn look(tx: &Tx, anchor: Option<&Anchor>, progress: &Progress) -> Result<F
     let holdings = holdings.await?;
     let audit =
         audit::verify(tx, anchor, |count| progress.show("following the audit log", count, None)).await?;
-    Ok(Found { products, orders, levels, holdings, audit })
+    let triggers = tx.missing_triggers(MIGRATIONS).await?;
+    Ok(Found { products, orders, levels, holdings, audit, triggers })
 }
 
 impl Found {
     fn count(&self) -> usize {
-        self.levels.len() + self.holdings.len() + self.audit.faults.len()
+        self.levels.len() + self.holdings.len() + self.audit.faults.len() + self.triggers.len()
     }
 
     /// Whether all adds up.
@@ -77,6 +81,12 @@ impl Found {
         let levels = self.levels.iter().map(ToString::to_string);
         let stock = levels.chain(self.holdings.iter().map(ToString::to_string));
         let mut lines: Vec<String> = stock.chain(self.audit.faults.iter().cloned()).collect();
+        let missing = |name| {
+            format!(
+                "schema: the trigger {name} is missing or turned off: what it keeps as it is could be changed"
+            )
+        };
+        lines.extend(self.triggers.iter().map(missing));
         let Self { products, orders, .. } = self;
         lines.push(self.audit.to_string());
         lines.push(format!("Products: {products}, orders: {orders}, differences: {}.", self.count()));
@@ -87,7 +97,8 @@ impl Found {
     pub(crate) fn check(&self) -> Result<()> {
         let stock = self.levels.len() + self.holdings.len();
         ensure!(stock == 0, "stock does not add up: {stock} differences");
-        ensure!(self.is_clean(), "the audit log does not hold");
+        ensure!(self.audit.faults.is_empty(), "the audit log does not hold");
+        ensure!(self.is_clean(), "triggers of the schema are missing");
         Ok(())
     }
 }

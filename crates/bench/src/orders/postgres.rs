@@ -11,7 +11,9 @@ use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls, Statement};
 use uuid::Uuid;
 
+use crate::auditing;
 use crate::measure::Sample;
+use crate::orders::SEALED_EVERY;
 use crate::placement::{INSERT_EVENT, INSERT_HISTORY, INSERT_LINE, INSERT_ORDER, Placement};
 use crate::program::{cpu_of_children, own_cpu};
 use crate::taking;
@@ -29,6 +31,7 @@ pub(crate) struct Statements {
     history: Statement,
     event: Statement,
     taking: taking::Statements,
+    auditing: auditing::Statements,
     user: Uuid,
 }
 
@@ -58,6 +61,7 @@ impl Statements {
             history: client.prepare(INSERT_HISTORY).await?,
             event: client.prepare(INSERT_EVENT).await?,
             taking: taking::Statements::prepare(&client).await?,
+            auditing: auditing::Statements::prepare(&client).await?,
             client,
             user: new_id(),
         })
@@ -112,6 +116,7 @@ impl Statements {
                 .await?;
         }
         self.insert_history(id, now).await?;
+        self.auditing.record(client, placement, id, self.user).await?;
         Ok(client.batch_execute("COMMIT").await?)
     }
 
@@ -141,6 +146,8 @@ async fn all(url: &str, server: Option<u32>, placements: &Arc<[Placement]>, seco
     }
     let (begun, before) = (Instant::now(), server_cpu(server)? + own_cpu()?);
     let end = begun + Duration::from_secs_f64(seconds);
+    let (mut sealing, driver) = tokio_postgres::connect(url, NoTls).await?;
+    tokio::spawn(driver);
     let mut running = JoinSet::new();
     for (number, connection) in connections.into_iter().enumerate() {
         let placements = Arc::clone(placements);
@@ -157,8 +164,16 @@ async fn all(url: &str, server: Option<u32>, placements: &Arc<[Placement]>, seco
             Ok::<_, anyhow::Error>((done, connection))
         });
     }
+    let sealing = tokio::spawn(async move {
+        while Instant::now() < end {
+            tokio::time::sleep(SEALED_EVERY).await;
+            auditing::seal_on_postgres(&mut sealing).await?;
+        }
+        Ok::<_, anyhow::Error>(sealing)
+    });
     let ended: Vec<_> = running.join_all().await.into_iter().collect::<Result<_>>()?;
     let span = begun.elapsed();
+    let _sealing = sealing.await??;
     let used = (server_cpu(server)? + own_cpu()?).saturating_sub(before);
     Ok(Sample::of(ended.iter().map(|(done, _)| done).sum(), span, Some(used), None))
 }

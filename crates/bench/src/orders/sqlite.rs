@@ -9,15 +9,27 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use uuid::Uuid;
 
+use crate::auditing;
 use crate::measure::Sample;
 use crate::placement::{Placement, insert};
 use crate::program::thread_cpu;
 
 const BATCH: usize = 100;
 
+/// As the program seals its audit log.
+pub(crate) const SEALED_EVERY: Duration = Duration::from_secs(1);
+
 /// The tables that a placement may touch.
-pub(crate) const TABLES: [&str; 6] =
-    ["order_lines", "order_history", "idempotency_keys", "stock_movements", "events", "orders"];
+pub(crate) const TABLES: [&str; 8] = [
+    "order_lines",
+    "order_history",
+    "idempotency_keys",
+    "stock_movements",
+    "events",
+    "audit_personal",
+    "audit_entries",
+    "orders",
+];
 
 pub(crate) struct RawLoop {
     connection: Connection,
@@ -39,16 +51,21 @@ impl RawLoop {
 
     pub(crate) fn run(&mut self, placements: &[Placement], seconds: f64) -> Result<Sample> {
         let (begun, cpu) = (Instant::now(), thread_cpu()?);
-        let mut done = 0;
+        let (mut done, mut sealed_at) = (0, begun);
         while begun.elapsed() < Duration::from_secs_f64(seconds) {
             let transaction =
                 self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             for placement in placements.iter().cycle().skip(self.next % placements.len()).take(BATCH) {
-                insert(&transaction, placement, self.user)?;
+                let order = insert(&transaction, placement, self.user)?;
+                auditing::record(&transaction, placement, order, self.user)?;
             }
             transaction.commit()?;
             self.next += BATCH;
             done += BATCH as u64;
+            if sealed_at.elapsed() >= SEALED_EVERY {
+                auditing::seal(&mut self.connection)?;
+                sealed_at = Instant::now();
+            }
         }
         Ok(Sample::of(done, begun.elapsed(), Some(thread_cpu()?.saturating_sub(cpu)), None))
     }

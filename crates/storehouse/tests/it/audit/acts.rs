@@ -38,6 +38,7 @@ async fn z09_getting_in_and_out_is_told_with_who_when_and_from_where() {
         let logged_in = only(entries(&admin, &format!("action=login&actor_id={id}")).await);
         assert_eq!(logged_in["request_id"], "my-login-1");
         assert_eq!((&logged_in["address"], &logged_in["count"]), (&json!("192.0.2.7"), &json!(1)));
+        assert_eq!(logged_in["after"], json!({"second_factor": null}));
         assert!(logged_in["created_at"].as_str().unwrap().ends_with('Z'), "{logged_in}");
         let change = json!({"current_password": PASSWORD, "new_password": "another password 8"});
         ada.post("/auth/password", change).await.expect(204);
@@ -123,14 +124,26 @@ async fn z09_prices_corrections_files_and_webhooks_are_told() {
         assert_eq!(price["actor_id"], json!(staff.id));
         assert_eq!(price["before"], json!({"currency": "USD", "unit_price": 2.0, "unit_cost": 0.5}));
         assert_eq!(price["after"]["unit_price"], json!(2.5));
-        for (kind, quantity) in [("receive", 9), ("adjust", -1), ("count", 7), ("quarantine", 2)] {
+        let main = json!(::stock::MAIN);
+        for (kind, quantity, was, is) in [
+            ("receive", 9, [0, 0], [9, 0]),
+            ("adjust", -1, [9, 0], [8, 0]),
+            ("count", 7, [8, 0], [7, 0]),
+            ("quarantine", 2, [7, 0], [7, 2]),
+        ] {
             let body = json!({"sku": "PEN-1", "kind": kind, "quantity": quantity});
             // Repeated by its key it is done, and told, once.
             for _ in 0..2 {
                 let call = staff.request(Method::POST, "/stock/adjustments").header("idempotency-key", kind);
                 let moved = call.json(&body).send().await.expect(201).json();
                 let told = entries(&admin, &format!("action=stock.corrected&object_id={pen}")).await;
-                assert_eq!(told[0]["after"], json!({"movement_id": moved["id"], "kind": kind}));
+                let [place, on_hand, unavailable] = ["location_id", "on_hand", "unavailable"];
+                let level =
+                    |[lay, blocked]: [i64; 2]| json!({place: main, on_hand: lay, unavailable: blocked});
+                let mut after = level(is);
+                after["movement_id"] = moved["id"].clone();
+                after["kind"] = kind.into();
+                assert_eq!((&told[0]["before"], &told[0]["after"]), (&level(was), &after));
             }
         }
         assert_eq!(entries(&admin, &format!("action=stock.corrected&object_id={pen}")).await.len(), 4);
@@ -203,7 +216,8 @@ async fn z09_the_log_is_read_in_pages_and_as_a_file_by_admins_alone() {
         assert_eq!(entries(&admin, "action=user.created&count=exact").await.len(), 8);
         let text = admin.get("/audit.csv?action=user.created").await.expect(200).text();
         assert_eq!(text.lines().count(), 9, "{text}");
-        assert!(text.starts_with("number,id,created_at,action,"), "{text}");
+        assert!(text.starts_with("number,id,created_at,action,object_kind,object_id,"), "{text}");
+        assert_eq!(text.matches(",user.created,user,").count(), 8, "{text}");
         let export = only(entries(&admin, "action=data.exported").await);
         assert_eq!(export["after"], json!({"file": "audit.csv", "filtered": true}));
         for path in ["/audit", "/audit.csv"] {

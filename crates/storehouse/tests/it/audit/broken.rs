@@ -5,8 +5,10 @@ use kit::author::Author;
 use kit::clock::{Clock, new_id};
 use storehouse::migrations::MIGRATIONS;
 
-use super::{run, verified};
-use crate::harness::{Engine, Site, TestDatabase, each_engine};
+use serde_json::json;
+
+use super::{check, run, verified};
+use crate::harness::{App, Engine, Site, TestDatabase, each_engine};
 use crate::process::commands::said;
 
 /// A database with some entries, all sealed.
@@ -98,6 +100,64 @@ async fn z09_an_edit_behind_the_programs_back_is_named() {
         })
         .await;
     }
+}
+
+/// What is personal goes with its owner's account, and no sooner.
+#[tokio::test]
+async fn z09_what_is_personal_and_went_while_its_owner_is_there_is_named() {
+    const OF_ROOT: &str = "account_id = (SELECT id FROM accounts WHERE username = 'root')";
+    for (edit, named) in [
+        (format!("DELETE FROM audit_personal WHERE whose = 'actor' AND {OF_ROOT}"), "is missing"),
+        (format!("DELETE FROM audit_personal WHERE whose = 'object' AND {OF_ROOT}"), "is missing"),
+        ("DELETE FROM audit_personal WHERE account_id IS NULL".to_owned(), "is missing"),
+        (
+            format!("UPDATE audit_personal SET account_id = entry_id WHERE {OF_ROOT}"),
+            "was made another account's",
+        ),
+    ] {
+        each_engine(MIGRATIONS, async |database| {
+            let app = App::new(database).await;
+            let (root, sam) =
+                (app.admin("root").await.at("192.0.2.1"), app.staff("sam").await.at("192.0.2.2"));
+            let bob = app.customer("bob").await.at("192.0.2.3");
+            app.nobody()
+                .at("192.0.2.4")
+                .post("/auth/login", json!({"email": "no@example.com", "password": "x"}))
+                .await
+                .expect(401);
+            root.put(&format!("/users/{}", bob.id), json!({"username": "bobby"})).await.expect(200);
+            for gone in [sam, bob] {
+                gone.delete(&format!("/users/{}", gone.id)).await.expect(204);
+            }
+            check(&app).await;
+            without_triggers(&app.db, database.engine).await;
+            assert!(run(&app.db, &edit).await.unwrap() > 0, "{edit}");
+            let faults = verified(&app.db).await.faults.join("\n");
+            assert!(faults.contains("personal data of entry") && faults.contains(named), "{edit}: {faults}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn z09_a_trigger_that_is_missing_is_named() {
+    each_engine(MIGRATIONS, async |database| {
+        let db = filled(database).await;
+        without_triggers(&db, database.engine).await;
+        db.close().await;
+        let found = Site::new(Some(database.url())).run(&["verify"]);
+        let (text, error) =
+            (String::from_utf8(found.stdout).unwrap(), String::from_utf8(found.stderr).unwrap());
+        for name in ["entries_no_update", "entries_no_delete", "personal_no_update", "head_no_way_back"] {
+            assert!(text.contains(&format!("the trigger audit_{name} is missing or turned off")), "{text}");
+        }
+        assert!(!text.contains("stock_movements"), "{text}");
+        assert_eq!(
+            (found.status.code(), &*error),
+            (Some(1), "storehouse: triggers of the schema are missing\n")
+        );
+    })
+    .await;
 }
 
 async fn without_triggers(db: &Db, engine: Engine) {

@@ -71,6 +71,25 @@ async fn z09_a_second_factor_that_is_turned_on_or_off_is_told_with_who_did_it() 
 }
 
 #[tokio::test]
+async fn z09_a_login_tells_which_second_factor_was_given() {
+    each_app(async |app| {
+        let (root, ada) = (app.admin("root").await, register(app, "ada").await);
+        let authenticator = enrol(app, &ada, PASSWORD).await;
+        at_the_beginning_of_a_step(app);
+        let codes = [authenticator.code(app, 0), authenticator.recovery_codes[0].clone()];
+        for (word, code) in ["totp", "recovery_code"].into_iter().zip(codes) {
+            let body = json!({"email": ada.email, "password": PASSWORD, word: code});
+            app.nobody().post("/auth/login", body).await.expect(200);
+            let told = entries(&root, &format!("action=login&actor_id={}", ada.id)).await;
+            assert_eq!(told[0]["after"], json!({"second_factor": word}));
+            assert!(!told[0].to_string().contains(&code));
+        }
+        check(app).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn z09_a_password_that_is_reset_is_told() {
     each_mailing_app(async |app, receiver| {
         let (root, ada) = (app.admin("root").await, register(app, "ada").await);

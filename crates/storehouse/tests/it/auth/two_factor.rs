@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use super::{PASSWORD, client, log_in, register, text};
 use crate::contract::dump::dump;
-use crate::harness::{self, Answer, App, Authenticator, Client, at_the_beginning_of_a_step, each_app};
+use crate::harness::{
+    self, Answer, App, Authenticator, Client, at_the_beginning_of_a_step, each_app, limited_app,
+};
 
 /// Turns it on.
 async fn enrol(app: &App, client: &Client<'_>) -> Authenticator {
@@ -120,6 +122,38 @@ async fn a15_after_five_wrong_codes_each_waits_twice_as_long() {
         at(&address(7), totp(&authenticator.code(app, 0))).await.expect(200);
         let wrong = totp(&authenticator.wrong_code(app));
         at(&address(7), wrong).await.problem(401, "invalid_totp");
+    })
+    .await;
+}
+
+/// Whoever learnt a password can't keep its owner out.
+#[tokio::test]
+async fn a15_wrong_codes_of_others_do_not_concern_an_address_that_logged_in_before() {
+    limited_app(async |app| {
+        let authenticator = enrol(app, &client(app, &register(app, "ada").await)).await;
+        let at = async |address: &str, code: &str| {
+            let body = json!({"email": "ada@example.com", "password": PASSWORD, "totp": code});
+            app.nobody().at(address).post("/auth/login", body).await
+        };
+        at_the_beginning_of_a_step(app);
+        at("192.0.2.1", &authenticator.code(app, 0)).await.expect(200);
+        for number in 2..=6 {
+            at(&format!("192.0.2.{number}"), &authenticator.wrong_code(app))
+                .await
+                .problem(401, "invalid_totp");
+        }
+        app.clock.advance(Duration::from_secs(30));
+        let wrong = authenticator.wrong_code(app);
+        at("192.0.2.7", &wrong).await.problem(401, "invalid_totp");
+        at("192.0.2.8", &authenticator.code(app, 0)).await.problem(429, "rate_limited");
+        at("192.0.2.1", &authenticator.code(app, 0)).await.expect(200);
+        // There the limits of logins hold.
+        app.clock.advance(Duration::from_secs(30));
+        for _ in 0..5 {
+            at("192.0.2.1", &authenticator.wrong_code(app)).await.problem(401, "invalid_totp");
+        }
+        at("192.0.2.1", &authenticator.code(app, 0)).await.problem(429, "rate_limited");
+        at("192.0.2.9", &authenticator.code(app, 0)).await.expect(200);
     })
     .await;
 }

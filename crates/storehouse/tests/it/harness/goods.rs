@@ -108,7 +108,8 @@ pub(crate) async fn adjust(
     let author = nobody();
     let adjustment =
         Adjustment { product_id, location_id, change, expected_on_hand, reason, unit_cost_minor, author };
-    db.write(adjustment, |tx, adjustment| stock::adjust(tx, adjustment).boxed()).await
+    let adjusted = db.write(adjustment, |tx, adjustment| stock::adjust(tx, adjustment).boxed()).await;
+    adjusted.map(|adjusted| adjusted.movement)
 }
 
 /// On hand, allocated and unavailable of a product at a location; nothing where it has no level.
