@@ -3,7 +3,7 @@
 use db::{Error, Row as Cells, Tx, Value};
 use kit::clock::Timestamp;
 use kit::page::{Conditions, PageRequest};
-use kit::statement::insert_rows;
+use kit::statement::{delete_rows, insert_rows};
 use kit::text::StoredJson;
 use uuid::Uuid;
 
@@ -129,10 +129,11 @@ pub(crate) async fn find_state(tx: &Tx) -> Result<(Option<Timestamp>, i64, i64),
     tx.one(&sql, &[], |cells| Ok((cells.get(0)?, cells.get(1)?, cells.get(2)?))).await
 }
 
-/// Entries that were committed and are not sealed, in the order in which they were written: who had to wait for another's transaction wrote after it.
-pub(crate) async fn list_unsealed(tx: &Tx, limit: i64) -> Result<Vec<Row>, Error> {
-    let sql = format!("SELECT {ROW} FROM audit_unsealed ORDER BY seq LIMIT $1");
-    tx.rows(&sql, &[limit.into()], |cells| row(cells, 0)).await
+/// Entries that were committed and are not sealed, each with its place, in the order in which they were written: who had to wait for another's transaction
+/// wrote after it.
+pub(crate) async fn list_unsealed(tx: &Tx, limit: i64) -> Result<Vec<(i64, Row)>, Error> {
+    let sql = format!("SELECT {ROW}, seq FROM audit_unsealed ORDER BY seq LIMIT $1");
+    tx.rows(&sql, &[limit.into()], |cells| Ok((cells.get(OF_ROW)?, row(cells, 0)?))).await
 }
 
 /// What the last entry of an action said of afterwards.
@@ -158,8 +159,8 @@ pub(crate) struct Sealed {
 
 const SEALED: usize = OF_ROW + 3;
 
-/// Adds entries to the chain, behind this one, and takes them from those that aren't sealed.
-pub(crate) async fn insert_sealed(tx: &Tx, behind: i64, sealed: &[Sealed]) -> Result<(), Error> {
+/// Adds entries to the chain, and takes them from their places among those that aren't sealed.
+pub(crate) async fn insert_sealed(tx: &Tx, sealed: &[Sealed], places: &[i64]) -> Result<(), Error> {
     let rows: Vec<[Value<'_>; SEALED]> = sealed
         .iter()
         .map(|sealed| {
@@ -172,9 +173,9 @@ pub(crate) async fn insert_sealed(tx: &Tx, behind: i64, sealed: &[Sealed]) -> Re
         .collect();
     let insert = format!("INSERT INTO audit_entries ({ROW}, number, sealed_at, hash)");
     insert_rows(tx, &insert, &["$"; SEALED], &rows).await?;
-    // Not up to a number of theirs: on PostgreSQL one that was written earlier may be committed just now.
-    let sql = "DELETE FROM audit_unsealed WHERE id IN (SELECT id FROM audit_entries WHERE number > $1)";
-    tx.execute(sql, &[behind.into()]).await.map(drop)
+    // Not all up to the last: on PostgreSQL one that was written earlier may be committed just now.
+    let places: Vec<[Value<'_>; 1]> = places.iter().map(|place| [(*place).into()]).collect();
+    delete_rows(tx, "DELETE FROM audit_unsealed", ["seq"], &places).await
 }
 
 /// What the chain says and what is personal of it.

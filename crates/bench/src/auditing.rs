@@ -15,12 +15,13 @@ const INSERT_ENTRY: &str = "INSERT INTO audit_unsealed (id, action, object_id, a
 
 const INSERT_PERSONAL: &str = "INSERT INTO audit_personal (entry_id, whose, account_id, salt, value) VALUES ($1, 'actor', $2, $3, '127.0.0.1')";
 
-/// Gives as many their place in the chain as the program does at once, and tells with the next two which went. The hashes are not computed.
+/// Gives as many their place in the chain as the program does at once. The hashes are not computed.
 const SEAL: &str = "INSERT INTO audit_entries (id, action, object_id, actor_id, key_id, request_id, before_facts, after_facts, count, actor_hash, object_hash, created_at, number, sealed_at, hash)
                     SELECT id, action, object_id, actor_id, key_id, request_id, before_facts, after_facts, count, actor_hash, object_hash, created_at,
                            row_number() OVER (ORDER BY seq) + (SELECT number FROM audit_head), created_at, actor_hash
-                    FROM (SELECT * FROM audit_unsealed ORDER BY seq LIMIT 500) AS page";
-const CLEAR: &str = "DELETE FROM audit_unsealed WHERE id IN (SELECT id FROM audit_entries WHERE number > (SELECT number FROM audit_head))";
+                    FROM (SELECT * FROM audit_unsealed ORDER BY seq LIMIT 128) AS page";
+const CLEAR: &str =
+    "DELETE FROM audit_unsealed WHERE seq IN (SELECT seq FROM audit_unsealed ORDER BY seq LIMIT $1)";
 const MOVE: &str = "UPDATE audit_head SET number = (SELECT MAX(number) FROM audit_entries)";
 
 /// What of an entry has to be computed.
@@ -59,10 +60,11 @@ pub(crate) fn record(connection: &Connection, placement: &Placement, order: Uuid
 pub(crate) fn seal(connection: &mut Connection) -> Result<()> {
     loop {
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        if transaction.prepare_cached(SEAL)?.execute([])? == 0 {
+        let sealed = transaction.prepare_cached(SEAL)?.execute([])?;
+        if sealed == 0 {
             return Ok(());
         }
-        transaction.prepare_cached(CLEAR)?.execute([])?;
+        transaction.prepare_cached(CLEAR)?.execute([i64::try_from(sealed)?])?;
         transaction.prepare_cached(MOVE)?.execute([])?;
         transaction.commit()?;
     }
@@ -101,10 +103,11 @@ impl Statements {
 pub(crate) async fn seal_on_postgres(client: &mut Client) -> Result<()> {
     loop {
         let transaction = client.transaction().await?;
-        if transaction.execute(SEAL, &[]).await? == 0 {
+        let sealed = transaction.execute(SEAL, &[]).await?.cast_signed();
+        if sealed == 0 {
             return Ok(());
         }
-        transaction.execute(CLEAR, &[]).await?;
+        transaction.execute(CLEAR, &[&sealed]).await?;
         transaction.execute(MOVE, &[]).await?;
         transaction.commit().await?;
     }

@@ -13,6 +13,10 @@ use crate::{Error, Tx};
 pub(crate) trait Job: Send {
     /// Runs the closure; true if its work is to be kept.
     fn run(&mut self, tx: &Tx) -> bool;
+    /// How many callers' writes it is.
+    fn writes(&self) -> u64 {
+        1
+    }
     /// Answers the caller, with the failure of the whole transaction if there was one.
     fn answer(self: Box<Self>, failure: Option<Error>);
     /// Where the caller waits.
@@ -93,12 +97,36 @@ where
     W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
-    let call = Call { input, work, result: None, reply, home: Handle::try_current().ok() };
-    queue.try_send(Message::Run(Box::new(call))).map_err(|refused| match refused {
-        mpsc::error::TrySendError::Full(_) => Error::Busy,
-        mpsc::error::TrySendError::Closed(_) => stopped(),
-    })?;
+    enqueue(queue, input, work, reply);
     answer.await.unwrap_or_else(|_| Err(stopped().into()))
+}
+
+/// Queues a closure whose caller waits already. A full queue refuses at once.
+pub(crate) fn enqueue<I, T, E, W>(
+    queue: &mpsc::Sender<Message>,
+    input: I,
+    work: W,
+    reply: oneshot::Sender<Result<T, E>>,
+) where
+    I: Send + Sync + 'static,
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+    W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+{
+    let call = Call { input, work, result: None, reply, home: Handle::try_current().ok() };
+    send(queue, Box::new(call));
+}
+
+/// Puts a job into a queue; if that is full or closed it is answered so.
+pub(crate) fn send(queue: &mpsc::Sender<Message>, job: Box<dyn Job>) {
+    let (error, message) = match queue.try_send(Message::Run(job)) {
+        Ok(()) => return,
+        Err(mpsc::error::TrySendError::Full(message)) => (Error::Busy, message),
+        Err(mpsc::error::TrySendError::Closed(message)) => (stopped(), message),
+    };
+    if let Message::Run(job) = message {
+        job.answer(Some(error));
+    }
 }
 
 /// The error of whoever comes after the end.

@@ -109,8 +109,7 @@ impl Db {
         }
     }
 
-    /// Writes as [`Db::write`] does. On PostgreSQL, whose transactions cost much more than their rows, calls that wait share one; the writer of
-    /// SQLite commits them together anyway.
+    /// Writes as [`Db::write`] does; calls that wait share a transaction and its statements.
     pub async fn write_shared<I, T, E>(&self, kind: &Arc<SharedWrite<I, T, E>>, input: I) -> Result<T, E>
     where
         I: Send + Sync + 'static,
@@ -118,10 +117,7 @@ impl Db {
         E: From<Error> + Send + 'static,
     {
         match &*self.engine {
-            Engine::Sqlite(sqlite) => {
-                let kind = Arc::clone(kind);
-                sqlite.write((kind, input), |tx, (kind, input)| kind.run_one(tx, input)).await
-            }
+            Engine::Sqlite(sqlite) => sqlite.write_shared(kind, input).await,
             Engine::Postgres(postgres) => Box::pin(postgres.write_shared(kind, input)).await,
         }
     }

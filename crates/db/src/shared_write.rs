@@ -11,10 +11,8 @@ use tokio::time::Instant;
 use crate::tx::lock;
 use crate::{Error, Tx};
 
-/// How many transactions of one kind run at a time, so that what comes meanwhile has something to wait for.
-const AT_A_TIME: usize = 2;
 /// How many calls share a transaction at most.
-const TOGETHER: usize = 64;
+pub(crate) const TOGETHER: usize = 64;
 
 type Work<I, T, E> =
     dyn for<'a> Fn(&'a Tx, &'a [I]) -> BoxFuture<'a, Result<Vec<Result<T, E>>, E>> + Send + Sync;
@@ -93,13 +91,18 @@ where
         .boxed()
     }
 
-    /// Adds a call; true if the caller has to become one who takes from the queue.
-    pub(crate) fn add(&self, call: Call<I, T, E>) -> bool {
+    /// Adds a call; true if the caller has to become one who takes from the queue, of whom there are to be so many.
+    pub(crate) fn add(&self, call: Call<I, T, E>, takers: usize) -> bool {
         let mut queue = lock(&self.queue);
         queue.calls.push_back(call);
-        let wanted = queue.takers < AT_A_TIME;
+        let wanted = queue.takers < takers;
         queue.takers += usize::from(wanted);
         wanted
+    }
+
+    /// How many calls wait.
+    pub(crate) fn waiting(&self) -> usize {
+        lock(&self.queue).calls.len()
     }
 
     /// The calls that wait. Where there are none the taker has ended.
@@ -111,6 +114,13 @@ where
             return None;
         }
         Some(queue.calls.drain(..count).collect())
+    }
+
+    /// All the calls that wait, for a taker who ends with that.
+    pub(crate) fn take_all(&self) -> Vec<Call<I, T, E>> {
+        let mut queue = lock(&self.queue);
+        queue.takers -= 1;
+        queue.calls.drain(..).collect()
     }
 }
 

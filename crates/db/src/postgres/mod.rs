@@ -102,7 +102,7 @@ impl Postgres {
     {
         let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| stopped())?;
         let (caller, result) = oneshot::channel();
-        if kind.add(Call::new(input, caller)) {
+        if kind.add(Call::new(input, caller), together::AT_A_TIME) {
             let (transactions, kind) = (Arc::clone(&self.transactions), Arc::clone(kind));
             tokio::spawn(async move {
                 together::serve(&transactions, &kind).await;

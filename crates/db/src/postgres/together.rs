@@ -13,6 +13,8 @@ use crate::{Error, Tx};
 
 type Kind<I, T, E> = Arc<SharedWrite<I, T, E>>;
 
+/// How many transactions of one kind run at a time, so that what comes meanwhile has something to wait for.
+pub(super) const AT_A_TIME: usize = 2;
 const ALONE_AT_A_TIME: usize = 4;
 
 /// Takes what waits, until nothing does.

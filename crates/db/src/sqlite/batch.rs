@@ -117,7 +117,7 @@ impl<'a> Batch<'a> {
         for job in self.jobs.iter_mut().skip(first) {
             match run_one(self.connection, self.tally, job.as_mut(), self.savepoints)? {
                 Ran::Kept { changed, actions } => {
-                    self.writes += u64::from(changed);
+                    self.writes += if changed { job.writes() } else { 0 };
                     self.actions.extend(actions);
                 }
                 Ran::TakenBack => {}

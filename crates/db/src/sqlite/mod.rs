@@ -12,6 +12,7 @@ mod readers;
 mod source;
 mod statement;
 mod syncer;
+mod together;
 mod writer;
 
 use std::io;
@@ -22,7 +23,7 @@ use std::thread::{self, JoinHandle};
 use futures_util::future::{BoxFuture, pending};
 use metrics::Text;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 
 use self::checkpointer::Checkpoints;
@@ -37,6 +38,7 @@ use self::writer::{State, Syncer};
 use crate::Error;
 use crate::closure::{self, Message};
 use crate::migration::Migration;
+use crate::shared_write::{Call, SharedWrite};
 use crate::tx::{Tally, Tx, lock};
 
 const WRITES_QUEUED: usize = 4096;
@@ -104,6 +106,21 @@ impl Sqlite {
         W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static,
     {
         closure::submit(&self.writes, input, work).await
+    }
+
+    pub(crate) async fn write_shared<I, T, E>(
+        &self,
+        kind: &Arc<SharedWrite<I, T, E>>,
+        input: I,
+    ) -> Result<T, E>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (caller, result) = oneshot::channel();
+        together::add(&self.writes, kind, Call::new(input, caller));
+        result.await.unwrap_or_else(|_| Err(closure::stopped().into()))
     }
 
     pub(crate) async fn read<I, T, E, W>(&self, input: I, work: W) -> Result<T, E>
