@@ -5,7 +5,7 @@ use anyhow::Result;
 use kit::clock::{Clock, new_id};
 use rusqlite::{Connection, params};
 use serde_json::json;
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::{Client, IsolationLevel, Statement};
 use uuid::Uuid;
 
 use crate::placement::Placement;
@@ -102,7 +102,9 @@ impl Statements {
 /// Seals on PostgreSQL all that was written.
 pub(crate) async fn seal_on_postgres(client: &mut Client) -> Result<()> {
     loop {
-        let transaction = client.transaction().await?;
+        // What is committed meanwhile is for the next time.
+        let snapshot = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
+        let transaction = snapshot.start().await?;
         let sealed = transaction.execute(SEAL, &[]).await?.cast_signed();
         if sealed == 0 {
             return Ok(());
