@@ -3,6 +3,7 @@
 #
 #   scripts/fuzz.sh [--seconds N] [TARGET…]      600 s each, where nothing is said
 #
+# In the gate they run for some seconds each; ten minutes each are for a release.
 # What it finds interesting is kept in fuzz/target/corpus, what breaks a promise in fuzz/artifacts, and is an exit code of 1. The seeds in fuzz/corpus are few and
 # small, since the tests replay them, with changes at random (tests/it/security/fuzz.rs).
 set -euo pipefail
@@ -19,7 +20,7 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 export RUSTFLAGS="--cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares"
-CARGO_TARGET_DIR=target cargo build --release --target "$host" --bins
+CARGO_TARGET_DIR=target cargo build --release --locked --target "$host" --bins
 
 failed=0
 for name in "$@"; do
