@@ -234,7 +234,9 @@ impl Attempt<'_> {
             }
             limits.delays.update(&self.account, limits.clock.monotonic(), |delay, place| {
                 if place == Place::Own {
-                    delay.guesses = if outcome.is_ok() { 0 } else { delay.guesses.saturating_sub(1) };
+                    // Who is logged in gives no second factor here, so that others' guesses at one stay counted.
+                    let is_over = outcome.is_ok() && self.guesser != Guesser::LoggedIn;
+                    delay.guesses = if is_over { 0 } else { delay.guesses.saturating_sub(1) };
                 }
             });
         }

@@ -3,7 +3,7 @@
 //!
 //! Each code is good once: its step and all before it are over with it. What is wrong counts for the account, from whatever
 //! address, since a code has but six digits: five are free, and each further one waits twice as long as the one before, a
-//! quarter of an hour at most. Who logs in from an address that did so before is not concerned, or whoever learnt the password could keep
+//! quarter of an hour at most. Who logs in from an address that has given a second factor before is not concerned, or whoever learnt the password could keep
 //! its owner out; there the limits of logins hold (`login_limits`). A recovery code waits for nothing.
 
 use std::str::FromStr;
@@ -186,6 +186,7 @@ impl SecondFactors {
         match self.step_of(account, &factor, code, now) {
             Ok(Some(step)) => {
                 store::confirm_factor(tx, account, step, now).await?;
+                store::forget_addresses(tx, account).await?;
                 store::replace_recovery_codes(tx, account, &codes.digests(account)).await?;
                 Ok(Ok(()))
             }

@@ -14,6 +14,7 @@ use kit::secret::Secret;
 use kit::text::StoredJson;
 use uuid::Uuid;
 
+pub(crate) use self::addresses::forget_addresses;
 pub use self::addresses::{count_addresses, knows_address, remember_address};
 pub(crate) use self::api_keys::{
     count_keys_guarded, delete_expired_keys, delete_key, delete_keys_of, find_key_and_maker, insert_key,

@@ -174,8 +174,8 @@ pub(crate) async fn insert_sealed(tx: &Tx, sealed: &[Sealed], places: &[i64]) ->
     let insert = format!("INSERT INTO audit_entries ({ROW}, number, sealed_at, hash)");
     insert_rows(tx, &insert, &["$"; SEALED], &rows).await?;
     // Not all up to the last: on PostgreSQL one that was written earlier may be committed just now.
-    let places: Vec<[Value<'_>; 1]> = places.iter().map(|place| [(*place).into()]).collect();
-    delete_rows(tx, "DELETE FROM audit_unsealed", ["seq"], &places).await
+    let keys = places.iter().zip(sealed).map(|(place, sealed)| [(*place).into(), sealed.row.id.into()]);
+    delete_rows(tx, "DELETE FROM audit_unsealed", ["seq", "id"], &keys.collect::<Vec<_>>()).await
 }
 
 /// What the chain says and what is personal of it.

@@ -175,9 +175,10 @@ impl Start {
         Ok(Started::Session(Box::new((found.account, session))))
     }
 
-    /// Who gives a code of an authenticator: from an address that logged in before it doesn't matter how many wrong ones others gave.
+    /// Who gives a code of an authenticator: from an address that gave one before it doesn't matter how many wrong ones others gave.
     async fn guesser(&self, tx: &Tx) -> Result<Guesser, db::Error> {
         let is_known = self.limited
+            && self.author.address.is_some()
             && matches!(self.proof, Some(Proof::Totp(_)))
             && store::knows_address(tx, self.account.id, &self.mark).await?;
         Ok(if is_known { Guesser::Known } else { Guesser::Stranger })

@@ -12,7 +12,7 @@ use crate::tx::lock;
 use crate::{Error, Tx};
 
 /// How many calls share a transaction at most.
-pub(crate) const TOGETHER: usize = 64;
+const TOGETHER: usize = 64;
 
 type Work<I, T, E> =
     dyn for<'a> Fn(&'a Tx, &'a [I]) -> BoxFuture<'a, Result<Vec<Result<T, E>>, E>> + Send + Sync;
@@ -116,11 +116,14 @@ where
         Some(queue.calls.drain(..count).collect())
     }
 
-    /// All the calls that wait, for a taker who ends with that.
-    pub(crate) fn take_all(&self) -> Vec<Call<I, T, E>> {
+    /// The first of the calls that wait, for a taker who ends with that; true if others wait, and so need another.
+    pub(crate) fn take_once(&self) -> (Vec<Call<I, T, E>>, bool) {
         let mut queue = lock(&self.queue);
-        queue.takers -= 1;
-        queue.calls.drain(..).collect()
+        let count = queue.calls.len().min(TOGETHER);
+        let calls = queue.calls.drain(..count).collect();
+        let are_left = !queue.calls.is_empty();
+        queue.takers -= usize::from(!are_left);
+        (calls, are_left)
     }
 }
 

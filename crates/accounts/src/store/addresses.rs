@@ -34,6 +34,11 @@ pub async fn knows_address(tx: &Tx, account: Uuid, mark: &AddressMark) -> Result
     Ok(found.is_some())
 }
 
+/// Forgets them all: whoever logged in so far did so without what is asked for from now on.
+pub(crate) async fn forget_addresses(tx: &Tx, account: Uuid) -> Result<(), Error> {
+    tx.later(&[("DELETE FROM login_addresses WHERE account_id = $1", &[account.into()])]).await
+}
+
 /// How many addresses of an account are remembered.
 pub async fn count_addresses(tx: &Tx, account: Uuid) -> Result<i64, Error> {
     let sql = "SELECT COUNT(*) FROM login_addresses WHERE account_id = $1";

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use metrics::{Histogram, Text};
 
@@ -17,6 +18,8 @@ pub(super) struct Measures {
     pub(super) batch_size: Histogram,
     /// How long it took, its sync included.
     pub(super) commit_time: Histogram,
+    /// How many calls wait for a group to take them, which alone stands in the writer's queue.
+    pub(super) waiting: AtomicUsize,
     /// What the commits held, as the closures tell it.
     pub(super) tally: Arc<Tally>,
 }
@@ -24,7 +27,7 @@ pub(super) struct Measures {
 impl Default for Measures {
     fn default() -> Self {
         let (batch_size, commit_time) = (Histogram::of_numbers(SIZES), Histogram::of_times());
-        Self { batch_size, commit_time, tally: Arc::default() }
+        Self { batch_size, commit_time, waiting: AtomicUsize::default(), tally: Arc::default() }
     }
 }
 

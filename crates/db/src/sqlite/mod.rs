@@ -17,6 +17,7 @@ mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
@@ -119,7 +120,7 @@ impl Sqlite {
         E: From<Error> + Send + 'static,
     {
         let (caller, result) = oneshot::channel();
-        together::add(&self.writes, kind, Call::new(input, caller));
+        together::add(&self.writes, &self.measures, kind, Call::new(input, caller));
         result.await.unwrap_or_else(|_| Err(closure::stopped().into()))
     }
 
@@ -170,7 +171,9 @@ impl Sqlite {
 
     pub(crate) fn write_metrics(&self, text: &mut Text) {
         let waiting = |queue: &mpsc::Sender<Message>| (queue.max_capacity() - queue.capacity()) as f64;
-        text.gauge("storehouse_db_writes_waiting", "Writes in the queue.", &[], waiting(&self.writes));
+        let shared = self.measures.waiting.load(Ordering::Relaxed) as f64;
+        let writes = waiting(&self.writes) + shared;
+        text.gauge("storehouse_db_writes_waiting", "Writes in the queue.", &[], writes);
         text.gauge("storehouse_db_reads_waiting", "Reads in the queue.", &[], waiting(&self.reads));
         self.measures.write(text);
         measures::write_size(&self.path, text);

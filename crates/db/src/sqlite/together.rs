@@ -1,21 +1,23 @@
 //! Calls of one kind that wait when the writer comes to them, as one write; and each alone if that came to nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::WRITES_QUEUED;
+use super::measures::Measures;
 use crate::closure::{self, Job, Message, poll_once, stopped};
-use crate::shared_write::{Call, Caller, Results, SharedWrite, TOGETHER, tell};
+use crate::shared_write::{Call, Caller, Results, SharedWrite, tell};
 use crate::{Error, Tx};
 
 /// What the writer finds in its queue in place of the calls: it takes them from their own.
 struct Group<I, T, E> {
     kind: Arc<SharedWrite<I, T, E>>,
     queue: mpsc::Sender<Message>,
+    measures: Arc<Measures>,
     home: Option<Handle>,
     inputs: Vec<I>,
     callers: Vec<Caller<T, E>>,
@@ -25,6 +27,7 @@ struct Group<I, T, E> {
 /// Adds a call to those that wait, and puts the group into the writer's queue if it isn't there.
 pub(super) fn add<I, T, E>(
     queue: &mpsc::Sender<Message>,
+    measures: &Arc<Measures>,
     kind: &Arc<SharedWrite<I, T, E>>,
     call: Call<I, T, E>,
 ) where
@@ -35,12 +38,11 @@ pub(super) fn add<I, T, E>(
     if kind.waiting() >= WRITES_QUEUED {
         return call.answer(Err(Error::Busy.into()));
     }
-    if !kind.add(call, 1) {
-        return;
+    measures.waiting.fetch_add(1, Ordering::Relaxed);
+    if kind.add(call, 1) {
+        let (kind, home) = (Arc::clone(kind), Handle::try_current().ok());
+        Group::new(kind, queue.clone(), Arc::clone(measures), home).queue();
     }
-    let (home, kind) = (Handle::try_current().ok(), Arc::clone(kind));
-    let group = Group { kind, queue: queue.clone(), home, inputs: vec![], callers: vec![], results: None };
-    closure::send(queue, Box::new(group));
 }
 
 impl<I, T, E> Group<I, T, E>
@@ -49,10 +51,31 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    /// What waits now; what comes later needs a group of its own. Run again, it keeps what it has.
+    fn new(
+        kind: Arc<SharedWrite<I, T, E>>,
+        queue: mpsc::Sender<Message>,
+        measures: Arc<Measures>,
+        home: Option<Handle>,
+    ) -> Self {
+        Self { kind, queue, measures, home, inputs: Vec::new(), callers: Vec::new(), results: None }
+    }
+
+    fn queue(self) {
+        let queue = self.queue.clone();
+        closure::send(&queue, Box::new(self));
+    }
+
+    /// Takes what waits now; what is too much, or comes later, needs a group of its own. Run again, it keeps what it has.
     fn fill(&mut self) {
-        if self.callers.is_empty() {
-            (self.inputs, self.callers) = self.kind.take_all().into_iter().map(Call::split).unzip();
+        if !self.callers.is_empty() {
+            return;
+        }
+        let (calls, are_left) = self.kind.take_once();
+        self.measures.waiting.fetch_sub(calls.len(), Ordering::Relaxed);
+        (self.inputs, self.callers) = calls.into_iter().map(Call::split).unzip();
+        if are_left {
+            let (kind, measures) = (Arc::clone(&self.kind), Arc::clone(&self.measures));
+            Self::new(kind, self.queue.clone(), measures, self.home.clone()).queue();
         }
     }
 
@@ -72,14 +95,15 @@ where
 {
     fn run(&mut self, tx: &Tx) -> bool {
         self.fill();
-        let results = tx.judge(poll_once(|| run_all(&self.kind, tx, &self.inputs)));
+        let results = tx.judge(poll_once(|| self.kind.run_all(tx, &self.inputs)));
         let keep = results.is_ok();
         self.results = Some(results);
         keep
     }
 
     fn writes(&self) -> u64 {
-        self.callers.len() as u64
+        let kept = |results: &Vec<Result<T, E>>| results.iter().filter(|result| result.is_ok()).count();
+        self.results.as_ref().and_then(|results| results.as_ref().ok()).map_or(0, kept) as u64
     }
 
     fn answer(mut self: Box<Self>, failure: Option<Error>) {
@@ -107,26 +131,6 @@ where
     fn home(&self) -> Option<&Handle> {
         self.home.as_ref()
     }
-}
-
-fn run_all<'a, I, T, E>(
-    kind: &'a SharedWrite<I, T, E>,
-    tx: &'a Tx,
-    inputs: &'a [I],
-) -> BoxFuture<'a, Results<T, E>>
-where
-    I: Send + Sync + 'static,
-    T: Send + 'static,
-    E: From<Error> + Send + 'static,
-{
-    async move {
-        let mut results = Vec::with_capacity(inputs.len());
-        for some in inputs.chunks(TOGETHER) {
-            results.extend(kind.run_all(tx, some).await?);
-        }
-        Ok(results)
-    }
-    .boxed()
 }
 
 fn run_one<'a, I, T, E>(
