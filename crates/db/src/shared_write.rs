@@ -1,7 +1,7 @@
 //! A kind of write whose calls may share a transaction: whoever waits while others are written joins the next.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -125,6 +125,19 @@ where
         queue.takers -= usize::from(!are_left);
         (calls, are_left)
     }
+}
+
+/// Runs the closure over one input, as a write of its own.
+pub(crate) fn run_one<'a, I, T, E>(
+    tx: &'a Tx,
+    (kind, input): &'a (Arc<SharedWrite<I, T, E>>, I),
+) -> BoxFuture<'a, Result<T, E>>
+where
+    I: Send + Sync + 'static,
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    kind.run_one(tx, input)
 }
 
 fn missing() -> Error {

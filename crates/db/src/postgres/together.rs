@@ -7,7 +7,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 
 use super::connection::PATIENCE;
 use super::transaction::Transactions;
-use crate::shared_write::{Call, Caller, Results, SharedWrite, tell};
+use crate::shared_write::{Call, Caller, Results, SharedWrite, run_one, tell};
 use crate::tx::Access;
 use crate::{Error, Tx};
 
@@ -91,13 +91,4 @@ where
     E: From<Error> + Send + 'static,
 {
     kind.run_all(tx, inputs)
-}
-
-fn run_one<'a, I, T, E>(tx: &'a Tx, (kind, input): &'a (Kind<I, T, E>, I)) -> BoxFuture<'a, Result<T, E>>
-where
-    I: Send + Sync + 'static,
-    T: Send + 'static,
-    E: From<Error> + Send + 'static,
-{
-    kind.run_one(tx, input)
 }

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::WRITES_QUEUED;
 use super::measures::Measures;
 use crate::closure::{self, Job, Message, poll_once, stopped};
-use crate::shared_write::{Call, Caller, Results, SharedWrite, tell};
+use crate::shared_write::{Call, Caller, Results, SharedWrite, run_one, tell};
 use crate::{Error, Tx};
 
 /// What the writer finds in its queue in place of the calls: it takes them from their own.
@@ -131,16 +130,4 @@ where
     fn home(&self) -> Option<&Handle> {
         self.home.as_ref()
     }
-}
-
-fn run_one<'a, I, T, E>(
-    tx: &'a Tx,
-    (kind, input): &'a (Arc<SharedWrite<I, T, E>>, I),
-) -> BoxFuture<'a, Result<T, E>>
-where
-    I: Send + Sync + 'static,
-    T: Send + 'static,
-    E: From<Error> + Send + 'static,
-{
-    kind.run_one(tx, input)
 }
