@@ -4,7 +4,6 @@
 use anyhow::Result;
 use kit::clock::{Clock, new_id};
 use rusqlite::{Connection, params};
-use serde_json::json;
 use tokio_postgres::{Client, IsolationLevel, Statement};
 use uuid::Uuid;
 
@@ -36,12 +35,15 @@ struct Entry {
 /// The entry that a placement leaves; none if each of its prices is the catalogue's.
 fn entry(placement: &Placement) -> Option<Entry> {
     let priced = placement.lines.iter().filter(|line| line.item.is_none()).count();
+    if priced == 0 {
+        return None;
+    }
     let facts =
-        json!({"currency": "USD", "total_price": placement.total(), "priced_lines": priced}).to_string();
+        format!(r#"{{"currency":"USD","total_price":{},"priced_lines":{priced}}}"#, placement.total());
     let (mut salt, mut hash) = ([0; 16], [0; 32]);
     fastrand::fill(&mut salt);
     fastrand::fill(&mut hash);
-    (priced > 0).then(|| Entry { id: new_id(), facts, request: new_id().to_string(), salt, hash })
+    Some(Entry { id: new_id(), facts, request: new_id().to_string(), salt, hash })
 }
 
 /// Writes it down on SQLite, inside a transaction of the caller's.
