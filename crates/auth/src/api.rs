@@ -2,6 +2,8 @@
 
 mod keys;
 
+use std::sync::Arc;
+
 use accounts::{Session, end_all_sessions, end_session, store};
 use audit::{Act, Action};
 use axum::extract::State;
@@ -202,7 +204,7 @@ fn two_factor_endpoints() -> Endpoints<Auth> {
 }
 
 async fn auth_register(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     client: Client,
     author: Author,
     body: Body<RegisterBody>,
@@ -214,7 +216,7 @@ async fn auth_register(
 }
 
 async fn auth_setup(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     client: Client,
     author: Author,
     body: Body<SetupBody>,
@@ -227,7 +229,7 @@ async fn auth_setup(
 
 async fn totp_view(
     caller: Caller,
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     _: NoQuery,
 ) -> Result<Resource<TotpState>, Problem> {
     Answer::new(&two_factor::state(&auth, &caller).await?)
@@ -235,7 +237,7 @@ async fn totp_view(
 
 async fn totp_begin(
     caller: Caller,
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     author: Author,
     body: Body<BeginTotpBody>,
 ) -> Result<Resource<TotpSecret>, Problem> {
@@ -244,7 +246,7 @@ async fn totp_begin(
 
 async fn totp_confirm(
     caller: Caller,
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     author: Author,
     body: Body<ConfirmTotpBody>,
 ) -> Result<Resource<ShownRecoveryCodes>, Problem> {
@@ -253,7 +255,7 @@ async fn totp_confirm(
 
 async fn totp_remove(
     caller: Caller,
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     author: Author,
     body: Body<ProveTotpBody>,
 ) -> Result<NoContent, Problem> {
@@ -263,7 +265,7 @@ async fn totp_remove(
 
 async fn recovery_codes_renew(
     caller: Caller,
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     author: Author,
     body: Body<ProveTotpBody>,
 ) -> Result<Resource<ShownRecoveryCodes>, Problem> {
@@ -271,7 +273,7 @@ async fn recovery_codes_renew(
 }
 
 async fn auth_login(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     client: Client,
     author: Author,
     body: Body<LoginBody>,
@@ -285,7 +287,7 @@ async fn auth_login(
 }
 
 async fn auth_refresh(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     author: Author,
     body: Body<RefreshBody>,
 ) -> Result<Resource<LoginAnswer>, Problem> {
@@ -294,7 +296,7 @@ async fn auth_refresh(
 
 async fn auth_logout(
     caller: Caller,
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     author: Author,
     body: Body<Nothing>,
 ) -> Result<NoContent, Problem> {
@@ -308,7 +310,7 @@ async fn auth_logout(
 
 async fn auth_logout_all(
     caller: Caller,
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     author: Author,
     body: Body<Nothing>,
 ) -> Result<NoContent, Problem> {
@@ -341,7 +343,7 @@ async fn end_own_session(
 
 async fn session_list(
     caller: Caller,
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     list: List<SessionFilter>,
 ) -> Result<Page<SessionView>, Problem> {
     let (page, current) = (list.page, caller.session());
@@ -360,7 +362,7 @@ async fn session_list(
 
 async fn session_delete(
     caller: Caller,
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     PathId(id): PathId,
     author: Author,
     _: NoQuery,
@@ -371,7 +373,7 @@ async fn session_delete(
 
 async fn password_change(
     caller: Caller,
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     author: Author,
     body: Body<PasswordBody>,
 ) -> Result<NoContent, Problem> {
@@ -380,7 +382,7 @@ async fn password_change(
 }
 
 async fn password_forgot(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     client: Client,
     body: Body<ForgotBody>,
 ) -> Result<NoContent, Problem> {
@@ -390,7 +392,7 @@ async fn password_forgot(
 }
 
 async fn password_reset(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     author: Author,
     body: Body<ResetBody>,
 ) -> Result<NoContent, Problem> {
@@ -400,7 +402,7 @@ async fn password_reset(
 }
 
 async fn email_verify(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     author: Author,
     body: Body<TokenBody>,
 ) -> Result<NoContent, Problem> {
@@ -411,7 +413,7 @@ async fn email_verify(
 
 async fn email_verify_resend(
     caller: Caller,
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     body: Body<Nothing>,
 ) -> Result<NoContent, Problem> {
     body.parse()?;

@@ -1,5 +1,7 @@
 //! The audit log, for admins: in pages and as a CSV file. Nobody changes anything of it.
 
+use std::sync::Arc;
+
 use audit::{Action, Entry, EntryFilter, entry_position, list_entries};
 use axum::extract::State;
 use db::{Error, Tx};
@@ -76,7 +78,7 @@ impl Listing for AuditQuery {
     const SORTS: Sorts = &[("created_at", "created_at")];
 }
 
-async fn audit_list(State(auth): State<Auth>, list: List<AuditQuery>) -> Result<Page<Entry>, Problem> {
+async fn audit_list(State(auth): State<Arc<Auth>>, list: List<AuditQuery>) -> Result<Page<Entry>, Problem> {
     let (query, page) = (list.filter, list.page.clone());
     let input = (query.filter(), list.page);
     let found = auth.shared.db.read(input, |tx, (filter, page)| list_entries(tx, filter, page).boxed());
@@ -85,7 +87,7 @@ async fn audit_list(State(auth): State<Auth>, list: List<AuditQuery>) -> Result<
 }
 
 async fn audit_export(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     author: Author,
     wanted: Wanted<AuditQuery>,
 ) -> Result<Download<AuditSheet>, Problem> {

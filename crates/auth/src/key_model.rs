@@ -1,5 +1,6 @@
 //! What requests about API keys may say, and what answers show.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use accounts::StoredKey;
@@ -158,7 +159,7 @@ impl KeyView {
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum Validated {
-    Token(Claims),
+    Token(Arc<Claims>),
     Key(KeyClaims),
 }
 
@@ -178,7 +179,7 @@ pub(crate) struct KeyClaims {
 impl From<&Verified> for Validated {
     fn from(verified: &Verified) -> Self {
         match verified.proof() {
-            Proof::Token(claims) => Self::Token(Claims::clone(claims)),
+            Proof::Token(claims) => Self::Token(Arc::clone(claims)),
             Proof::Key(key) => {
                 let (scope, exp) = (key.scopes.join(" "), key.expires_at.seconds());
                 Self::Key(KeyClaims { sub: key.account, key: key.id, scope, exp })

@@ -27,14 +27,12 @@ use std::sync::{Arc, LazyLock};
 
 use accounts::{Accounts, FirstAdmin};
 use aide::openapi::OpenApi;
-use axum::extract::FromRef;
 use counts::AuthCounts;
 use kit::service::{Service, Surroundings};
 use kit::shared::Shared;
 use mail_limits::MailLimits;
 
 /// The service's state.
-#[derive(Clone)]
 pub struct Auth {
     shared: Arc<Shared>,
     accounts: Accounts,
@@ -54,21 +52,21 @@ impl Auth {
         first_admin: FirstAdmin,
         rate_limit: bool,
         scopes: fn() -> BTreeSet<String>,
-    ) -> Self {
+    ) -> Arc<Self> {
         let limits = if rate_limit { MailLimits::new(&shared.clock) } else { MailLimits::off() };
         let (mail_limits, scopes) = (Arc::new(limits), Arc::new(LazyLock::new(scopes)));
-        Self { shared, accounts, first_admin, mail_limits, counts: Arc::default(), scopes }
+        Arc::new(Self { shared, accounts, first_admin, mail_limits, counts: Arc::default(), scopes })
     }
 }
 
-impl FromRef<Auth> for Arc<Shared> {
-    fn from_ref(auth: &Auth) -> Self {
-        Self::clone(&auth.shared)
+impl AsRef<Shared> for Auth {
+    fn as_ref(&self) -> &Shared {
+        &self.shared
     }
 }
 
 /// The service, complete.
-pub fn service(auth: Auth, surroundings: &Surroundings) -> Service {
+pub fn service(auth: Arc<Auth>, surroundings: &Surroundings) -> Service {
     let (counts, limits) = (Arc::clone(&auth.counts), Arc::clone(&auth.mail_limits));
     surroundings.metrics.add(move |text| {
         counts.write(text);

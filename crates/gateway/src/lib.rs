@@ -103,13 +103,15 @@ pub struct Gateway {
 /// Puts the gateway together. A route whose backend is a local service calls that service directly.
 pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundings) -> Gateway {
     let rates = config.rate_limit.then_some(&surroundings.clock);
-    let table = routes::Table::new(&config.routes, locals, rates);
+    let mut table = routes::Table::new(&config.routes, locals, rates);
     let configured = table.iter().map(|route| route.path.to_string());
     let routes = configured.chain(own::paths().map(str::to_owned));
     let counts = RequestCounts::of_gateway(&surroundings.metrics, NAME, routes);
+    table.count_in(&counts);
     let inner = Arc::new(pipeline::Gateway {
         default_policy: rates.map(limit::default_policy),
         table,
+        counts: Arc::clone(&counts),
         metrics: surroundings.metrics,
         metrics_access: config.metrics_access,
         docs: surroundings.docs,

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use kit::client::ClientKey;
 use kit::identity::{Sessions, Verified};
 use kit::limit::Policy;
-use kit::metrics::Metrics;
+use kit::metrics::{Metrics, RequestCounts};
 use kit::problem::Problem;
 use kit::service::{AccessNote, Answered, Answers, Readiness};
 use kit::token::Tokens;
@@ -27,6 +27,7 @@ use crate::{MetricsAccess, authenticate, cors, headers, own, path};
 /// All that a request meets; never changed once made.
 pub(crate) struct Gateway {
     pub(crate) table: Table<Upstream>,
+    pub(crate) counts: Arc<RequestCounts>,
     pub(crate) docs: Option<Router>,
     pub(crate) readiness: Readiness,
     pub(crate) metrics: Arc<Metrics>,
@@ -90,14 +91,14 @@ async fn answer(
     }
     // Only now, or another spelling of an own path would be a route's.
     if own::serves(gateway, request.uri().path()) {
-        note.route = Some(request.uri().path().into());
+        note.route = gateway.counts.place(request.uri().path());
         if cors::is_preflight(&request) {
             return Ok(gateway.cors.preflight(request.headers(), &own::ALLOWED));
         }
         return own::answer(gateway, request).await;
     }
     let route = gateway.table.find(request.uri().path()).ok_or_else(Problem::not_found)?;
-    note.route = Some(Arc::clone(&route.path));
+    note.route = route.place;
     if cors::is_preflight(&request) {
         return Ok(gateway.cors.preflight(request.headers(), &route.allow));
     }

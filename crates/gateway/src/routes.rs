@@ -7,7 +7,6 @@ mod show;
 mod yaml;
 
 use std::cmp::Reverse;
-use std::sync::Arc;
 use std::time::Duration;
 
 pub use fault::{Fault, RoutesError};
@@ -15,6 +14,7 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method};
 use kit::clock::Clock;
 use kit::limit::{Policy, Rate};
+use kit::metrics::RequestCounts;
 
 use crate::Local;
 use crate::forward::{Backends, Upstream};
@@ -208,7 +208,9 @@ pub(crate) struct Route<U> {
     /// What its paths begin with, by whole segments.
     prefix: String,
     /// Its prefix, as limits and metrics show it.
-    pub(crate) path: Arc<str>,
+    pub(crate) path: String,
+    /// Its place among those that metrics count.
+    pub(crate) place: Option<usize>,
     pub(crate) upstream: U,
     methods: Vec<Method>,
     /// The methods as the `Allow` header says them.
@@ -229,7 +231,8 @@ impl<U> Route<U> {
         let policy = |clock: &Clock| Some(Policy::new(path, config.terms.rate_limit?, clock.clone()));
         Self {
             prefix: config.path.clone(),
-            path: path.into(),
+            path: path.to_owned(),
+            place: None,
             upstream,
             methods,
             allow,
@@ -284,6 +287,11 @@ impl<U> Table<U> {
             routes.0.iter().map(|config| Route::new(config, upstream(config), rates)).collect();
         routes.sort_by_key(|route| Reverse(route.prefix.len()));
         Self(routes)
+    }
+
+    /// Tells each route where it is counted.
+    pub(crate) fn count_in(&mut self, counts: &RequestCounts) {
+        self.0.iter_mut().for_each(|route| route.place = counts.place(&route.path));
     }
 
     /// The route with the longest path that the normalised `path` begins with, segment by segment.

@@ -34,7 +34,6 @@ pub use view::ImportView;
 use std::sync::Arc;
 
 use aide::openapi::OpenApi;
-use axum::extract::FromRef;
 use counts::StockCounts;
 use kit::service::{Service, Surroundings};
 use kit::shared::Shared;
@@ -44,7 +43,6 @@ use tokio::sync::Semaphore;
 const IMPORTS_AT_ONCE: usize = 2;
 
 /// The service's state.
-#[derive(Clone)]
 pub struct Inventory {
     shared: Arc<Shared>,
     counts: Arc<StockCounts>,
@@ -54,9 +52,9 @@ pub struct Inventory {
 
 impl Inventory {
     /// With what every service holds.
-    pub fn new(shared: Arc<Shared>) -> Self {
+    pub fn new(shared: Arc<Shared>) -> Arc<Self> {
         let import_turns = Arc::new(Semaphore::new(IMPORTS_AT_ONCE));
-        Self { shared, counts: Arc::default(), import_turns }
+        Arc::new(Self { shared, counts: Arc::default(), import_turns })
     }
 
     /// Adds up anew what the metrics tell of all stock, since that takes too long while somebody waits for them.
@@ -65,14 +63,14 @@ impl Inventory {
     }
 }
 
-impl FromRef<Inventory> for Arc<Shared> {
-    fn from_ref(inventory: &Inventory) -> Self {
-        Self::clone(&inventory.shared)
+impl AsRef<Shared> for Inventory {
+    fn as_ref(&self) -> &Shared {
+        &self.shared
     }
 }
 
 /// The service, complete.
-pub fn service(inventory: Inventory, surroundings: &Surroundings) -> Service {
+pub fn service(inventory: Arc<Inventory>, surroundings: &Surroundings) -> Service {
     let counts = Arc::clone(&inventory.counts);
     surroundings.metrics.add(move |text| counts.write(text));
     kit::service::service("inventory", surroundings, inventory, api::endpoints)

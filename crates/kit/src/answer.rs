@@ -17,7 +17,7 @@ use crate::openapi;
 use crate::problem::Problem;
 
 /// Room for those that the gateway and the edge add, too, so that they needn't move.
-const USUAL_HEADERS: usize = 10;
+const USUAL_HEADERS: usize = 14;
 
 /// 201 with `Location` and the new resource.
 pub type Created<T> = Answer<201, T>;

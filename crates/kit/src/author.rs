@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use aide::OperationInput;
-use axum::extract::{FromRef, FromRequestParts};
+use axum::extract::FromRequestParts;
 use http::request::Parts;
 use uuid::Uuid;
 
@@ -43,15 +43,14 @@ impl Author {
 }
 
 /// In a handler it stands behind the caller, who is known only then.
-impl<S> FromRequestParts<S> for Author
+impl<S> FromRequestParts<Arc<S>> for Author
 where
-    S: Sync,
-    Arc<Shared>: FromRef<S>,
+    S: AsRef<Shared> + Send + Sync,
 {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let shared = Arc::<Shared>::from_ref(state);
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<S>) -> Result<Self, Infallible> {
+        let shared: &Shared = (**state).as_ref();
         Ok(Self {
             actor_id: parts.extensions.get::<Verified>().map(Verified::account),
             key_id: parts.extensions.get::<Verified>().and_then(Verified::key).map(|key| key.id),

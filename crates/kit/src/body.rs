@@ -8,7 +8,7 @@ use std::time::Duration;
 use aide::OperationInput;
 use aide::generate::GenContext;
 use aide::openapi::{MediaType, Operation, RequestBody, SchemaObject};
-use axum::extract::{FromRef, FromRequest, Request};
+use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -98,16 +98,15 @@ impl<T: FromFields> Body<T> {
     }
 }
 
-impl<S, T> FromRequest<S> for Body<T>
+impl<S, T> FromRequest<Arc<S>> for Body<T>
 where
-    S: Send + Sync,
-    Arc<Shared>: FromRef<S>,
+    S: AsRef<Shared> + Send + Sync,
 {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &Arc<S>) -> Result<Self, Problem> {
         let role = request.extensions().get::<Verified>().map_or(Role::Customer, Verified::role);
-        let context = ReadContext { currency: Arc::<Shared>::from_ref(state).currency, role };
+        let context = ReadContext { currency: (**state).as_ref().currency, role };
         let content_type = request.headers().get(CONTENT_TYPE).cloned();
         let query = request.uri().query().map(str::to_owned);
         let bytes = receive(request, MAX_BODY).await?;

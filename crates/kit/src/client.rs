@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use aide::OperationInput;
-use axum::extract::{FromRef, FromRequestParts};
+use axum::extract::FromRequestParts;
 use http::header::USER_AGENT;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use quick_cache::sync::Cache;
 
 use crate::secret::Secret;
-use crate::server::{ClientAddress, Peer};
+use crate::server::Peer;
 use crate::shared::Shared;
 use crate::token::{SigningKey, from_base64, to_base64};
 
@@ -102,10 +102,10 @@ pub(crate) struct Sender {
 
 impl Sender {
     pub(crate) fn of(extensions: &Extensions, headers: &HeaderMap) -> Self {
-        let told = extensions.get::<ClientAddress>().map(|client| client.0);
+        let peer = extensions.get::<Peer>();
+        let told = peer.and_then(|peer| peer.client);
         let signed = if told.is_none() { SignedAddress::of(headers) } else { None };
-        let peer = || extensions.get::<Peer>().map(|peer| peer.address.ip().to_canonical());
-        Self { told, signed, peer: if told.is_none() { peer() } else { None } }
+        Self { told, signed, peer: peer.map(|peer| peer.address.ip().to_canonical()) }
     }
 
     /// The word of the gateway in this process, or of one that signs it, else the other end of the connection.
@@ -119,17 +119,16 @@ pub(crate) fn address_of(parts: &Parts, key: &ClientKey) -> Option<IpAddr> {
     Sender::of(&parts.extensions, &parts.headers).address(key)
 }
 
-impl<S> FromRequestParts<S> for Client
+impl<S> FromRequestParts<Arc<S>> for Client
 where
-    S: Sync,
-    Arc<Shared>: FromRef<S>,
+    S: AsRef<Shared> + Send + Sync,
 {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<S>) -> Result<Self, Infallible> {
         let device = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
         Ok(Self {
-            address: address_of(parts, &Arc::<Shared>::from_ref(state).client_key),
+            address: address_of(parts, &(**state).as_ref().client_key),
             device: device.map(|text| {
                 text.chars().filter(|character| !character.is_control()).take(MAX_DEVICE).collect()
             }),
@@ -143,15 +142,14 @@ impl OperationInput for Client {}
 #[derive(Clone, Copy, Debug)]
 pub struct Address(pub Option<IpAddr>);
 
-impl<S> FromRequestParts<S> for Address
+impl<S> FromRequestParts<Arc<S>> for Address
 where
-    S: Sync,
-    Arc<Shared>: FromRef<S>,
+    S: AsRef<Shared> + Send + Sync,
 {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        Ok(Self(address_of(parts, &Arc::<Shared>::from_ref(state).client_key)))
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<S>) -> Result<Self, Infallible> {
+        Ok(Self(address_of(parts, &(**state).as_ref().client_key)))
     }
 }
 

@@ -8,7 +8,7 @@ use aide::axum::ApiRouter;
 use aide::axum::routing::ApiMethodRouter;
 use aide::operation::OperationHandler;
 use aide::transform::TransformOperation;
-use axum::extract::{FromRef, Request};
+use axum::extract::Request;
 use axum::handler::Handler;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -35,9 +35,9 @@ pub enum Verb {
 }
 
 /// All endpoints of a service.
-pub struct Endpoints<S>(ApiRouter<S>);
+pub struct Endpoints<S>(ApiRouter<Arc<S>>);
 
-impl<S: Clone + Send + Sync + 'static> Endpoints<S> {
+impl<S: AsRef<Shared> + Send + Sync + 'static> Endpoints<S> {
     /// None yet.
     #[expect(clippy::new_without_default, reason = "one way to begin is enough")]
     pub fn new() -> Self {
@@ -55,11 +55,10 @@ impl<S: Clone + Send + Sync + 'static> Endpoints<S> {
         describe: impl FnOnce(TransformOperation<'_>) -> TransformOperation<'_>,
     ) -> Self
     where
-        H: Handler<T, S> + OperationHandler<I, O>,
+        H: Handler<T, Arc<S>> + OperationHandler<I, O>,
         I: OperationInput,
         O: OperationOutput,
         T: 'static,
-        Arc<Shared>: FromRef<S>,
     {
         let (empty, handler) = (ApiMethodRouter::new(), Guarded { handler, permission });
         let describe = permission.describing(describe);
@@ -79,7 +78,7 @@ impl<S: Clone + Send + Sync + 'static> Endpoints<S> {
         Self(self.0.merge(others.0))
     }
 
-    pub(crate) fn into_router(self) -> ApiRouter<S> {
+    pub(crate) fn into_router(self) -> ApiRouter<Arc<S>> {
         self.0
     }
 }
@@ -93,16 +92,15 @@ struct Guarded<H> {
 
 impl<H: OperationHandler<I, O>, I: OperationInput, O: OperationOutput> OperationHandler<I, O> for Guarded<H> {}
 
-impl<H, T, S> Handler<T, S> for Guarded<H>
+impl<H, T, S> Handler<T, Arc<S>> for Guarded<H>
 where
-    H: Handler<T, S>,
+    H: Handler<T, Arc<S>>,
     T: 'static,
-    S: Send + Sync + 'static,
-    Arc<Shared>: FromRef<S>,
+    S: AsRef<Shared> + Send + Sync + 'static,
 {
     type Future = Either<H::Future, BoxFuture<'static, Response>>;
 
-    fn call(self, mut request: Request, state: S) -> Self::Future {
+    fn call(self, mut request: Request, state: Arc<S>) -> Self::Future {
         if self.permission.is_public() {
             return Either::Left(self.handler.call(request, state));
         }
@@ -112,7 +110,7 @@ where
             return self.call_if(admitted, request, state);
         }
         let checked = async move {
-            let shared = Arc::<Shared>::from_ref(&state);
+            let shared: &Shared = (*state).as_ref();
             match authenticate(&shared.tokens, &*shared.sessions, request.headers()).await {
                 Ok(verified) => {
                     let admitted = self.permission.admit(&verified);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aide::generate::GenContext;
 use aide::openapi::{Operation, Response as ApiResponse};
 use aide::{OperationInput, OperationOutput};
-use axum::extract::{FromRef, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use db::Value;
 use http::header::{CONTENT_TYPE, HeaderValue, LINK};
@@ -115,15 +115,14 @@ struct PageParameters {
     count: Option<String>,
 }
 
-impl<S, F: Listing> FromRequestParts<S> for List<F>
+impl<S, F: Listing> FromRequestParts<Arc<S>> for List<F>
 where
-    S: Send + Sync,
-    Arc<Shared>: FromRef<S>,
+    S: AsRef<Shared> + Send + Sync,
 {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let shared = Arc::<Shared>::from_ref(state);
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<S>) -> Result<Self, Problem> {
+        let shared: &Shared = (**state).as_ref();
         let mut params = Params::new(parts.uri.query());
         let filter = F::from_params(&mut params);
         let caller = parts.extensions.get::<Verified>().map_or(Uuid::nil(), Verified::principal);

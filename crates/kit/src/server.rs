@@ -82,6 +82,8 @@ pub fn check_head(head: &[u8], limits: &Limits) -> Result<(), Problem> {
 pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
+    /// The client's own address, once the gateway of this process has worked it out.
+    pub client: Option<IpAddr>,
     /// Times what is done for it.
     pub alarm: Alarm,
 }
@@ -89,13 +91,9 @@ pub struct Peer {
 impl Peer {
     /// Of a new connection.
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, alarm: Alarm::default() }
+        Self { address, client: None, alarm: Alarm::default() }
     }
 }
-
-/// The client's own address, where a gateway of the same process has worked it out; an extension.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientAddress(pub IpAddr);
 
 /// So many connections are accepted before those that are there get their turn: a burst of new ones must not stand as one
 /// block before them.

@@ -36,6 +36,7 @@ use crate::permission::PUBLIC;
 use crate::problem::Problem;
 use crate::refusals::{Asked, Refusals};
 use crate::request_id::{RequestId, X_REQUEST_ID};
+use crate::shared::Shared;
 
 /// Where the OpenAPI document is served.
 pub const DOCUMENT_PATH: &str = "/openapi.json";
@@ -123,8 +124,8 @@ pub struct AccessNote {
     pub account: Option<Uuid>,
     /// The path that was served, where it was not written as sent.
     pub path: Option<String>,
-    /// The route that it took, as metrics show it.
-    pub route: Option<Arc<str>>,
+    /// The place of the route that it took among those that metrics count.
+    pub route: Option<usize>,
 }
 
 impl From<Response> for Answered {
@@ -233,10 +234,10 @@ pub struct Surroundings {
 }
 
 /// Completes a service: its endpoints, and what every port serves.
-pub fn service<S: Clone + Send + Sync + 'static>(
+pub fn service<S: AsRef<Shared> + Send + Sync + 'static>(
     name: &'static str,
     surroundings: &Surroundings,
-    state: S,
+    state: Arc<S>,
     endpoints: fn() -> Endpoints<S>,
 ) -> Service {
     let (router, own_document) = openapi::finish(name, move || endpoints().into_router());
@@ -265,7 +266,10 @@ fn metrics_router(metrics: &Arc<Metrics>) -> Router {
 }
 
 /// A service's part of the OpenAPI document.
-pub fn document<S: Clone + Send + Sync + 'static>(name: &str, endpoints: fn() -> Endpoints<S>) -> OpenApi {
+pub fn document<S: AsRef<Shared> + Send + Sync + 'static>(
+    name: &str,
+    endpoints: fn() -> Endpoints<S>,
+) -> OpenApi {
     let own = openapi::finish(name, move || endpoints().into_router()).1;
     openapi::merge([own, openapi::finish("health", health_endpoints).1])
 }

@@ -69,6 +69,16 @@ impl<L: Copy + PartialEq, const N: usize> Labelled<L, N> {
         self.add(label, 1);
     }
 
+    /// All that another has counted, too.
+    pub fn add_all(&self, other: &Self) {
+        for (label, count) in other.counts() {
+            match label {
+                Some(label) => self.add(label, count),
+                None => self.rest.add(count),
+            }
+        }
+    }
+
     /// What was counted so far by label; no label stands for all that found no place.
     pub fn counts(&self) -> impl Iterator<Item = (Option<L>, u64)> {
         let used = self.slots.iter().map_while(OnceLock::get);
@@ -117,6 +127,14 @@ impl Histogram {
             counter.increment();
         }
         self.sum.add(value);
+    }
+
+    /// All that another of the same bounds has noted, too.
+    pub fn add_all(&self, other: &Self) {
+        for (bucket, noted) in self.buckets.iter().zip(&other.buckets) {
+            bucket.add(noted.get());
+        }
+        self.sum.add(other.sum.get());
     }
 
     /// Each bound as it is shown, with how many values were at most that; the last has no bound.

@@ -3,6 +3,8 @@
 mod events;
 mod webhooks;
 
+use std::sync::Arc;
+
 use aide::OperationInput;
 use aide::generate::GenContext;
 use aide::openapi::Operation;
@@ -221,7 +223,7 @@ impl Listing for HistoryQuery {
 
 async fn order_list(
     caller: Caller,
-    State(orders): State<Orders>,
+    State(orders): State<Arc<Orders>>,
     list: List<OrderQuery>,
 ) -> Result<Page<OrderView>, Problem> {
     list_orders(&orders, &caller, list).await
@@ -229,7 +231,7 @@ async fn order_list(
 
 async fn order_list_of_user(
     caller: Caller,
-    State(orders): State<Orders>,
+    State(orders): State<Arc<Orders>>,
     PathId(user_id): PathId,
     mut list: List<OrderQuery>,
 ) -> Result<Page<OrderView>, Problem> {
@@ -259,7 +261,7 @@ async fn list_orders(
 }
 
 async fn order_export(
-    State(orders): State<Orders>,
+    State(orders): State<Arc<Orders>>,
     author: Author,
     wanted: Wanted<OrderQuery>,
 ) -> Result<Download<OrderSheet>, Problem> {
@@ -270,7 +272,7 @@ async fn order_export(
 
 async fn order_create(
     caller: Caller,
-    State(orders): State<Orders>,
+    State(orders): State<Arc<Orders>>,
     origin: (RequestId, Address),
     key: IdempotencyKey,
     body: Body<PlaceOrder>,
@@ -286,7 +288,7 @@ async fn order_states(_: NoQuery) -> Json<OrderStates> {
 
 async fn order_view(
     caller: Caller,
-    State(orders): State<Orders>,
+    State(orders): State<Arc<Orders>>,
     PathId(id): PathId,
     condition: IfNoneMatch,
     _: NoQuery,
@@ -300,7 +302,7 @@ async fn order_view(
 
 async fn order_change(
     caller: Caller,
-    State(orders): State<Orders>,
+    State(orders): State<Arc<Orders>>,
     PathId(id): PathId,
     origin: (RequestId, Address),
     condition: IfMatch,
@@ -316,7 +318,7 @@ async fn order_change(
 
 async fn order_delete(
     caller: Caller,
-    State(orders): State<Orders>,
+    State(orders): State<Arc<Orders>>,
     PathId(id): PathId,
     origin: (RequestId, Address),
     condition: IfMatch,
@@ -331,7 +333,7 @@ async fn order_delete(
 
 async fn order_history(
     caller: Caller,
-    State(orders): State<Orders>,
+    State(orders): State<Arc<Orders>>,
     PathId(id): PathId,
     list: List<HistoryQuery>,
 ) -> Result<Page<HistoryView>, Problem> {
@@ -351,10 +353,10 @@ struct StepRequest {
     key: IdempotencyKey,
 }
 
-impl FromRequestParts<Orders> for StepRequest {
+impl FromRequestParts<Arc<Orders>> for StepRequest {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, orders: &Orders) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, orders: &Arc<Orders>) -> Result<Self, Problem> {
         let condition = IfMatch::from_request_parts(parts, orders).await?;
         let key = IdempotencyKey::from_request_parts(parts, orders).await?;
         let Ok(address) = Address::from_request_parts(parts, orders).await;
@@ -375,7 +377,7 @@ where
     B: FromFields + Into<StepDetails> + JsonSchema + Send + 'static,
 {
     let take = move |caller: Caller,
-                     State(orders): State<Orders>,
+                     State(orders): State<Arc<Orders>>,
                      PathId(id): PathId,
                      request: StepRequest,
                      body: Body<B>| async move {

@@ -42,7 +42,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aide::openapi::OpenApi;
-use axum::extract::FromRef;
 use kit::service::{Readiness, Service, Surroundings};
 use kit::shared::Shared;
 use place_order::{Placements, placements};
@@ -58,7 +57,6 @@ pub use personal::{ORDER_HISTORY, ORDERS};
 pub use verify_orders::{OrderDifference, verify_orders};
 
 /// The service's state.
-#[derive(Clone)]
 pub struct Orders {
     shared: Arc<Shared>,
     max_pending: i64,
@@ -81,20 +79,29 @@ impl Orders {
         max_pending: i64,
         pending_expiry: Duration,
         readiness: Readiness,
-    ) -> Self {
+    ) -> Arc<Self> {
         let (counts, placements, streams) = (Arc::default(), Arc::new(placements()), Streams::default());
-        Self { shared, max_pending, pending_expiry, counts, placements, webhooks, streams, readiness }
+        Arc::new(Self {
+            shared,
+            max_pending,
+            pending_expiry,
+            counts,
+            placements,
+            webhooks,
+            streams,
+            readiness,
+        })
     }
 }
 
-impl FromRef<Orders> for Arc<Shared> {
-    fn from_ref(orders: &Orders) -> Self {
-        Self::clone(&orders.shared)
+impl AsRef<Shared> for Orders {
+    fn as_ref(&self) -> &Shared {
+        &self.shared
     }
 }
 
 /// The service, complete.
-pub fn service(orders: Orders, surroundings: &Surroundings) -> Service {
+pub fn service(orders: Arc<Orders>, surroundings: &Surroundings) -> Service {
     let counts = Arc::clone(&orders.counts);
     let (streams, clock) = (orders.streams.clone(), orders.shared.clock.clone());
     let webhooks = Arc::clone(&orders.webhooks.counts);

@@ -93,7 +93,7 @@ pub(crate) struct EventStream(Reader);
 
 /// Somebody who follows the events.
 struct Reader {
-    orders: Orders,
+    orders: Arc<Orders>,
     verified: Verified,
     wanted: Wanted,
     position: Position,
@@ -104,7 +104,7 @@ struct Reader {
 
 /// Opens a stream; what was asked for wrongly is told before it begins.
 pub(crate) async fn stream_events(
-    orders: &Orders,
+    orders: &Arc<Orders>,
     caller: &Caller,
     after: After,
     wanted: Wanted,
@@ -113,7 +113,7 @@ pub(crate) async fn stream_events(
     let start = start(orders, after).await?;
     let first = read_page(orders, start, READY, &wanted).await?;
     Ok(EventStream(Reader {
-        orders: orders.clone(),
+        orders: Arc::clone(orders),
         verified: caller.verified().clone(),
         wanted,
         position: first.end,

@@ -157,8 +157,8 @@ impl Options {
 pub struct System {
     gateway: Option<Gateway>,
     services: Vec<Service>,
-    orders: Option<Orders>,
-    inventory: Option<Inventory>,
+    orders: Option<Arc<Orders>>,
+    inventory: Option<Arc<Inventory>>,
     mails: Option<Mails>,
     /// Whether the process takes work.
     pub readiness: Readiness,
@@ -234,7 +234,7 @@ impl System {
         }
     }
 
-    fn make_orders(&self, data: &Data, shared: &Arc<Shared>, options: &Options) -> io::Result<Orders> {
+    fn make_orders(&self, data: &Data, shared: &Arc<Shared>, options: &Options) -> io::Result<Arc<Orders>> {
         let outgoing = Outgoing::new(options.webhook_networks.clone(), options.authorities.clone())?;
         let webhooks = Webhooks::new(data.db.clone(), self.clock.clone(), &options.secret, outgoing);
         Ok(Orders::new(
@@ -274,7 +274,8 @@ impl System {
             }
             Part::Users => {
                 let (shared, accounts) = (shared.clone(), accounts.clone());
-                Some(users::service(Users { shared, accounts, sections: SECTIONS }, &surroundings))
+                let users = Users { shared, accounts, sections: SECTIONS };
+                Some(users::service(Arc::new(users), &surroundings))
             }
             Part::Orders => self.orders.clone().map(|orders| orders::service(orders, &surroundings)),
             Part::Inventory => {
@@ -340,7 +341,7 @@ impl System {
         let of_orders = OptionFuture::from(
             orders.map(|(data, orders)| join(self.expire(data, orders), orders.webhooks.work())),
         );
-        let figures = OptionFuture::from(self.inventory.as_ref().map(keep_figures));
+        let figures = OptionFuture::from(self.inventory.as_deref().map(keep_figures));
         let backups = OptionFuture::from(self.nightly.as_ref().map(Nightly::work));
         let mails = OptionFuture::from(self.mails.as_ref().map(Mails::work));
         join(mails, join5(front, OptionFuture::from(back), of_orders, figures, backups)).await;

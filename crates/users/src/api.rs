@@ -1,5 +1,7 @@
 //! The handlers.
 
+use std::sync::Arc;
+
 use accounts::{Account, store};
 use aide::OperationInput;
 use aide::generate::GenContext;
@@ -98,7 +100,10 @@ impl Listing for UserFilter {
     const SORTS: Sorts = &[("created_at", "created_at"), ("email", "email")];
 }
 
-async fn user_list(State(users): State<Users>, list: List<UserFilter>) -> Result<Page<Account>, Problem> {
+async fn user_list(
+    State(users): State<Arc<Users>>,
+    list: List<UserFilter>,
+) -> Result<Page<Account>, Problem> {
     let page = list.page.clone();
     let patterns = search::patterns(list.filter.q.as_deref().unwrap_or_default());
     let input = (patterns, list.filter.role, list.page);
@@ -118,7 +123,7 @@ async fn user_list(State(users): State<Users>, list: List<UserFilter>) -> Result
 
 async fn user_create(
     caller: Caller,
-    State(users): State<Users>,
+    State(users): State<Arc<Users>>,
     author: Author,
     key: IdempotencyKey,
     body: Body<CreateUser>,
@@ -130,7 +135,7 @@ async fn user_create(
 
 async fn own_user_view(
     caller: Caller,
-    State(users): State<Users>,
+    State(users): State<Arc<Users>>,
     condition: IfNoneMatch,
     _: NoQuery,
 ) -> Result<Resource<Account>, Problem> {
@@ -139,7 +144,7 @@ async fn own_user_view(
 
 async fn user_view(
     caller: Caller,
-    State(users): State<Users>,
+    State(users): State<Arc<Users>>,
     PathId(id): PathId,
     condition: IfNoneMatch,
     _: NoQuery,
@@ -155,7 +160,7 @@ async fn view(users: &Users, id: Uuid, condition: &IfNoneMatch) -> Result<Resour
 
 async fn own_user_change(
     caller: Caller,
-    State(users): State<Users>,
+    State(users): State<Arc<Users>>,
     request: ChangeRequest,
     body: Body<UserChange>,
 ) -> Result<Resource<Account>, Problem> {
@@ -165,7 +170,7 @@ async fn own_user_change(
 
 async fn user_change(
     caller: Caller,
-    State(users): State<Users>,
+    State(users): State<Arc<Users>>,
     PathId(id): PathId,
     request: ChangeRequest,
     body: Body<UserChange>,
@@ -176,7 +181,7 @@ async fn user_change(
 
 async fn user_delete(
     caller: Caller,
-    State(users): State<Users>,
+    State(users): State<Arc<Users>>,
     PathId(id): PathId,
     condition: IfMatch,
     author: Author,
@@ -188,7 +193,7 @@ async fn user_delete(
 
 async fn own_data_export(
     caller: Caller,
-    State(users): State<Users>,
+    State(users): State<Arc<Users>>,
     author: Author,
     _: NoQuery,
 ) -> Result<Export, Problem> {
@@ -198,7 +203,7 @@ async fn own_data_export(
 
 async fn totp_reset(
     caller: Caller,
-    State(users): State<Users>,
+    State(users): State<Arc<Users>>,
     PathId(id): PathId,
     author: Author,
     _: NoQuery,
@@ -215,7 +220,7 @@ async fn totp_reset(
 
 async fn sessions_end(
     caller: Caller,
-    State(users): State<Users>,
+    State(users): State<Arc<Users>>,
     PathId(id): PathId,
     author: Author,
     _: NoQuery,
@@ -231,10 +236,10 @@ pub(crate) struct ChangeRequest {
     pub(crate) author: Author,
 }
 
-impl FromRequestParts<Users> for ChangeRequest {
+impl FromRequestParts<Arc<Users>> for ChangeRequest {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, users: &Users) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, users: &Arc<Users>) -> Result<Self, Problem> {
         let condition = IfMatch::from_request_parts(parts, users).await?;
         let Ok(author) = Author::from_request_parts(parts, users).await;
         Ok(Self { condition, author })

@@ -19,12 +19,10 @@ use std::sync::Arc;
 use accounts::Accounts;
 use accounts::personal::Section;
 use aide::openapi::OpenApi;
-use axum::extract::FromRef;
 use kit::service::{Service, Surroundings};
 use kit::shared::Shared;
 
 /// The service's state.
-#[derive(Clone)]
 pub struct Users {
     /// What every service holds.
     pub shared: Arc<Shared>,
@@ -34,14 +32,14 @@ pub struct Users {
     pub sections: &'static [Section],
 }
 
-impl FromRef<Users> for Arc<Shared> {
-    fn from_ref(users: &Users) -> Self {
-        Self::clone(&users.shared)
+impl AsRef<Shared> for Users {
+    fn as_ref(&self) -> &Shared {
+        &self.shared
     }
 }
 
 /// The service, complete.
-pub fn service(users: Users, surroundings: &Surroundings) -> Service {
+pub fn service(users: Arc<Users>, surroundings: &Surroundings) -> Service {
     kit::service::service("users", surroundings, users, api::endpoints)
 }
 

@@ -1,5 +1,7 @@
 //! API keys, for admins; no key may do anything here.
 
+use std::sync::Arc;
+
 use accounts::{StoredKey, add_key, revoke_key, store};
 use axum::extract::State;
 use futures_util::FutureExt;
@@ -31,7 +33,7 @@ pub(super) fn endpoints() -> Endpoints<Auth> {
         .on(Delete, "/auth/keys/{id}", ADMIN.hidden(), key_delete, op("key_delete", "Revoke an API key", &[]))
 }
 
-async fn key_list(State(auth): State<Auth>, list: List<KeyFilter>) -> Result<Page<KeyView>, Problem> {
+async fn key_list(State(auth): State<Arc<Auth>>, list: List<KeyFilter>) -> Result<Page<KeyView>, Problem> {
     let page = list.page.clone();
     let found = auth.shared.db.read(list.page, |tx, page| store::list_keys(tx, page).boxed());
     let (found, total) = found.await?;
@@ -40,7 +42,7 @@ async fn key_list(State(auth): State<Auth>, list: List<KeyFilter>) -> Result<Pag
 
 async fn key_create(
     caller: Caller,
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     author: Author,
     body: Body<CreateKey>,
 ) -> Result<Created<KeyView>, Problem> {
@@ -65,7 +67,7 @@ async fn key_create(
 }
 
 async fn key_view(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     PathId(id): PathId,
     _: NoQuery,
 ) -> Result<Resource<KeyView>, Problem> {
@@ -74,7 +76,7 @@ async fn key_view(
 }
 
 async fn key_delete(
-    State(auth): State<Auth>,
+    State(auth): State<Arc<Auth>>,
     PathId(id): PathId,
     author: Author,
     _: NoQuery,

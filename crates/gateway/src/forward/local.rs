@@ -10,7 +10,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use kit::identity::Verified;
-use kit::server::ClientAddress;
+use kit::server::Peer;
 use kit::service::Service;
 
 use super::EndOfBody;
@@ -24,10 +24,9 @@ pub(super) async fn call(
     ended: EndOfBody,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    parts.extensions.clear();
     // What stands in an extension no client can have put there.
-    if let Some(address) = client {
-        parts.extensions.insert(ClientAddress(address));
+    if let Some(peer) = parts.extensions.get_mut::<Peer>() {
+        peer.client = client;
     }
     if let Some(verified) = caller {
         parts.extensions.insert(verified);

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use gateway::{GatewayConfig, Local, MetricsAccess};
 use kit::identity::Verified;
-use kit::server::ClientAddress;
+use kit::server::Peer;
 
 use crate::support::{
     ACCOUNT, exchange, gateway, gateway_with, get, header, post, problem_code, route_to, start, status,
@@ -23,7 +23,8 @@ const ROUTES: &str = "routes:
 /// Says all that it was given.
 async fn tell(request: Request) -> String {
     let verified = request.extensions().get::<Verified>().map(|verified| verified.account().to_string());
-    let client = request.extensions().get::<ClientAddress>().map(|client| client.0.to_string());
+    let client =
+        request.extensions().get::<Peer>().and_then(|peer| peer.client).map(|client| client.to_string());
     let mut lines = vec![format!("{} {}", request.method(), request.uri())];
     lines.push(format!("verified={} client={}", verified.unwrap_or_default(), client.unwrap_or_default()));
     lines.extend(

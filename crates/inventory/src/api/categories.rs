@@ -1,5 +1,7 @@
 //! Categories, which everybody sees, and reason codes, which are for staff.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use db::Tx;
 use futures_util::FutureExt;
@@ -90,7 +92,7 @@ impl Listing for ReasonCodeQuery {
 }
 
 async fn category_list(
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     list: List<CategoryQuery>,
 ) -> Result<Page<CategoryView>, Problem> {
     let page = list.page.clone();
@@ -102,7 +104,7 @@ async fn category_list(
 
 async fn category_create(
     caller: Caller,
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     key: IdempotencyKey,
     body: Body<CreateCategory>,
 ) -> Result<Created<CategoryView>, Problem> {
@@ -124,7 +126,7 @@ async fn store_category(tx: &Tx, category: &CategoryView) -> Result<Created<Cate
 }
 
 async fn reason_code_list(
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     list: List<ReasonCodeQuery>,
 ) -> Result<Page<ReasonCodeView>, Problem> {
     let page = list.page.clone();
@@ -135,7 +137,7 @@ async fn reason_code_list(
 
 async fn reason_code_create(
     caller: Caller,
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     key: IdempotencyKey,
     body: Body<CreateReasonCode>,
 ) -> Result<Created<ReasonCodeView>, Problem> {

@@ -115,7 +115,7 @@ impl FromParams for ImportQuery {
 }
 
 async fn product_export(
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     author: Author,
     wanted: Wanted<ProductQuery>,
 ) -> Result<Download<ProductSheet>, Problem> {
@@ -125,7 +125,7 @@ async fn product_export(
 }
 
 async fn level_export(
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     author: Author,
     wanted: Wanted<LevelFileQuery>,
 ) -> Result<Download<LevelSheet>, Problem> {
@@ -136,7 +136,7 @@ async fn level_export(
 }
 
 async fn movement_export(
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     author: Author,
     wanted: Wanted<MovementQuery>,
 ) -> Result<Download<MovementSheet>, Problem> {
@@ -147,7 +147,7 @@ async fn movement_export(
 
 async fn product_import(
     caller: Caller,
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     author: Author,
     key: IdempotencyKey,
     query: Query<ImportQuery>,
@@ -158,7 +158,7 @@ async fn product_import(
 
 async fn stock_import(
     caller: Caller,
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     author: Author,
     key: IdempotencyKey,
     query: Query<ImportQuery>,

@@ -1,5 +1,7 @@
 //! Locations, for staff.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use futures_util::FutureExt;
 use kit::answer::{Answer, Created, NoContent, Resource};
@@ -80,7 +82,7 @@ impl Listing for LocationQuery {
 }
 
 async fn location_list(
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     list: List<LocationQuery>,
 ) -> Result<Page<LocationView>, Problem> {
     let page = list.page.clone();
@@ -92,7 +94,7 @@ async fn location_list(
 
 async fn location_create(
     caller: Caller,
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     key: IdempotencyKey,
     body: Body<CreateLocation>,
 ) -> Result<Created<LocationView>, Problem> {
@@ -102,7 +104,7 @@ async fn location_create(
 }
 
 async fn location_view(
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     PathId(id): PathId,
     condition: IfNoneMatch,
     _: NoQuery,
@@ -113,7 +115,7 @@ async fn location_view(
 }
 
 async fn location_change(
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     PathId(id): PathId,
     condition: IfMatch,
     body: Body<ChangeLocation>,
@@ -124,7 +126,7 @@ async fn location_change(
 }
 
 async fn location_delete(
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     PathId(id): PathId,
     condition: IfMatch,
     _: NoQuery,

@@ -1,5 +1,7 @@
 //! Products: staff keep them, everybody sees those on sale.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use futures_util::FutureExt;
@@ -163,7 +165,7 @@ impl FromParams for ExplainQuery {
 
 async fn product_list(
     caller: Caller,
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     list: List<ProductQuery>,
 ) -> Result<Page<ProductView>, Problem> {
     let (query, page, is_staff) = (list.filter, list.page.clone(), caller.is_staff());
@@ -177,7 +179,7 @@ async fn product_list(
 
 async fn product_create(
     caller: Caller,
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     author: Author,
     key: IdempotencyKey,
     body: Body<CreateProduct>,
@@ -189,7 +191,7 @@ async fn product_create(
 
 async fn product_view(
     caller: Caller,
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     PathId(id): PathId,
     condition: IfNoneMatch,
     _: NoQuery,
@@ -199,7 +201,7 @@ async fn product_view(
 
 async fn product_by_sku(
     caller: Caller,
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     PathText(sku): PathText,
     condition: IfNoneMatch,
     _: NoQuery,
@@ -209,7 +211,7 @@ async fn product_by_sku(
 
 async fn product_by_barcode(
     caller: Caller,
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     PathText(barcode): PathText,
     condition: IfNoneMatch,
     _: NoQuery,
@@ -231,7 +233,7 @@ async fn view(
 
 async fn product_change(
     caller: Caller,
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     PathId(id): PathId,
     condition: IfMatch,
     author: Author,
@@ -244,7 +246,7 @@ async fn product_change(
 
 async fn product_delete(
     caller: Caller,
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     PathId(id): PathId,
     condition: IfMatch,
     author: Author,
@@ -257,7 +259,7 @@ async fn product_delete(
 
 async fn product_availability(
     caller: Caller,
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     PathId(id): PathId,
     Query(query): Query<ExplainQuery>,
 ) -> Result<Json<AvailabilityView>, Problem> {

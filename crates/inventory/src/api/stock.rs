@@ -1,5 +1,7 @@
 //! Levels of stock, their changes and the ledger, for staff.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use futures_util::FutureExt;
 use kit::answer::Created;
@@ -162,7 +164,7 @@ impl Listing for MovementQuery {
 }
 
 async fn level_list(
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     list: List<LevelQuery>,
 ) -> Result<Page<LevelView>, Problem> {
     let (query, page) = (list.filter, list.page.clone());
@@ -174,7 +176,7 @@ async fn level_list(
 }
 
 async fn reorder_list(
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     list: List<ReorderQuery>,
 ) -> Result<Page<ReorderView>, Problem> {
     let page = list.page.clone();
@@ -185,7 +187,7 @@ async fn reorder_list(
 }
 
 async fn movement_list(
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     list: List<MovementQuery>,
 ) -> Result<Page<MovementView>, Problem> {
     let (query, page) = (list.filter, list.page.clone());
@@ -200,7 +202,7 @@ async fn movement_list(
 
 async fn stock_adjust(
     caller: Caller,
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     author: Author,
     key: IdempotencyKey,
     body: Body<AdjustStock>,
@@ -212,7 +214,7 @@ async fn stock_adjust(
 
 async fn stock_transfer(
     caller: Caller,
-    State(inventory): State<Inventory>,
+    State(inventory): State<Arc<Inventory>>,
     author: Author,
     key: IdempotencyKey,
     body: Body<TransferStock>,

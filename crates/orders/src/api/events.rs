@@ -153,7 +153,7 @@ impl OperationOutput for EventPage {
 }
 
 async fn event_list(
-    State(orders): State<Orders>,
+    State(orders): State<Arc<Orders>>,
     Query(query): Query<EventQuery>,
 ) -> Result<EventPage, Problem> {
     let start = start(&orders, query.after).await?;
@@ -184,7 +184,7 @@ impl OperationInput for LastEventId {
 
 async fn event_stream(
     caller: Caller,
-    State(orders): State<Orders>,
+    State(orders): State<Arc<Orders>>,
     last: LastEventId,
     Query(query): Query<StreamQuery>,
 ) -> Result<EventStream, Problem> {

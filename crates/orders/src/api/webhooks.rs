@@ -1,5 +1,7 @@
 //! Webhooks, for admins; nobody else learns which there are.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use futures_util::FutureExt;
@@ -143,7 +145,7 @@ impl Listing for DeliveryQuery {
 }
 
 async fn webhook_list(
-    State(orders): State<Orders>,
+    State(orders): State<Arc<Orders>>,
     list: List<WebhookQuery>,
 ) -> Result<Page<WebhookView>, Problem> {
     let page = list.page.clone();
@@ -153,7 +155,7 @@ async fn webhook_list(
 }
 
 async fn webhook_create(
-    State(orders): State<Orders>,
+    State(orders): State<Arc<Orders>>,
     author: Author,
     body: Body<CreateWebhook>,
 ) -> Result<Created<WebhookView>, Problem> {
@@ -161,7 +163,7 @@ async fn webhook_create(
 }
 
 async fn webhook_view(
-    State(orders): State<Orders>,
+    State(orders): State<Arc<Orders>>,
     PathId(id): PathId,
     condition: IfNoneMatch,
     _: NoQuery,
@@ -172,7 +174,7 @@ async fn webhook_view(
 }
 
 async fn webhook_change(
-    State(orders): State<Orders>,
+    State(orders): State<Arc<Orders>>,
     PathId(id): PathId,
     condition: IfMatch,
     author: Author,
@@ -183,7 +185,7 @@ async fn webhook_change(
 }
 
 async fn webhook_delete(
-    State(orders): State<Orders>,
+    State(orders): State<Arc<Orders>>,
     PathId(id): PathId,
     condition: IfMatch,
     author: Author,
@@ -194,7 +196,7 @@ async fn webhook_delete(
 }
 
 async fn webhook_rotate(
-    State(orders): State<Orders>,
+    State(orders): State<Arc<Orders>>,
     PathId(id): PathId,
     condition: IfMatch,
     author: Author,
@@ -207,7 +209,7 @@ async fn webhook_rotate(
 /// The message looks as an event does; it is none, and stands in no log.
 async fn webhook_test(
     caller: Caller,
-    State(orders): State<Orders>,
+    State(orders): State<Arc<Orders>>,
     PathId(id): PathId,
     request_id: RequestId,
     body: Body<Nothing>,
@@ -228,7 +230,7 @@ async fn webhook_test(
 }
 
 async fn delivery_list(
-    State(orders): State<Orders>,
+    State(orders): State<Arc<Orders>>,
     PathId(id): PathId,
     list: List<DeliveryQuery>,
 ) -> Result<Page<DeliveryView>, Problem> {
@@ -242,7 +244,7 @@ async fn delivery_list(
 
 async fn delivery_replay(
     caller: Caller,
-    State(orders): State<Orders>,
+    State(orders): State<Arc<Orders>>,
     PathIds(webhook, delivery): PathIds,
     key: IdempotencyKey,
     body: Body<Nothing>,
