@@ -82,18 +82,18 @@ impl Forward {
     }
 
     /// The answer of a service of this process.
-    pub(crate) async fn to_local(
-        &self,
-        service: &Service,
+    pub(crate) fn to_local<'a>(
+        &'a self,
+        service: &'a Service,
         limit: Duration,
         request: Request,
         caller: Option<Verified>,
         client: &Client,
-    ) -> Result<Response, Problem> {
+    ) -> impl Future<Output = Result<Response, Problem>> + Send + use<'a> {
         let time = RouteTime::of(&request, limit);
         let (ended, body_ended) = EndOfBody::of(&request);
-        let answer = pin!(local::call(service, request, caller, client.address, ended));
-        self.await_answer(&time, body_ended, answer).await
+        let answer = local::call(service, request, caller, client.address, ended);
+        async move { self.await_answer(&time, body_ended, pin!(answer)).await }
     }
 
     /// The answer of a service elsewhere, or why there is none.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either};
 use http::header::{ALLOW, ORIGIN};
 use http::{HeaderValue, Method};
 use ipnet::IpNet;
@@ -95,7 +95,8 @@ async fn answer(
         if cors::is_preflight(&request) {
             return Ok(gateway.cors.preflight(request.headers(), &own::ALLOWED));
         }
-        return own::answer(gateway, request).await;
+        // In a box, as all that is seldom or slow: the future of each request has the size of its largest part, and is copied.
+        return Box::pin(own::answer(gateway, request)).await;
     }
     let route = gateway.table.find(request.uri().path()).ok_or_else(Problem::not_found)?;
     note.route = route.place;
@@ -110,9 +111,9 @@ async fn answer(
     // After the token, which says who is counted; before its fault is told, so that guessing tokens ends in 429.
     let policy = route.policy.as_ref().or(gateway.default_policy.as_ref());
     let count = policy.and_then(|policy| limit::count(policy, &caller, gateway.sessions.is_some(), client));
-    let answered = match count.as_ref().and_then(Count::refusal) {
-        Some(refusal) => Err(refusal),
-        None => forward(gateway, route, request, caller, client).await,
+    let answered = match (count.as_ref().and_then(Count::refusal), caller) {
+        (Some(refusal), _) | (None, Err(refusal)) => Err(refusal),
+        (None, Ok(caller)) => forward(gateway, route, request, caller, client).await,
     };
     let mut response = answered.unwrap_or_else(IntoResponse::into_response);
     if let Some(count) = count {
@@ -121,27 +122,27 @@ async fn answer(
     Ok(response)
 }
 
-async fn forward(
-    gateway: &Gateway,
-    route: &Route<Upstream>,
+/// Begun out here, so that the future has no request inside.
+fn forward<'a>(
+    gateway: &'a Gateway,
+    route: &'a Route<Upstream>,
     mut request: Request,
-    caller: Result<Option<Verified>, Problem>,
+    caller: Option<Verified>,
     client: &Client,
-) -> Result<Response, Problem> {
-    let caller = caller?;
+) -> impl Future<Output = Result<Response, Problem>> + Send + use<'a> {
     headers::clean_request(request.headers_mut());
     match &route.upstream {
         Upstream::Local(service) => {
-            gateway.forward.to_local(service, route.timeout, request, caller, client).await
+            Either::Left(gateway.forward.to_local(service, route.timeout, request, caller, client))
         }
         Upstream::Http(backends) => {
             headers::tell_client(request.headers_mut(), client, &gateway.client_key);
-            // In a box, or all that a call within the process needs would have its size.
-            let answer =
-                Box::pin(gateway.forward.to_backend(backends, route.timeout, route.max_body, request));
-            let mut response = answer.await?;
-            headers::clean_response(response.headers_mut());
-            Ok(response)
+            let answer = gateway.forward.to_backend(backends, route.timeout, route.max_body, request);
+            Either::Right(Box::pin(async {
+                let mut response = answer.await?;
+                headers::clean_response(response.headers_mut());
+                Ok(response)
+            }))
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::extract::Request;
 use axum::response::Response;
-use http::{HeaderValue, Method, Uri};
+use http::HeaderValue;
 use uuid::Uuid;
 
 use crate::client::{ClientKey, Sender};
@@ -83,8 +83,6 @@ pub struct Refusals {
 
 /// What of a request is told if it is denied.
 pub(crate) struct Asked {
-    method: Method,
-    uri: Uri,
     request_id: Option<HeaderValue>,
     sender: Sender,
 }
@@ -92,8 +90,6 @@ pub(crate) struct Asked {
 impl Asked {
     pub(crate) fn of(request: &Request) -> Self {
         Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
             request_id: request.headers().get(X_REQUEST_ID).cloned(),
             sender: Sender::of(request.extensions(), request.headers()),
         }
@@ -106,19 +102,14 @@ impl Refusals {
         Self { clock, client_key, tallies: Mutex::default() }
     }
 
-    /// Counts a request whose answer says that the caller may not do this. A route is one of ours, as it stands in the document.
-    pub(crate) fn note<'a>(
-        &self,
-        asked: &'a Asked,
-        response: &Response,
-        route: impl FnOnce(&'a str) -> &'a str,
-    ) {
+    /// Counts a request whose answer says that the caller may not do this: method and route, as it stands in the document.
+    pub(crate) fn note(&self, asked: &Asked, response: &Response, what: impl FnOnce() -> String) {
         let Some(denial) = response.extensions().get::<Problem>().and_then(Problem::denial) else { return };
         let address = asked.sender.address(&self.client_key);
         let (refusal, actor_id, key_id) = (Refusal::Denied, denial.account, denial.key);
         let request_id = asked.request_id.as_ref().and_then(|id| id.to_str().ok()).map(str::to_owned);
-        let what = format!("{} {}", asked.method, route(asked.uri.path()));
-        self.count(Refused { refusal, address, actor_id, key_id, account_id: None }, request_id, Some(what));
+        let refused = Refused { refusal, address, actor_id, key_id, account_id: None };
+        self.count(refused, request_id, Some(what()));
     }
 
     /// Counts something that was refused just now.

@@ -194,10 +194,10 @@ impl Service {
                 let problem = Problem::internal("a handler panicked");
                 Answered::from(problem.into_response())
             });
-            in_flight.answered(&answered);
             if let Some((refusals, asked)) = watched {
-                refusals.note(&asked, &answered.response, |path| self.counts.route(path));
+                refusals.note(&asked, &answered.response, || self.counts.asked(&in_flight));
             }
+            in_flight.answered(&answered);
             answered
         }
     }

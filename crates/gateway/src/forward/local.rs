@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http_body::{Body as _, Frame, SizeHint};
 use kit::identity::Verified;
 use kit::server::Peer;
@@ -16,13 +17,13 @@ use kit::service::Service;
 use super::EndOfBody;
 
 /// Calls the service; it enforces its own limits on the body.
-pub(super) async fn call(
+pub(super) fn call(
     service: &Service,
     request: Request,
     caller: Option<Verified>,
     client: Option<IpAddr>,
     ended: EndOfBody,
-) -> Response {
+) -> impl Future<Output = Response> + Send {
     let (mut parts, body) = request.into_parts();
     // What stands in an extension no client can have put there.
     if let Some(peer) = parts.extensions.get_mut::<Peer>() {
@@ -32,7 +33,7 @@ pub(super) async fn call(
         parts.extensions.insert(verified);
     }
     let body = if body.is_end_stream() { body } else { Body::new(WatchedBody { body, ended }) };
-    service.answer_inside(Request::from_parts(parts, body)).await.response
+    service.answer_inside(Request::from_parts(parts, body)).map(|answered| answered.response)
 }
 
 /// Whether the service says that it takes work. A question of the gateway's own, so the edge is the service's, which logs why not.

@@ -144,9 +144,10 @@ impl RequestCounts {
         self.places.at(path).ok().map(|found| *found.value)
     }
 
-    /// The route of a path, as the document has it.
-    pub(crate) fn route(&self, path: &str) -> &str {
-        self.place_of_path(path).and_then(|place| self.routes.get(place)).map_or(OTHER, String::as_str)
+    /// What a request asks for: method and route, as the document has it.
+    pub(crate) fn asked(&self, request: &InFlight<'_>) -> String {
+        let route = request.place.and_then(|place| self.routes.get(place)).map_or(OTHER, String::as_str);
+        format!("{} {route}", METHODS[request.method])
     }
 
     fn write(&self, text: &mut Text) {
