@@ -177,7 +177,7 @@ impl Seen {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 self.hosts += 1;
-                if !value.iter().all(|byte| byte.is_ascii_graphic() && !b"/\\@?#,<>\"".contains(byte)) {
+                if !value.iter().all(|byte| HOST[usize::from(*byte)]) {
                     return Err(malformed("The `Host` header is not a host."));
                 }
             }
@@ -233,8 +233,9 @@ fn is_token(byte: &u8) -> bool {
     TOKEN[usize::from(*byte)]
 }
 
-// Looked up, since every byte of the URL and of every header's name is asked for.
+// Looked up, since every byte of the URL, of the host and of every header's name is asked for.
 const TOKEN: [bool; 256] = graphic_except(b"\"(),/:;<=>?@[\\]{}");
+const HOST: [bool; 256] = graphic_except(b"/\\@?#,<>\"");
 const PATH: [bool; 256] = graphic_except(b"#<>`");
 const QUERY: [bool; 256] = graphic_except(b"#<>\"");
 
