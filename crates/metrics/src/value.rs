@@ -69,16 +69,6 @@ impl<L: Copy + PartialEq, const N: usize> Labelled<L, N> {
         self.add(label, 1);
     }
 
-    /// All that another has counted, too.
-    pub fn add_all(&self, other: &Self) {
-        for (label, count) in other.counts() {
-            match label {
-                Some(label) => self.add(label, count),
-                None => self.rest.add(count),
-            }
-        }
-    }
-
     /// What was counted so far by label; no label stands for all that found no place.
     pub fn counts(&self) -> impl Iterator<Item = (Option<L>, u64)> {
         let used = self.slots.iter().map_while(OnceLock::get);
