@@ -40,7 +40,7 @@ pub struct Auth {
     mail_limits: Arc<MailLimits>,
     counts: Arc<AuthCounts>,
     /// What API keys can be made for; put together when first asked for.
-    scopes: Arc<LazyLock<BTreeSet<String>>>,
+    scopes: LazyLock<BTreeSet<String>>,
 }
 
 impl Auth {
@@ -54,7 +54,7 @@ impl Auth {
         scopes: fn() -> BTreeSet<String>,
     ) -> Arc<Self> {
         let limits = if rate_limit { MailLimits::new(&shared.clock) } else { MailLimits::off() };
-        let (mail_limits, scopes) = (Arc::new(limits), Arc::new(LazyLock::new(scopes)));
+        let (mail_limits, scopes) = (Arc::new(limits), LazyLock::new(scopes));
         Arc::new(Self { shared, accounts, first_admin, mail_limits, counts: Arc::default(), scopes })
     }
 }

@@ -122,7 +122,7 @@ async fn answer(
     Ok(response)
 }
 
-/// Begun out here, so that the future has no request inside.
+/// Begun out here, so that the future of a call within the process has no request inside.
 fn forward<'a>(
     gateway: &'a Gateway,
     route: &'a Route<Upstream>,
