@@ -58,10 +58,13 @@ impl FromStr for WebhookUrl {
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err(invalid("must not hold a user or a password"));
         }
-        match host_of(&uri) {
-            Some(host) if is_host(host) && has_good_port(&uri) => Ok(Self { text: text.to_owned(), uri }),
-            _ => Err(invalid("must name a host: a name in ASCII, or an IP address in its usual form")),
+        if !host_of(&uri).is_some_and(is_host) {
+            return Err(invalid("must name a host: a name in ASCII, or an IP address in its usual form"));
         }
+        if !has_good_port(&uri) {
+            return Err(invalid("must have a port from 1 to 65535 behind the colon, or neither"));
+        }
+        Ok(Self { text: text.to_owned(), uri })
     }
 }
 
@@ -164,6 +167,10 @@ mod tests {
             "http://[fe80::1%25eth0]/",
         ] {
             assert!(bad.parse::<WebhookUrl>().is_err(), "{bad}");
+        }
+        for (bad, what) in [("https://example.com:99999/", "a port"), ("http://127.1:9000/", "a host")] {
+            let message = bad.parse::<WebhookUrl>().unwrap_err().message;
+            assert!(message.contains(what), "{bad}: {message}");
         }
         let long = format!("https://example.com/{}", "a".repeat(MAX_URL));
         assert_eq!(long.parse::<WebhookUrl>().unwrap_err().code, "invalid_length");
