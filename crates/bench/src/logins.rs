@@ -101,8 +101,6 @@ async fn log_in_all(address: SocketAddr) -> Result<BTreeMap<u16, u64>> {
     };
     let requests = (0..LOGINS).map(request).collect();
     let sending = spawn_blocking(move || {
-        // Its own work is done elsewhere in life, and must not keep the readers from the cores that it shares with them here.
-        rustix::process::nice(10)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(load::send_all(address, LOGINS, requests))
     });
