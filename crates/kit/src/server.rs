@@ -95,10 +95,6 @@ impl Peer {
     }
 }
 
-/// So many connections are accepted before those that are there get their turn: a burst of new ones must not stand as one
-/// block before them.
-const NEWCOMERS: usize = 16;
-
 /// Takes a port; fails where another process has it.
 pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address)
@@ -117,7 +113,8 @@ pub async fn serve(
     let (running, mut all_ended) = mpsc::channel::<Infallible>(1);
     let mut stop = pin!(signal(shutdown.clone()));
     for number in 1_usize.. {
-        if number.is_multiple_of(NEWCOMERS) {
+        // A burst of new connections must not stand as one block before those that are there: each thread takes one a turn.
+        if number.is_multiple_of(workers.count()) {
             workers.catch_up().await;
         }
         let accepted = tokio::select! {

@@ -47,9 +47,14 @@ impl Workers {
         Self { runtimes: vec![Handle::current()], next: AtomicUsize::new(0), threads: Vec::new() }
     }
 
+    /// At least one.
+    pub(super) fn count(&self) -> usize {
+        self.runtimes.len().max(1)
+    }
+
     /// Runs the task on the next thread.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.runtimes.len().max(1);
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.count();
         if let Some(runtime) = self.runtimes.get(turn) {
             runtime.spawn(task);
         }
