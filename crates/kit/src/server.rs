@@ -27,7 +27,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::yield_now;
 use tracing::{debug, warn};
 
 use guard::{Guard, Refused};
@@ -112,11 +113,10 @@ pub async fn serve(
 ) {
     let (running, mut all_ended) = mpsc::channel::<Infallible>(1);
     let mut stop = pin!(signal(shutdown.clone()));
-    for number in 1_usize.. {
-        // A burst of new connections must not stand as one block before those that are there: each thread takes one a turn.
-        if number.is_multiple_of(workers.count()) {
-            workers.catch_up().await;
-        }
+    // A burst of new connections must not stand as one block before those that are there: each thread takes about one a turn.
+    let newcomers = Arc::new(Semaphore::new(workers.count()));
+    loop {
+        let place = Arc::clone(&newcomers).acquire_owned().await;
         let accepted = tokio::select! {
             biased;
             () = stop.as_mut() => break,
@@ -129,6 +129,9 @@ pub async fn serve(
                     // It is watched by the runtime that serves it.
                     match stream.into_std().and_then(TcpStream::from_std) {
                         Ok(stream) => {
+                            // Once round, in which the thread comes to all that was there before, and learns what this one sent.
+                            yield_now().await;
+                            drop(place);
                             serve_connection(stream, Peer::new(peer), service, limits, shutdown).await;
                         }
                         Err(error) => warn!(%error, "a connection can't be served"),

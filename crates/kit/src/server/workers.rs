@@ -8,10 +8,8 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
-use futures_util::future::join_all;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
-use tokio::task::yield_now;
 
 /// Where connections are served; the threads end when it is dropped.
 pub struct Workers {
@@ -58,13 +56,6 @@ impl Workers {
         if let Some(runtime) = self.runtimes.get(turn) {
             runtime.spawn(task);
         }
-    }
-
-    /// Waits until each thread has come to all that waits for it now, with what its new connections have sent.
-    pub(super) async fn catch_up(&self) {
-        // It has a second turn, since in the first one new connections are only made known to the system.
-        let turn = |runtime: &Handle| runtime.spawn(yield_now());
-        join_all(self.runtimes.iter().map(turn)).await;
     }
 }
 
