@@ -112,22 +112,37 @@ impl Passwords {
     /// The hash of a new password.
     pub async fn hash(&self, password: &Password) -> Result<Secret, Problem> {
         let (algorithm, secret) = (self.algorithm, password.secret().clone());
-        self.queue()?.in_turn(move |memory| hash(algorithm, &secret, memory)).await?
+        self.in_turn(move |memory| hash(algorithm, &secret, memory)).await?
     }
 
-    /// As [`Place::verify`], where the stored hash is at hand.
-    pub async fn verify(&self, password: Secret, stored: Option<Secret>) -> Result<Verdict, Problem> {
-        self.queue()?.verify(password, stored).await
-    }
-
-    /// A place in the queue: taken before what is only needed for hashing is looked up, so that being refused costs little.
-    pub fn queue(&self) -> Result<Place<'_>, Problem> {
-        let place = Place(self);
-        if self.waiting.fetch_add(1, Ordering::Relaxed) < MAX_WAITING {
-            return Ok(place);
+    /// Refuses what would be refused anyway, before anything is looked up for it, so that it costs little.
+    pub fn refuse_if_full(&self) -> Result<(), Problem> {
+        if self.waiting.load(Ordering::Relaxed) < MAX_WAITING {
+            return Ok(());
         }
+        Err(self.refuse())
+    }
+
+    fn refuse(&self) -> Problem {
         self.refused.increment();
-        Err(Problem::unavailable(2, "Too many passwords are being checked; try again shortly."))
+        Problem::unavailable(2, "Too many passwords are being checked; try again shortly.")
+    }
+
+    /// Compares a password with a stored hash; without one it takes as long, and is wrong.
+    pub async fn verify(&self, password: Secret, stored: Option<Secret>) -> Result<Verdict, Problem> {
+        let algorithm = self.algorithm;
+        self.in_turn(move |memory| {
+            let is_right =
+                matches(&password, stored.as_ref().map_or(algorithm.dummy(), Secret::expose), memory);
+            match stored {
+                Some(stored) if is_right && is_outdated(algorithm, stored.expose()) => {
+                    hash(algorithm, &password, memory).map(Verdict::Outdated).or(Ok(Verdict::Right))
+                }
+                Some(_) if is_right => Ok(Verdict::Right),
+                _ => Ok(Verdict::Wrong),
+            }
+        })
+        .await?
     }
 
     /// Writes how the queue is, and how long hashing takes.
@@ -142,6 +157,26 @@ impl Passwords {
         text.counter("storehouse_password_hashes_refused_total", help, &[], self.refused.get());
         let help = "How long hashing or comparing a password took, without waiting, in seconds.";
         text.histogram("storehouse_password_hash_seconds", help, &[], &self.times);
+    }
+
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let _place = Place::take(&self.waiting).ok_or_else(|| self.refuse())?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(Problem::internal)?;
+        // The turn goes along, so that a client that hangs up doesn't let one more in than there are cores.
+        let (times, memories) = (Arc::clone(&self.times), Arc::clone(&self.memories));
+        let done = self.threads.run(move || {
+            let (_turn, begun) = (turn, Instant::now());
+            let lock = || memories.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut memory = lock().pop().unwrap_or_default();
+            let worked = work(&mut memory);
+            lock().push(memory);
+            times.observe_time(begun.elapsed());
+            worked
+        });
+        done.await.map_err(Problem::internal)
     }
 }
 
@@ -182,50 +217,18 @@ fn give_way() {
 }
 
 /// A place in the queue, given back when dropped.
-pub struct Place<'a>(&'a Passwords);
+struct Place<'a>(&'a AtomicUsize);
 
-impl Place<'_> {
-    /// Compares a password with a stored hash; without one it takes as long, and is wrong.
-    pub async fn verify(self, password: Secret, stored: Option<Secret>) -> Result<Verdict, Problem> {
-        let algorithm = self.0.algorithm;
-        self.in_turn(move |memory| {
-            let is_right =
-                matches(&password, stored.as_ref().map_or(algorithm.dummy(), Secret::expose), memory);
-            match stored {
-                Some(stored) if is_right && is_outdated(algorithm, stored.expose()) => {
-                    hash(algorithm, &password, memory).map(Verdict::Outdated).or(Ok(Verdict::Right))
-                }
-                Some(_) if is_right => Ok(Verdict::Right),
-                _ => Ok(Verdict::Wrong),
-            }
-        })
-        .await?
-    }
-
-    async fn in_turn<T: Send + 'static>(
-        self,
-        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
-    ) -> Result<T, Problem> {
-        let passwords = self.0;
-        let turn = Arc::clone(&passwords.turns).acquire_owned().await.map_err(Problem::internal)?;
-        // The turn goes along, so that a client that hangs up doesn't let one more in than there are cores.
-        let (times, memories) = (Arc::clone(&passwords.times), Arc::clone(&passwords.memories));
-        let done = passwords.threads.run(move || {
-            let (_turn, begun) = (turn, Instant::now());
-            let lock = || memories.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut memory = lock().pop().unwrap_or_default();
-            let worked = work(&mut memory);
-            lock().push(memory);
-            times.observe_time(begun.elapsed());
-            worked
-        });
-        done.await.map_err(Problem::internal)
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicUsize) -> Option<Self> {
+        let place = Self(waiting);
+        (waiting.fetch_add(1, Ordering::Relaxed) < MAX_WAITING).then_some(place)
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -297,6 +300,11 @@ mod tests {
             outcomes.into_iter().filter_map(Result::err).map(|problem| problem.status().as_u16()).collect();
         assert_eq!(refused, [503; 36]);
         assert_eq!(passwords.refused.get(), 36);
+        let full: Vec<_> = (0..MAX_WAITING).filter_map(|_| Place::take(&passwords.waiting)).collect();
+        assert_eq!(passwords.refuse_if_full().unwrap_err().status().as_u16(), 503);
+        assert_eq!(passwords.refused.get(), 37);
+        drop(full);
+        assert!(passwords.refuse_if_full().is_ok());
         assert_eq!(verify().await.unwrap(), Verdict::Wrong);
         assert_eq!(passwords.waiting.load(Ordering::Relaxed), 0);
     }

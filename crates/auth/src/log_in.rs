@@ -50,6 +50,7 @@ async fn guess(
     client: &Client,
     author: &Author,
 ) -> Result<LoginAnswer, Problem> {
+    auth.accounts.passwords.refuse_if_full()?;
     let guesser = guesser(auth, body.email.as_str(), client).await?;
     let attempt = auth.accounts.login_limits.begin(body.email.as_str(), client.address, guesser)?;
     attempt.settle(compare(auth, body, client, author).await)
@@ -89,10 +90,9 @@ async fn attempt(
     client: &Client,
     author: &Author,
 ) -> Result<Option<LoginAnswer>, Problem> {
-    let place = auth.accounts.passwords.queue()?;
     let found = find(auth, body.email.as_str()).await?;
     let stored = found.as_ref().and_then(|credentials| credentials.password_hash.clone());
-    let verdict = place.verify(body.password.0.clone(), stored.clone()).await?;
+    let verdict = auth.accounts.passwords.verify(body.password.0.clone(), stored.clone()).await?;
     let account = found.map(|credentials| credentials.account).filter(|account| !account.disabled);
     let (Some(account), Some(stored)) = (account, stored) else { return Err(refused()) };
     let upgrade = match verdict {

@@ -115,12 +115,12 @@ pub async fn serve(
     let mut stop = pin!(signal(shutdown.clone()));
     // A burst of new connections must not stand as one block before those that are there: each thread takes about one a turn.
     let newcomers = Arc::new(Semaphore::new(workers.count()));
+    let accept = || async { (Arc::clone(&newcomers).acquire_owned().await, listener.accept().await) };
     loop {
-        let place = Arc::clone(&newcomers).acquire_owned().await;
-        let accepted = tokio::select! {
+        let (place, accepted) = tokio::select! {
             biased;
             () = stop.as_mut() => break,
-            accepted = listener.accept() => accepted,
+            accepted = accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
