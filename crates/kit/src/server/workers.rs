@@ -45,7 +45,7 @@ impl Workers {
         Self { runtimes: vec![Handle::current()], next: AtomicUsize::new(0), threads: Vec::new() }
     }
 
-    /// At least one.
+    /// How many threads there are to deal connections to, at least one.
     pub(super) fn count(&self) -> usize {
         self.runtimes.len().max(1)
     }
