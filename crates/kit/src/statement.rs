@@ -46,14 +46,14 @@ pub async fn upsert_rows<const N: usize>(
     on_conflict: &str,
     mut rows: &[[Value<'_>; N]],
 ) -> Result<u64, Error> {
-    let mut stored = 0;
+    let mut statements = Vec::new();
     while !rows.is_empty() {
         let (now, rest) = rows.split_at(at_once(rows.len()));
-        let sql = [&numbered(insert, row, now.len()), " ", on_conflict].concat();
-        stored += tx.execute(&sql, now.as_flattened()).await?;
+        statements.push(([&numbered(insert, row, now.len()), " ", on_conflict].concat(), now.as_flattened()));
         rows = rest;
     }
-    Ok(stored)
+    let statements: Vec<_> = statements.iter().map(|(sql, args)| (sql.as_str(), *args)).collect();
+    Ok(tx.all(&statements).await?.into_iter().sum())
 }
 
 /// Deletes the rows that have these values in these columns, several with a statement.

@@ -50,7 +50,7 @@ pub async fn store_counts(
 ) -> Result<(CountTally, Vec<Movement>), Refused> {
     let mut ledger = Ledger::open(tx, &products(counts)).await?;
     let tally = record(&mut ledger, counts, author)?;
-    Ok((tally, ledger.store_moved_once(tx).await?))
+    Ok((tally, ledger.store(tx).await?))
 }
 
 fn products(counts: &[Counted]) -> BTreeSet<Uuid> {

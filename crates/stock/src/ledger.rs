@@ -167,22 +167,14 @@ impl Ledger {
     /// Stores what was changed, with an event for each of the ledger's new rows, and gives these.
     pub(crate) async fn store(self, tx: &Tx) -> Result<Vec<Movement>, db::Error> {
         self.require_sums(tx)?;
-        store::store_levels(tx, self.changed()).await?;
+        store::store_levels(tx, &self.changed()).await?;
         self.write_down(tx).await
     }
 
     /// The levels that differ from what is stored, each with its stored version.
-    fn changed(&self) -> impl Iterator<Item = (&Level, Option<i64>)> {
+    fn changed(&self) -> Vec<(&Level, Option<i64>)> {
         let versions = self.stored.iter().map(|stored| stored.map(|stored| stored.version));
-        self.levels.iter().zip(versions).filter(|(level, stored)| *stored != Some(level.version))
-    }
-
-    /// Stores very many levels, each moved once at most.
-    pub(crate) async fn store_moved_once(self, tx: &Tx) -> Result<Vec<Movement>, db::Error> {
-        self.require_sums(tx)?;
-        let changed: Vec<&Level> = self.changed().map(|(level, _)| level).collect();
-        store::store_moved_once(tx, &changed).await?;
-        self.write_down(tx).await
+        self.levels.iter().zip(versions).filter(|(level, stored)| *stored != Some(level.version)).collect()
     }
 
     /// Each level is what was read and the sum of what is written down, or nothing is stored.

@@ -94,43 +94,28 @@ fn level(row: &Row<'_>) -> Result<Level, Error> {
     })
 }
 
-/// Stores changed levels, each over the version that was read; with none, the level is new.
-pub(crate) async fn store_levels(
-    tx: &Tx,
-    levels: impl Iterator<Item = (&Level, Option<i64>)>,
-) -> Result<(), Error> {
-    const INSERT: &str = "INSERT INTO stock_levels (product_id, location_id, on_hand, allocated, unavailable, version, updated_at, backorder_limit)
-                          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+/// Stores changed levels, each over the version that was read; with none, the level is new. Those that one movement has changed, as most, share statements.
+pub(crate) async fn store_levels(tx: &Tx, changed: &[(&Level, Option<i64>)]) -> Result<(), Error> {
     const UPDATE: &str = "UPDATE stock_levels SET on_hand = $3, allocated = $4, unavailable = $5, version = $6, updated_at = $7
                           WHERE product_id = $1 AND location_id = $2 AND version = $8";
-    let statements: Vec<(&str, [Value<'_>; 8])> = levels
-        .map(|(level, stored)| {
-            let (sql, last) = stored.map_or((INSERT, level.backorder_limit), |version| (UPDATE, version));
-            (sql, level_args(level, last))
-        })
-        .collect();
-    let statements: Vec<(&str, &[Value<'_>])> =
-        statements.iter().map(|(sql, args)| (*sql, args.as_slice())).collect();
-    let counts = tx.all(&statements).await?;
-    if counts.iter().all(|count| *count == 1) {
-        return Ok(());
-    }
-    Err(not_taken())
-}
-
-/// Stores levels that one movement each has changed or made, several with a statement.
-pub(crate) async fn store_moved_once(tx: &Tx, levels: &[&Level]) -> Result<(), Error> {
     const INSERT: &str = "INSERT INTO stock_levels (product_id, location_id, on_hand, allocated, unavailable, version, updated_at, backorder_limit)";
     const OVER: &str = "ON CONFLICT (product_id, location_id) DO UPDATE SET on_hand = excluded.on_hand, allocated = excluded.allocated,
                         unavailable = excluded.unavailable, version = excluded.version, updated_at = excluded.updated_at
                         WHERE stock_levels.version = excluded.version - 1";
-    let rows: Vec<_> = levels.iter().map(|level| level_args(level, level.backorder_limit)).collect();
-    let stored = upsert_rows(tx, INSERT, &["$"; 8], OVER, &rows).await?;
-    if usize::try_from(stored) == Ok(levels.len()) { Ok(()) } else { Err(not_taken()) }
-}
-
-fn not_taken() -> Error {
-    Error::Internal("a level of stock was changed by somebody who had not taken its product".to_owned())
+    let (mut once, mut often) = (Vec::new(), Vec::new());
+    for (level, stored) in changed {
+        match stored {
+            Some(version) if level.version > version + 1 => often.push(level_args(level, *version)),
+            _ => once.push(level_args(level, level.backorder_limit)),
+        }
+    }
+    let often: Vec<(&str, &[Value<'_>])> = often.iter().map(|args| (UPDATE, args.as_slice())).collect();
+    let stored: u64 = tx.all(&often).await?.into_iter().sum();
+    let stored = stored + upsert_rows(tx, INSERT, &["$"; 8], OVER, &once).await?;
+    if usize::try_from(stored) == Ok(changed.len()) {
+        return Ok(());
+    }
+    Err(Error::Internal("a level of stock was changed by somebody who had not taken its product".to_owned()))
 }
 
 fn level_args(level: &Level, last: i64) -> [Value<'static>; 8] {
