@@ -207,13 +207,15 @@ impl Tx {
         }
     }
 
-    /// Has each statement of the transaction planned for the tables as they are then. PostgreSQL would go on with the plan that it made of a statement
-    /// when a table was still empty, which reads all of it, while the transaction fills it. Nothing on SQLite.
+    /// Has statements planned for the tables as they are from here on, for whoever fills them to ask again and again. PostgreSQL would go on with the plan that
+    /// it made of a statement when a table was still empty, which reads all of it. Nothing on SQLite.
     pub async fn plan_anew(&self) -> Result<(), Error> {
-        const SQL: &str = "SELECT set_config('plan_cache_mode', 'force_custom_plan', TRUE) IS NULL";
         match &self.link {
             Link::Sqlite(_) => Ok(()),
-            Link::Postgres(_) => self.later(&[(SQL, &[])]).await,
+            // To have each statement planned by itself would do as well, but each foreign key of each row is looked for by a statement too.
+            Link::Postgres(session) => {
+                self.note(Box::pin(postgres::keep(session, &[("DISCARD PLANS", &[])])).await)
+            }
         }
     }
 

@@ -184,9 +184,9 @@ impl<K: Importable> Import<K> {
 
     /// Stores all of it.
     pub(crate) async fn store(&self, tx: &Tx) -> Result<ImportView, Problem> {
-        tx.plan_anew().await?;
         let (mut done, mut tally) = (0, Tally::default());
         for rows in self.order.chunks(STORED_AT_ONCE) {
+            tx.plan_anew().await?;
             let mut faults = RowFaults::new(self.max_faults);
             tally.add(K::store(self, tx, rows, &mut faults).await?);
             faults.check()?;
