@@ -14,6 +14,7 @@ mod transfer;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use metrics::Text;
 use tokio::sync::{Notify, Semaphore, oneshot};
@@ -31,7 +32,7 @@ use crate::Error;
 use crate::closure::stopped;
 use crate::listener::Ear;
 use crate::migration::Migration;
-use crate::shared_write::{Call, SharedWrite};
+use crate::shared_write::{Call, SharedWrite, tell};
 use crate::tx::{Access, Tally, Tx};
 use crate::url::place;
 
@@ -80,13 +81,17 @@ impl Postgres {
     {
         let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| stopped())?;
         let transactions = Arc::clone(&self.transactions);
-        let task = tokio::spawn(async move {
+        let (caller, result) = oneshot::channel();
+        let write = async move {
             let result = transactions.run(Access::Write, &input, &work).await;
-            drop(permit);
-            result
-        });
-        // A task ends without a result only with the runtime that drives it.
-        task.await.unwrap_or_else(|_| Err(Error::OutcomeUnknown.into()))
+            // What it was given is free when the caller goes on.
+            drop((input, work, permit));
+            tell(caller, result);
+        };
+        // Boxed, so that all writes are one kind of task: the runtime's part is compiled for each kind.
+        tokio::spawn(write.boxed());
+        // The task ends without a result only with the runtime that drives it.
+        result.await.unwrap_or_else(|_| Err(Error::OutcomeUnknown.into()))
     }
 
     /// Adds a call to those that wait. A task of its own writes them, whatever becomes of the caller.

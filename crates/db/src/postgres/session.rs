@@ -235,10 +235,18 @@ pub(crate) async fn rows<T>(
     args: &[Value<'_>],
     mut map: impl FnMut(&Row<'_>) -> Result<T, Error> + Send,
 ) -> Result<Vec<T>, Failure> {
-    let statement = session.prepare(sql, args).await?;
-    let found = session.ask(sql, session.client()?.query(&statement, &parameters(args))).await?;
+    let found = query(session, sql, args).await?;
     let mapped: Result<Vec<T>, Error> = found.iter().map(|row| map(&Row(Source::Postgres(row)))).collect();
     Ok(mapped?)
+}
+
+async fn query(
+    session: &Session,
+    sql: &str,
+    args: &[Value<'_>],
+) -> Result<Vec<tokio_postgres::Row>, Failure> {
+    let statement = session.prepare(sql, args).await?;
+    session.ask(sql, session.client()?.query(&statement, &parameters(args))).await
 }
 
 /// Sends all statements before it awaits the first answer.

@@ -81,32 +81,38 @@ impl Transactions {
         E: From<Error> + Send,
         W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + Sync,
     {
-        let begun = Session::begin(&self.pool, begin(access)).await;
-        let session = Arc::new(begun.map_err(|error| Lost::Refused(error.into()))?);
+        let begun = self.begin(access).await;
+        let (session, tx) = begun.map_err(|error| Lost::Refused(error.into()))?;
+        // Inside the async block, so that a panic before the first await is caught as well.
+        let result = AssertUnwindSafe(async { work(&tx, input).await }).catch_unwind().await;
+        let result = tx.judge(result.unwrap_or_else(|_| Err(Error::Panicked.into())));
+        self.end(&session, tx, access == Access::Write && result.is_ok()).await.map_err(lost)?;
+        result.map_err(Lost::Refused)
+    }
+
+    async fn begin(&self, access: Access) -> Result<(Arc<Session>, Tx), Error> {
+        let session = Arc::new(Session::begin(&self.pool, begin(access)).await?);
         let link = Link::Postgres(Arc::clone(&session));
         let tx = match access {
             Access::Write => Tx::writing(link, &self.tally),
             Access::Read => Tx::new(link, access),
         };
-        // Inside the async block, so that a panic before the first await is caught as well.
-        let result = AssertUnwindSafe(async { work(&tx, input).await }).catch_unwind().await;
-        let result = tx.judge(result.unwrap_or_else(|_| Err(Error::Panicked.into())));
+        Ok((session, tx))
+    }
+
+    /// Commits what is to be kept unless another transaction was in its way, and rolls back anything else.
+    async fn end(&self, session: &Session, tx: Tx, keep: bool) -> Result<(), Failure> {
         let (failure, actions) = tx.end();
         let conflict = failure.filter(|failure| failure.cause == Cause::Conflict);
-        let lost = match (conflict, result) {
-            (None, Ok(result)) if access == Access::Write => {
-                let begun = Instant::now();
-                session.commit().await.map_err(lost)?;
-                self.commit_time.observe_time(begun.elapsed());
-                run_actions(actions);
-                return Ok(result);
-            }
-            (None, Ok(result)) => Ok(result),
-            (None, Err(error)) => Err(Lost::Refused(error)),
-            (Some(failure), _) => Err(Lost::Conflict(failure.error)),
-        };
+        if keep && conflict.is_none() {
+            let begun = Instant::now();
+            session.commit().await?;
+            self.commit_time.observe_time(begun.elapsed());
+            run_actions(actions);
+            return Ok(());
+        }
         session.roll_back().await;
-        lost
+        conflict.map_or(Ok(()), Err)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Running one statement.
 
 use memchr::memchr_iter;
-use rusqlite::{Connection, Statement};
+use rusqlite::{CachedStatement, Connection, Statement};
 
 use crate::Error;
 use crate::error::Failure;
@@ -9,9 +9,7 @@ use crate::value::{Row, Source, Value};
 
 /// Runs a statement and counts the rows that it changed.
 pub(crate) fn execute(connection: &Connection, sql: &str, args: &[Value<'_>]) -> Result<u64, Failure> {
-    let mut statement = connection.prepare_cached(sql)?;
-    bind(&mut statement, sql, args)?;
-    let changed = statement.raw_execute()?;
+    let changed = bound(connection, sql, args)?.raw_execute()?;
     Ok(u64::try_from(changed).unwrap_or(u64::MAX))
 }
 
@@ -22,14 +20,23 @@ pub(crate) fn rows<T>(
     args: &[Value<'_>],
     mut map: impl FnMut(&Row<'_>) -> Result<T, Error>,
 ) -> Result<Vec<T>, Failure> {
-    let mut statement = connection.prepare_cached(sql)?;
-    bind(&mut statement, sql, args)?;
+    let mut statement = bound(connection, sql, args)?;
     let mut found = Vec::new();
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
         found.push(map(&Row(Source::Sqlite(row)))?);
     }
     Ok(found)
+}
+
+fn bound<'c>(
+    connection: &'c Connection,
+    sql: &str,
+    args: &[Value<'_>],
+) -> Result<CachedStatement<'c>, Failure> {
+    let mut statement = connection.prepare_cached(sql)?;
+    bind(&mut statement, sql, args)?;
+    Ok(statement)
 }
 
 /// Binds in the order in which placeholders are first used, since so SQLite numbers `$2, $1`. It is read from the text: asking SQLite for each
