@@ -45,7 +45,9 @@ use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, pending};
 use metrics::Text;
+use tokio::sync::oneshot;
 
+use self::closure::Closure;
 pub use self::draft::Draft;
 pub use self::dump::{Dumped, dump};
 pub use self::error::Error;
@@ -53,6 +55,7 @@ pub use self::listener::Listener;
 pub use self::log::LogSql;
 pub use self::migration::Migration;
 use self::postgres::Postgres;
+use self::shared_write::Call;
 pub use self::shared_write::SharedWrite;
 pub use self::sqlite::WRITER_SETTINGS as SQLITE_WRITER_SETTINGS;
 use self::sqlite::{Durability, Sqlite};
@@ -103,10 +106,13 @@ impl Db {
         E: From<Error> + Send + 'static,
         W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static,
     {
+        let (caller, result) = oneshot::channel();
+        let job = closure::queued(input, work, caller);
         match &*self.engine {
-            Engine::Sqlite(sqlite) => sqlite.write(input, work).await,
-            Engine::Postgres(postgres) => Box::pin(postgres.write(input, work)).await,
+            Engine::Sqlite(sqlite) => sqlite.write(job),
+            Engine::Postgres(postgres) => postgres.write(job),
         }
+        result.await.unwrap_or_else(|_| Err(self.unanswered().into()))
     }
 
     /// Writes as [`Db::write`] does; calls that wait share a transaction and its statements.
@@ -116,9 +122,21 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        let (caller, result) = oneshot::channel();
+        let call = Call::new(input, caller);
         match &*self.engine {
-            Engine::Sqlite(sqlite) => sqlite.write_shared(kind, input).await,
-            Engine::Postgres(postgres) => Box::pin(postgres.write_shared(kind, input)).await,
+            Engine::Sqlite(sqlite) => sqlite.write_shared(kind, call),
+            Engine::Postgres(postgres) => postgres.write_shared(kind, call),
+        }
+        result.await.unwrap_or_else(|_| Err(self.unanswered().into()))
+    }
+
+    /// Why a write was let go without an answer.
+    fn unanswered(&self) -> Error {
+        match &*self.engine {
+            Engine::Sqlite(_) => closure::stopped(),
+            // Its task ends like that only with the runtime that drives it.
+            Engine::Postgres(_) => Error::OutcomeUnknown,
         }
     }
 
@@ -131,8 +149,17 @@ impl Db {
         W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static,
     {
         match &*self.engine {
-            Engine::Sqlite(sqlite) => sqlite.read(input, work).await,
-            Engine::Postgres(postgres) => Box::pin(postgres.read(input, work)).await,
+            Engine::Sqlite(sqlite) => {
+                let (caller, result) = oneshot::channel();
+                sqlite.read(closure::queued(input, work, caller));
+                result.await.unwrap_or_else(|_| Err(self.unanswered().into()))
+            }
+            // Here, and not by a task: whoever goes away ends it.
+            Engine::Postgres(postgres) => {
+                let mut closure = Closure::new(input, work);
+                let failure = Box::pin(postgres.read(&mut closure)).await.err();
+                closure.end(failure).0
+            }
         }
     }
 

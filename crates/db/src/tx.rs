@@ -34,6 +34,9 @@ pub(crate) enum Link {
     Postgres(Arc<Session>),
 }
 
+/// What is done with each row of an answer.
+pub(crate) type TakeRow<'a> = &'a mut (dyn FnMut(&Row<'_>) -> Result<(), Error> + Send);
+
 /// A transaction takes no more locks by id than this.
 const MOST_LOCKS: usize = 128;
 
@@ -64,22 +67,33 @@ impl Tx {
     }
 
     /// Runs a statement and maps each row of its answer.
-    pub async fn rows<T>(
+    pub async fn rows<T: Send>(
         &self,
         sql: &str,
         args: &[Value<'_>],
-        map: impl FnMut(&Row<'_>) -> Result<T, Error> + Send,
+        mut map: impl FnMut(&Row<'_>) -> Result<T, Error> + Send,
     ) -> Result<Vec<T>, Error> {
-        self.check(sql)?;
-        let found = match &self.link {
-            Link::Sqlite(connection) => sqlite::rows(&lock(connection), sql, args, map),
-            Link::Postgres(session) => Box::pin(postgres::rows(session, sql, args, map)).await,
+        let mut found = Vec::new();
+        let mut take = |row: &Row<'_>| {
+            found.push(map(row)?);
+            Ok(())
         };
-        self.note(found)
+        self.each_row(sql, args, &mut take).await?;
+        Ok(found)
+    }
+
+    /// Compiled once, and not for each kind of row.
+    async fn each_row(&self, sql: &str, args: &[Value<'_>], take: TakeRow<'_>) -> Result<(), Error> {
+        self.check(sql)?;
+        let done = match &self.link {
+            Link::Sqlite(connection) => sqlite::each_row(&lock(connection), sql, args, take),
+            Link::Postgres(session) => Box::pin(postgres::each_row(session, sql, args, take)).await,
+        };
+        self.note(done)
     }
 
     /// Runs a statement that answers with at most one row.
-    pub async fn optional<T>(
+    pub async fn optional<T: Send>(
         &self,
         sql: &str,
         args: &[Value<'_>],
@@ -94,7 +108,7 @@ impl Tx {
     }
 
     /// Runs a statement that answers with exactly one row.
-    pub async fn one<T>(
+    pub async fn one<T: Send>(
         &self,
         sql: &str,
         args: &[Value<'_>],

@@ -14,25 +14,24 @@ mod transfer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use metrics::Text;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 use tokio_postgres::Config;
 
 pub(crate) use self::draft::Draft;
 pub(crate) use self::dump::dump;
 use self::failure::{failure, pool_failure, too_slow};
-pub(crate) use self::session::{Session, all, execute, keep, rows};
+pub(crate) use self::session::{Session, all, each_row, execute, keep};
 use self::transaction::Transactions;
 pub(crate) use self::transaction::lookup;
 pub(crate) use self::transfer::fill;
 use crate::Error;
-use crate::closure::stopped;
+use crate::closure::{Job, Work, stopped};
 use crate::listener::Ear;
 use crate::migration::Migration;
-use crate::shared_write::{Call, SharedWrite, tell};
+use crate::shared_write::{Call, SharedWrite};
 use crate::tx::{Access, Tally, Tx};
 use crate::url::place;
 
@@ -72,60 +71,39 @@ impl Postgres {
     }
 
     /// Runs to its end as a task of its own, whatever becomes of the caller.
-    pub(crate) async fn write<I, T, E, W>(&self, input: I, work: W) -> Result<T, E>
-    where
-        I: Send + Sync + 'static,
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-        W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static,
-    {
-        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| stopped())?;
-        let transactions = Arc::clone(&self.transactions);
-        let (caller, result) = oneshot::channel();
-        let write = async move {
-            let result = transactions.run(Access::Write, &input, &work).await;
-            // What it was given is free when the caller goes on.
-            drop((input, work, permit));
-            tell(caller, result);
+    pub(crate) fn write(&self, mut job: Box<dyn Job>) {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            return job.answer(Some(stopped()));
         };
-        // Boxed, so that all writes are one kind of task: the runtime's part is compiled for each kind.
-        tokio::spawn(write.boxed());
-        // The task ends without a result only with the runtime that drives it.
-        result.await.unwrap_or_else(|_| Err(Error::OutcomeUnknown.into()))
+        let transactions = Arc::clone(&self.transactions);
+        tokio::spawn(async move {
+            let failure = transactions.run(Access::Write, &mut *job).await.err();
+            drop(permit);
+            job.answer(failure);
+        });
     }
 
     /// Adds a call to those that wait. A task of its own writes them, whatever becomes of the caller.
-    pub(crate) async fn write_shared<I, T, E>(
-        &self,
-        kind: &Arc<SharedWrite<I, T, E>>,
-        input: I,
-    ) -> Result<T, E>
+    pub(crate) fn write_shared<I, T, E>(&self, kind: &Arc<SharedWrite<I, T, E>>, call: Call<I, T, E>)
     where
         I: Send + Sync + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| stopped())?;
-        let (caller, result) = oneshot::channel();
-        if kind.add(Call::new(input, caller), together::AT_A_TIME) {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            return call.answer(Err(stopped().into()));
+        };
+        if kind.add(call, together::AT_A_TIME) {
             let (transactions, kind) = (Arc::clone(&self.transactions), Arc::clone(kind));
             tokio::spawn(async move {
                 together::serve(&transactions, &kind).await;
                 drop(permit);
             });
         }
-        // The task ends without a result only with the runtime that drives it.
-        result.await.unwrap_or_else(|_| Err(Error::OutcomeUnknown.into()))
     }
 
-    pub(crate) async fn read<I, T, E, W>(&self, input: I, work: W) -> Result<T, E>
-    where
-        I: Send + Sync + 'static,
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-        W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static,
-    {
-        self.transactions.run(Access::Read, &input, &work).await
+    pub(crate) async fn read(&self, work: &mut dyn Work) -> Result<(), Error> {
+        self.transactions.run(Access::Read, work).await
     }
 
     pub(crate) async fn lookup<I, T, E, W>(&self, input: &I, work: W) -> Result<T, E>

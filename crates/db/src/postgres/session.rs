@@ -17,7 +17,7 @@ use tokio_postgres::types::ToSql;
 use super::failure::{failure, ordinary, pool_failure, too_slow};
 use crate::Error;
 use crate::error::Failure;
-use crate::tx::{lock, reads};
+use crate::tx::{TakeRow, lock, reads};
 use crate::value::{Kept, Row, Source, Value};
 
 /// How long the server may take to answer in general: longer than its own limit on a statement, so that only one that
@@ -228,25 +228,16 @@ pub(crate) async fn execute(session: &Session, sql: &str, args: &[Value<'_>]) ->
     session.ask(sql, session.client()?.execute(&statement, &parameters(args))).await
 }
 
-/// Runs a statement and maps its rows.
-pub(crate) async fn rows<T>(
+/// Runs a statement and hands over each row of its answer.
+pub(crate) async fn each_row(
     session: &Session,
     sql: &str,
     args: &[Value<'_>],
-    mut map: impl FnMut(&Row<'_>) -> Result<T, Error> + Send,
-) -> Result<Vec<T>, Failure> {
-    let found = query(session, sql, args).await?;
-    let mapped: Result<Vec<T>, Error> = found.iter().map(|row| map(&Row(Source::Postgres(row)))).collect();
-    Ok(mapped?)
-}
-
-async fn query(
-    session: &Session,
-    sql: &str,
-    args: &[Value<'_>],
-) -> Result<Vec<tokio_postgres::Row>, Failure> {
+    take: TakeRow<'_>,
+) -> Result<(), Failure> {
     let statement = session.prepare(sql, args).await?;
-    session.ask(sql, session.client()?.query(&statement, &parameters(args))).await
+    let found = session.ask(sql, session.client()?.query(&statement, &parameters(args))).await?;
+    Ok(found.iter().try_for_each(|row| take(&Row(Source::Postgres(row))))?)
 }
 
 /// Sends all statements before it awaits the first answer.

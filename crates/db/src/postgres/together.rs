@@ -7,6 +7,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 
 use super::connection::PATIENCE;
 use super::transaction::Transactions;
+use crate::closure::{Closure, queued};
 use crate::shared_write::{Call, Caller, Results, SharedWrite, run_one, tell};
 use crate::tx::Access;
 use crate::{Error, Tx};
@@ -47,8 +48,10 @@ async fn write<I, T, E>(
     if inputs.len() < 2 {
         return alone(transactions, kind, inputs, callers).await;
     }
-    let input = (Arc::clone(kind), inputs);
-    let failure = match transactions.run(Access::Write, &input, &run_all).await {
+    let mut closure = Closure::new((Arc::clone(kind), inputs), run_all);
+    let failure = transactions.run(Access::Write, &mut closure).await.err();
+    let (results, (_, inputs)) = closure.end(failure);
+    let failure = match results {
         Ok(results) => {
             return callers.into_iter().zip(results).for_each(|(caller, result)| tell(caller, result));
         }
@@ -56,7 +59,7 @@ async fn write<I, T, E>(
     };
     match failure.common() {
         Some(error) => callers.into_iter().for_each(|caller| tell(caller, Err(error.clone().into()))),
-        None => alone(transactions, kind, input.1, callers).await,
+        None => alone(transactions, kind, inputs, callers).await,
     }
 }
 
@@ -73,8 +76,9 @@ async fn alone<I, T, E>(
 {
     let write = |(input, caller)| {
         async move {
-            let input = (Arc::clone(kind), input);
-            tell(caller, transactions.run(Access::Write, &input, &run_one).await);
+            let mut job = queued((Arc::clone(kind), input), run_one, caller);
+            let failure = transactions.run(Access::Write, &mut *job).await.err();
+            job.answer(failure);
         }
         .boxed()
     };

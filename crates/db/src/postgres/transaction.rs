@@ -1,4 +1,4 @@
-//! One closure, run as a transaction, and again if it lost a conflict.
+//! One piece of work as a transaction, done again if it lost a conflict.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -13,17 +13,11 @@ use tokio::time::{Instant, sleep};
 
 use super::session::Session;
 use crate::Error;
-use crate::closure::run_actions;
+use crate::closure::{Work, run_actions};
 use crate::error::{Cause, Failure};
 use crate::tx::{Access, Link, Tally, Tx};
 
 const RETRIES: u32 = 5;
-
-/// Why an attempt came to nothing.
-enum Lost<E> {
-    Conflict(Error),
-    Refused(E),
-}
 
 /// What transactions are made of.
 pub(super) struct Transactions {
@@ -48,24 +42,17 @@ impl Transactions {
         text.histogram("storehouse_db_commit_seconds", crate::COMMIT_HELP, &[], &self.commit_time);
     }
 
-    /// Runs the closure to its end, up to five times more if another transaction was in its way.
-    pub(super) async fn run<I, T, E, W>(&self, access: Access, input: &I, work: &W) -> Result<T, E>
-    where
-        I: Send + Sync,
-        T: Send,
-        E: From<Error> + Send,
-        W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + Sync,
-    {
+    /// Does the work, up to five times more if another transaction was in its way. An error is one of the transaction, and outranks what the work came to.
+    pub(super) async fn run(&self, access: Access, work: &mut dyn Work) -> Result<(), Error> {
         let mut attempt = 0;
-        loop {
-            match self.attempt(access, input, work).await {
-                Ok(result) => return Ok(result),
-                Err(Lost::Refused(error)) => return Err(error),
-                Err(Lost::Conflict(error)) if attempt == RETRIES => return Err(error.into()),
-                Err(Lost::Conflict(_)) => attempt += 1,
+        while let Err(failure) = self.attempt(access, work).await {
+            if failure.cause != Cause::Conflict || attempt == RETRIES {
+                return Err(failure.error);
             }
+            attempt += 1;
             sleep(self.pause(attempt)).await;
         }
+        Ok(())
     }
 
     /// Twice as long each time, and a few milliseconds that differ from one retry to the next.
@@ -74,20 +61,15 @@ impl Transactions {
         Duration::from_millis((2 << attempt) + spread)
     }
 
-    async fn attempt<I, T, E, W>(&self, access: Access, input: &I, work: &W) -> Result<T, Lost<E>>
-    where
-        I: Send + Sync,
-        T: Send,
-        E: From<Error> + Send,
-        W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + Sync,
-    {
-        let begun = self.begin(access).await;
-        let (session, tx) = begun.map_err(|error| Lost::Refused(error.into()))?;
+    async fn attempt(&self, access: Access, work: &mut dyn Work) -> Result<(), Failure> {
+        let (session, tx) = self.begin(access).await?;
         // Inside the async block, so that a panic before the first await is caught as well.
-        let result = AssertUnwindSafe(async { work(&tx, input).await }).catch_unwind().await;
-        let result = tx.judge(result.unwrap_or_else(|_| Err(Error::Panicked.into())));
-        self.end(&session, tx, access == Access::Write && result.is_ok()).await.map_err(lost)?;
-        result.map_err(Lost::Refused)
+        let done = AssertUnwindSafe(async { work.run(&tx).await }).catch_unwind().await;
+        let keep = done.unwrap_or_else(|_| {
+            work.fail(Error::Panicked);
+            false
+        });
+        self.end(&session, tx, access == Access::Write && keep).await
     }
 
     async fn begin(&self, access: Access) -> Result<(Arc<Session>, Tx), Error> {
@@ -120,13 +102,6 @@ fn begin(access: Access) -> &'static str {
     match access {
         Access::Write => "BEGIN ISOLATION LEVEL READ COMMITTED",
         Access::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-    }
-}
-
-fn lost<E: From<Error>>(failure: Failure) -> Lost<E> {
-    match failure.cause {
-        Cause::Conflict => Lost::Conflict(failure.error),
-        Cause::Plain | Cause::SyncRefused => Lost::Refused(failure.error.into()),
     }
 }
 

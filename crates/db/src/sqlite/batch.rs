@@ -11,7 +11,7 @@ use super::connection::Shared;
 use super::statement::execute;
 use super::syncer::Committed;
 use crate::Error;
-use crate::closure::{Action, Job};
+use crate::closure::{Action, Job, run_at_once};
 use crate::error::{Cause, Failure};
 use crate::tx::{Link, Tally, Tx, lock};
 
@@ -154,7 +154,7 @@ fn run_one(
 ) -> Result<Ran, Failure> {
     let changes_before = start_one(&lock(connection), savepoints)?;
     let tx = Tx::writing(Link::Sqlite(Arc::clone(connection)), tally);
-    let keep = job.run(&tx);
+    let keep = run_at_once(job, &tx);
     let (failure, actions) = tx.end();
     let connection = lock(connection);
     if connection.is_autocommit() {

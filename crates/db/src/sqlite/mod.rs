@@ -34,10 +34,11 @@ pub(crate) use self::dump::dump;
 use self::measures::Measures;
 use self::readers::Lookups;
 pub(crate) use self::source::Source;
-pub(crate) use self::statement::{execute, rows};
+use self::statement::rows;
+pub(crate) use self::statement::{each_row, execute};
 use self::writer::{State, Syncer};
 use crate::Error;
-use crate::closure::{self, Message};
+use crate::closure::{self, Job, Message};
 use crate::migration::Migration;
 use crate::shared_write::{Call, SharedWrite};
 use crate::tx::{Tally, Tx, lock};
@@ -99,39 +100,21 @@ impl Sqlite {
         blocking(move || migrate::migrate(&path, &migrations)).await
     }
 
-    pub(crate) async fn write<I, T, E, W>(&self, input: I, work: W) -> Result<T, E>
-    where
-        I: Send + Sync + 'static,
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-        W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static,
-    {
-        closure::submit(&self.writes, input, work).await
+    pub(crate) fn write(&self, job: Box<dyn Job>) {
+        closure::send(&self.writes, job);
     }
 
-    pub(crate) async fn write_shared<I, T, E>(
-        &self,
-        kind: &Arc<SharedWrite<I, T, E>>,
-        input: I,
-    ) -> Result<T, E>
+    pub(crate) fn write_shared<I, T, E>(&self, kind: &Arc<SharedWrite<I, T, E>>, call: Call<I, T, E>)
     where
         I: Send + Sync + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let (caller, result) = oneshot::channel();
-        together::add(&self.writes, &self.measures, kind, Call::new(input, caller));
-        result.await.unwrap_or_else(|_| Err(closure::stopped().into()))
+        together::add(&self.writes, &self.measures, kind, call);
     }
 
-    pub(crate) async fn read<I, T, E, W>(&self, input: I, work: W) -> Result<T, E>
-    where
-        I: Send + Sync + 'static,
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-        W: for<'a> Fn(&'a Tx, &'a I) -> BoxFuture<'a, Result<T, E>> + Send + Sync + 'static,
-    {
-        closure::submit(&self.reads, input, work).await
+    pub(crate) fn read(&self, job: Box<dyn Job>) {
+        closure::send(&self.reads, job);
     }
 
     pub(crate) fn lookup<I, T, E, W>(&self, input: &I, work: W) -> Result<T, E>
@@ -144,7 +127,9 @@ impl Sqlite {
 
     /// An empty write: the writer lives and can take the lock.
     pub(crate) async fn ping(&self) -> Result<(), Error> {
-        self.write((), |_, ()| Box::pin(async { Ok(()) })).await
+        let (caller, result) = oneshot::channel();
+        self.write(closure::queued((), |_, ()| Box::pin(async { Ok(()) }), caller));
+        result.await.unwrap_or_else(|_| Err(closure::stopped()))
     }
 
     pub(crate) async fn failed(&self) -> String {
@@ -263,5 +248,7 @@ async fn end(queue: &mpsc::Sender<Message>, threads: &Mutex<Vec<JoinHandle<()>>>
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
+    // Boxed, so that the runtime's part is compiled for each kind of answer, and not of work.
+    let work: Box<dyn FnOnce() -> Result<T, Error> + Send> = Box::new(work);
     spawn_blocking(work).await.unwrap_or_else(|error| Err(Error::Internal(error.to_string())))
 }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::connection::{Shared, open_reader};
 use super::statement::execute;
 use crate::Error;
-use crate::closure::{Job, Message, poll_once, stopped};
+use crate::closure::{Job, Message, poll_once, run_at_once, stopped};
 use crate::tx::{Access, Link, Tx, lock};
 
 /// More than this many idle connections would only hold memory.
@@ -34,9 +34,9 @@ impl Lookups {
     {
         let connection = self.take()?;
         let tx = Tx::new(Link::Sqlite(Arc::clone(&connection)), Access::Read);
-        let result = tx.judge(poll_once(|| work(&tx, input)));
+        let result = poll_once(|| work(&tx, input)).unwrap_or_else(|error| Err(error.into()));
         self.put_back(connection);
-        result
+        tx.judge(result)
     }
 
     /// Lets go of all connections and makes no more.
@@ -79,7 +79,8 @@ fn read(connection: &Shared, mut job: Box<dyn Job>) {
     if let Err(failure) = execute(&lock(connection), "BEGIN", &[]) {
         return job.answer(Some(failure.error));
     }
-    job.run(&Tx::new(Link::Sqlite(Arc::clone(connection)), Access::Read));
+    let tx = Tx::new(Link::Sqlite(Arc::clone(connection)), Access::Read);
+    run_at_once(&mut *job, &tx);
     // There is nothing to keep, and a connection that has lost its transaction has nothing to end.
     let _ = execute(&lock(connection), "ROLLBACK", &[]);
     job.answer(None);

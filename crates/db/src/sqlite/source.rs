@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::connection::open;
 use super::draft::refuse_unfinished;
 use super::dump::damaged;
-use super::rows;
+use super::{each_row, rows};
 use crate::error::Failure;
 use crate::transfer::{Batch, Columns};
 use crate::{Error, migration};
@@ -67,12 +67,12 @@ impl Source {
         &self,
         table: &str,
         columns: &Columns,
-        mut take: impl FnMut(Batch) -> bool,
+        mut take: impl FnMut(Batch) -> bool + Send,
     ) -> Result<(), Error> {
         let sql = format!("SELECT {} FROM \"{table}\"", columns.names());
         let mut batch = Batch::default();
         let mut is_wanted = true;
-        rows(&self.connection, &sql, &[], |row| {
+        each_row(&self.connection, &sql, &[], &mut |row| {
             batch.add(columns.read(row)?);
             if is_wanted && (batch.rows.len() >= ROWS || batch.bytes >= BYTES) {
                 is_wanted = take(std::mem::take(&mut batch));

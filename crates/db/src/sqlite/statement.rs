@@ -5,6 +5,7 @@ use rusqlite::{CachedStatement, Connection, Statement};
 
 use crate::Error;
 use crate::error::Failure;
+use crate::tx::TakeRow;
 use crate::value::{Row, Source, Value};
 
 /// Runs a statement and counts the rows that it changed.
@@ -14,19 +15,33 @@ pub(crate) fn execute(connection: &Connection, sql: &str, args: &[Value<'_>]) ->
 }
 
 /// Runs a statement and maps its rows.
-pub(crate) fn rows<T>(
+pub(super) fn rows<T: Send>(
     connection: &Connection,
     sql: &str,
     args: &[Value<'_>],
-    mut map: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    mut map: impl FnMut(&Row<'_>) -> Result<T, Error> + Send,
 ) -> Result<Vec<T>, Failure> {
-    let mut statement = bound(connection, sql, args)?;
     let mut found = Vec::new();
+    each_row(connection, sql, args, &mut |row| {
+        found.push(map(row)?);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Runs a statement and hands over each row of its answer.
+pub(crate) fn each_row(
+    connection: &Connection,
+    sql: &str,
+    args: &[Value<'_>],
+    take: TakeRow<'_>,
+) -> Result<(), Failure> {
+    let mut statement = bound(connection, sql, args)?;
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
-        found.push(map(&Row(Source::Sqlite(row)))?);
+        take(&Row(Source::Sqlite(row)))?;
     }
-    Ok(found)
+    Ok(())
 }
 
 fn bound<'c>(

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::WRITES_QUEUED;
 use super::measures::Measures;
-use crate::closure::{self, Job, Message, poll_once, stopped};
+use crate::closure::{self, Job, Message, Work, stopped};
 use crate::shared_write::{Call, Caller, Results, SharedWrite, run_one, tell};
 use crate::{Error, Tx};
 
@@ -81,8 +83,31 @@ where
     /// Each as a write of its own, answered by itself.
     fn alone(self) {
         for (input, caller) in self.inputs.into_iter().zip(self.callers) {
-            closure::enqueue(&self.queue, (Arc::clone(&self.kind), input), run_one, caller);
+            let job = closure::queued((Arc::clone(&self.kind), input), run_one, caller);
+            closure::send(&self.queue, job);
         }
+    }
+}
+
+impl<I, T, E> Work for Group<I, T, E>
+where
+    I: Send + Sync + 'static,
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    fn run<'a>(&'a mut self, tx: &'a Tx) -> BoxFuture<'a, bool> {
+        self.fill();
+        let done = async {
+            let results = tx.judge(self.kind.run_all(tx, &self.inputs).await);
+            let keep = results.is_ok();
+            self.results = Some(results);
+            keep
+        };
+        done.boxed()
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.results = Some(Err(error.into()));
     }
 }
 
@@ -92,14 +117,6 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    fn run(&mut self, tx: &Tx) -> bool {
-        self.fill();
-        let results = tx.judge(poll_once(|| self.kind.run_all(tx, &self.inputs)));
-        let keep = results.is_ok();
-        self.results = Some(results);
-        keep
-    }
-
     fn writes(&self) -> u64 {
         let kept = |results: &Vec<Result<T, E>>| results.iter().filter(|result| result.is_ok()).count();
         self.results.as_ref().and_then(|results| results.as_ref().ok()).map_or(0, kept) as u64

@@ -375,7 +375,7 @@ pub(crate) async fn find_ids_by_barcode(tx: &Tx, barcodes: &[String]) -> Result<
     find_among(tx, "barcode, id", "barcode", barcodes, |row| Ok((row.get(0)?, row.get(1)?))).await
 }
 
-async fn find_among<T>(
+async fn find_among<T: Send>(
     tx: &Tx,
     columns: &str,
     key: &str,
