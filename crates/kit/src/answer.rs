@@ -114,19 +114,9 @@ fn status(code: u16) -> StatusCode {
 impl<const STATUS: u16, T: JsonSchema> OperationOutput for Answer<STATUS, T> {
     type Inner = T;
 
-    fn operation_response(ctx: &mut GenContext, _: &mut Operation) -> Option<ApiResponse> {
+    fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
         let text = if STATUS == 201 { "Created; `Location` says where." } else { "The resource." };
-        Some(openapi::json_response::<T>(ctx, text))
-    }
-
-    fn inferred_responses(
-        ctx: &mut GenContext,
-        operation: &mut Operation,
-    ) -> Vec<(Option<u16>, ApiResponse)> {
-        Self::operation_response(ctx, operation)
-            .map(|response| (Some(STATUS), response))
-            .into_iter()
-            .collect()
+        vec![(Some(STATUS), openapi::json_response::<T>(ctx, text))]
     }
 }
 

@@ -5,16 +5,19 @@ use std::sync::Arc;
 use aide::OperationInput;
 use aide::OperationOutput;
 use aide::axum::ApiRouter;
-use aide::axum::routing::ApiMethodRouter;
+use aide::axum::routing::ApiMethodDocs;
+use aide::openapi::Operation;
 use aide::operation::OperationHandler;
 use aide::transform::TransformOperation;
 use axum::extract::Request;
 use axum::handler::Handler;
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter};
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Either};
+use futures_util::future::{BoxFuture, ready};
 
 use crate::identity::{Verified, authenticate};
+use crate::openapi;
 use crate::permission::Permission;
 use crate::problem::Problem;
 use crate::shared::Shared;
@@ -32,6 +35,19 @@ pub enum Verb {
     Patch,
     /// Take it away.
     Delete,
+}
+
+impl Verb {
+    /// As the router and as the document knows it.
+    fn names(self) -> (MethodFilter, &'static str) {
+        match self {
+            Self::Get => (MethodFilter::GET, "get"),
+            Self::Post => (MethodFilter::POST, "post"),
+            Self::Put => (MethodFilter::PUT, "put"),
+            Self::Patch => (MethodFilter::PATCH, "patch"),
+            Self::Delete => (MethodFilter::DELETE, "delete"),
+        }
+    }
 }
 
 /// All endpoints of a service.
@@ -55,21 +71,21 @@ impl<S: AsRef<Shared> + Send + Sync + 'static> Endpoints<S> {
         describe: impl FnOnce(TransformOperation<'_>) -> TransformOperation<'_>,
     ) -> Self
     where
-        H: Handler<T, Arc<S>> + OperationHandler<I, O>,
+        H: Handler<T, Arc<S>, Future = BoxFuture<'static, Response>> + OperationHandler<I, O>,
         I: OperationInput,
         O: OperationOutput,
         T: 'static,
     {
-        let (empty, handler) = (ApiMethodRouter::new(), Guarded { handler, permission });
-        let describe = permission.describing(describe);
-        let endpoint = match verb {
-            Verb::Get => empty.get_with(handler, describe),
-            Verb::Post => empty.post_with(handler, describe),
-            Verb::Put => empty.put_with(handler, describe),
-            Verb::Patch => empty.patch_with(handler, describe),
-            Verb::Delete => empty.delete_with(handler, describe),
-        };
-        Self(self.0.api_route(path, endpoint))
+        let mut operation = openapi::operation_of::<I, O>();
+        let _ = permission.describe(describe(TransformOperation::new(&mut operation)));
+        let handler = Arc::new(move |request, state| handler.clone().call(request, state));
+        self.add(verb, path, Guarded { handler, permission }, operation)
+    }
+
+    fn add(self, verb: Verb, path: &str, guarded: Guarded<S>, operation: Operation) -> Self {
+        let (method, name) = verb.names();
+        let routed = self.0.route(path, MethodRouter::new().on(method, guarded));
+        Self(routed.api_route_docs(path, ApiMethodDocs::new(name, operation)))
     }
 
     /// Adds others.
@@ -83,26 +99,24 @@ impl<S: AsRef<Shared> + Send + Sync + 'static> Endpoints<S> {
     }
 }
 
-/// A handler that is reached by whom its permission admits.
-#[derive(Clone)]
-struct Guarded<H> {
-    handler: H,
+/// A handler that is reached by whom its permission admits. Its own type is forgotten, so that the way there is compiled once, and not for each.
+struct Guarded<S> {
+    handler: Arc<dyn Fn(Request, Arc<S>) -> BoxFuture<'static, Response> + Send + Sync>,
     permission: Permission,
 }
 
-impl<H: OperationHandler<I, O>, I: OperationInput, O: OperationOutput> OperationHandler<I, O> for Guarded<H> {}
+impl<S> Clone for Guarded<S> {
+    fn clone(&self) -> Self {
+        Self { handler: Arc::clone(&self.handler), permission: self.permission }
+    }
+}
 
-impl<H, T, S> Handler<T, Arc<S>> for Guarded<H>
-where
-    H: Handler<T, Arc<S>>,
-    T: 'static,
-    S: AsRef<Shared> + Send + Sync + 'static,
-{
-    type Future = Either<H::Future, BoxFuture<'static, Response>>;
+impl<S: AsRef<Shared> + Send + Sync + 'static> Handler<(), Arc<S>> for Guarded<S> {
+    type Future = BoxFuture<'static, Response>;
 
     fn call(self, mut request: Request, state: Arc<S>) -> Self::Future {
         if self.permission.is_public() {
-            return Either::Left(self.handler.call(request, state));
+            return (self.handler)(request, state);
         }
         // The gateway of this process has checked the token.
         if let Some(verified) = request.extensions().get::<Verified>() {
@@ -121,30 +135,23 @@ where
                 Err(problem) => problem.into_response(),
             }
         };
-        Either::Right(checked.boxed())
+        checked.boxed()
     }
 }
 
-impl<H> Guarded<H> {
-    fn call_if<T, S>(
+impl<S> Guarded<S> {
+    fn call_if(
         self,
         admitted: Result<(), Problem>,
         mut request: Request,
-        state: S,
-    ) -> Either<H::Future, BoxFuture<'static, Response>>
-    where
-        H: Handler<T, S>,
-    {
+        state: Arc<S>,
+    ) -> BoxFuture<'static, Response> {
         match admitted {
             Ok(()) => {
                 request.extensions_mut().insert(self.permission);
-                Either::Left(self.handler.call(request, state))
+                (self.handler)(request, state)
             }
-            Err(problem) => Either::Right(refuse(problem)),
+            Err(problem) => ready(problem.into_response()).boxed(),
         }
     }
-}
-
-fn refuse(problem: Problem) -> BoxFuture<'static, Response> {
-    async { problem.into_response() }.boxed()
 }

@@ -10,6 +10,7 @@ use aide::openapi::{
     Server, StatusCode, Tag,
 };
 use aide::transform::TransformOperation;
+use aide::{OperationInput, OperationOutput};
 use axum::Router;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, json_schema};
@@ -128,6 +129,23 @@ fn path_parameter(name: &str) -> ParameterData {
     parameter(name, true, "Percent-encoded where needed.", json_schema!({"type": "string"}))
 }
 
+/// An operation as its handler's types tell it. Where two name the same status, the first says what it means.
+pub fn operation_of<I: OperationInput, O: OperationOutput>() -> Operation {
+    let mut operation = Operation::default();
+    in_context(|ctx| {
+        I::operation_input(ctx, &mut operation);
+        let answers = O::inferred_responses(ctx, &mut operation);
+        let refusals = I::inferred_early_responses(ctx, &mut operation);
+        for (status, response) in answers.into_iter().chain(refusals) {
+            match status {
+                Some(status) => add_response(&mut operation, status, response),
+                None => add_default_response(&mut operation, response),
+            }
+        }
+    });
+    operation
+}
+
 /// Adds a problem answer to an operation, if that status is not described yet.
 pub fn add_problem(ctx: &mut GenContext, operation: &mut Operation, status: u16, text: &str) {
     let response = problem_response(ctx, text);
@@ -186,6 +204,12 @@ fn take_null_off(property: &mut Map<String, Value>) {
 fn add_response(operation: &mut Operation, status: u16, response: Response) {
     let responses = operation.responses.get_or_insert_with(Default::default);
     responses.responses.entry(StatusCode::Code(status)).or_insert(ReferenceOr::Item(response));
+}
+
+/// Adds the answer for every status that isn't named.
+fn add_default_response(operation: &mut Operation, response: Response) {
+    let responses = operation.responses.get_or_insert_with(Default::default);
+    responses.default.get_or_insert(ReferenceOr::Item(response));
 }
 
 /// A problem (RFC 9457) as an answer.

@@ -299,15 +299,8 @@ impl<T: Serialize> IntoResponse for Page<T> {
 impl<T: JsonSchema> OperationOutput for Page<T> {
     type Inner = Self;
 
-    fn operation_response(ctx: &mut GenContext, _: &mut Operation) -> Option<ApiResponse> {
-        Some(openapi::json_response::<Self>(ctx, "One page of the list."))
-    }
-
-    fn inferred_responses(
-        ctx: &mut GenContext,
-        operation: &mut Operation,
-    ) -> Vec<(Option<u16>, ApiResponse)> {
-        Self::operation_response(ctx, operation).map(|response| (Some(200), response)).into_iter().collect()
+    fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
+        vec![(Some(200), openapi::json_response::<Self>(ctx, "One page of the list."))]
     }
 }
 

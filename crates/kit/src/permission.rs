@@ -166,16 +166,8 @@ impl Permission {
         })
     }
 
-    /// Says in the OpenAPI document who may, besides what `describe` says.
-    pub(crate) fn describing(
-        self,
-        describe: impl FnOnce(TransformOperation<'_>) -> TransformOperation<'_>,
-    ) -> impl for<'t> FnOnce(TransformOperation<'t>) -> TransformOperation<'t> {
-        move |operation| self.describe(describe(operation))
-    }
-
-    /// `x-roles`, of a thing `x-visible-to`, and under `security` what an API key needs.
-    fn describe(self, mut operation: TransformOperation<'_>) -> TransformOperation<'_> {
+    /// Says in the OpenAPI document who may: `x-roles`, of a thing `x-visible-to`, and under `security` what an API key needs.
+    pub(crate) fn describe(self, mut operation: TransformOperation<'_>) -> TransformOperation<'_> {
         let inner = operation.inner_mut();
         let words = |party: Option<Party>| party.map_or_else(|| vec!["anybody"], Party::words);
         openapi::add_extension(inner, "x-roles", words(self.may));

@@ -248,7 +248,7 @@ pub fn service<S: AsRef<Shared> + Send + Sync + 'static>(
     let mut router = router.with_state(state).merge(health_router.with_state(health));
     router = router.merge(metrics_router(&surroundings.metrics));
     if surroundings.docs {
-        router = router.merge(docs_router(move || self::document(name, endpoints)));
+        router = router.merge(docs_router(Box::new(move || self::document(name, endpoints))));
     }
     Service::new(name, with_fallbacks(router), counts).counting(Arc::clone(&surroundings.refusals))
 }
@@ -275,7 +275,7 @@ pub fn document<S: AsRef<Shared> + Send + Sync + 'static>(
 }
 
 /// `/openapi.json` and `/docs`, its rendering. The document is written when somebody first asks for it, since it takes longer than all the rest of a start.
-pub fn docs_router(document: impl FnOnce() -> OpenApi + Send + 'static) -> Router {
+pub fn docs_router(document: Box<dyn FnOnce() -> OpenApi + Send>) -> Router {
     let written = move || Bytes::from(serde_json::to_string(&document()).unwrap_or_default());
     let json = Arc::new(LazyLock::new(written));
     let serve = move || {
@@ -347,8 +347,8 @@ fn health_endpoints() -> ApiRouter<Health> {
     let view = openapi::op("health_view", "Whether the process answers", &[]);
     let ready = openapi::op("health_ready", "Whether it can do its work", &[]);
     ApiRouter::new()
-        .api_route("/health", get_with(health_view, PUBLIC.describing(view)))
-        .api_route("/health/ready", get_with(health_ready, PUBLIC.describing(ready)))
+        .api_route("/health", get_with(health_view, |of| PUBLIC.describe(view(of))))
+        .api_route("/health/ready", get_with(health_ready, |of| PUBLIC.describe(ready(of))))
 }
 
 async fn health_view(State(health): State<Health>) -> Json<HealthView> {

@@ -1,5 +1,7 @@
 //! Texts of statements whose length depends on how much there is to say. They are few, since an engine keeps only so many prepared.
 
+use std::iter;
+
 use db::{Error, Tx, Value};
 
 /// `$1, $2, …`, so many.
@@ -28,12 +30,10 @@ pub async fn insert_rows<const N: usize>(
     tx: &Tx,
     insert: &str,
     row: &[&str],
-    mut rows: &[[Value<'_>; N]],
+    rows: &[[Value<'_>; N]],
 ) -> Result<(), Error> {
-    while !rows.is_empty() {
-        let (now, rest) = rows.split_at(at_once(rows.len()));
-        tx.later(&[(&numbered(insert, row, now.len()), now.as_flattened())]).await?;
-        rows = rest;
+    for rows in parts(rows) {
+        tx.later(&[(&numbered(insert, row, rows.len()), rows.as_flattened())]).await?;
     }
     Ok(())
 }
@@ -44,14 +44,10 @@ pub async fn upsert_rows<const N: usize>(
     insert: &str,
     row: &[&str],
     on_conflict: &str,
-    mut rows: &[[Value<'_>; N]],
+    rows: &[[Value<'_>; N]],
 ) -> Result<u64, Error> {
-    let mut statements = Vec::new();
-    while !rows.is_empty() {
-        let (now, rest) = rows.split_at(at_once(rows.len()));
-        statements.push(([&numbered(insert, row, now.len()), " ", on_conflict].concat(), now.as_flattened()));
-        rows = rest;
-    }
+    let upsert = |count| [&numbered(insert, row, count), " ", on_conflict].concat();
+    let statements: Vec<_> = parts(rows).map(|rows| (upsert(rows.len()), rows.as_flattened())).collect();
     let statements: Vec<_> = statements.iter().map(|(sql, args)| (sql.as_str(), *args)).collect();
     Ok(tx.all(&statements).await?.into_iter().sum())
 }
@@ -61,15 +57,23 @@ pub async fn delete_rows<const N: usize>(
     tx: &Tx,
     delete: &str,
     columns: [&str; N],
-    mut rows: &[[Value<'_>; N]],
+    rows: &[[Value<'_>; N]],
 ) -> Result<(), Error> {
-    while !rows.is_empty() {
-        let (now, rest) = rows.split_at(at_once(rows.len()));
-        tx.later(&[(&[delete, " WHERE ", &matching(columns, now.len())].concat(), now.as_flattened())])
-            .await?;
-        rows = rest;
+    for rows in parts(rows) {
+        let sql = [delete, " WHERE ", &matching(columns, rows.len())].concat();
+        tx.later(&[(&sql, rows.as_flattened())]).await?;
     }
     Ok(())
+}
+
+/// The rows of one statement after another.
+fn parts<'a, T>(rows: &'a [T]) -> impl Iterator<Item = &'a [T]> + use<'a, T> {
+    let mut left = rows;
+    iter::from_fn(move || {
+        let (now, later) = left.split_at(at_once(left.len()));
+        left = later;
+        (!now.is_empty()).then_some(now)
+    })
 }
 
 /// How many of so many rows go with a statement.
@@ -130,6 +134,14 @@ fn push_number(sql: &mut String, number: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_go_in_few_sizes() {
+        let sizes = |rows: usize| parts(&vec![(); rows]).map(<[()]>::len).collect::<Vec<_>>();
+        assert!(sizes(0).is_empty());
+        assert_eq!(sizes(7), [7]);
+        assert_eq!(sizes(300), [256, 32, 8, 4]);
+    }
 
     #[test]
     fn placeholders_are_numbered_through() {

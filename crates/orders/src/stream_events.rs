@@ -175,16 +175,12 @@ impl IntoResponse for EventStream {
 impl OperationOutput for EventStream {
     type Inner = Self;
 
-    fn operation_response(_: &mut GenContext, _: &mut Operation) -> Option<ApiResponse> {
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
         let content = [("text/event-stream".to_owned(), MediaType::default())].into_iter().collect();
         let description = "Events, each with its id, its type as `event` and itself as `data`; without end.";
-        Some(ApiResponse { description: description.to_owned(), content, ..ApiResponse::default() })
-    }
-
-    fn inferred_responses(
-        ctx: &mut GenContext,
-        operation: &mut Operation,
-    ) -> Vec<(Option<u16>, ApiResponse)> {
-        Self::operation_response(ctx, operation).map(|response| (Some(200), response)).into_iter().collect()
+        vec![(
+            Some(200),
+            ApiResponse { description: description.to_owned(), content, ..ApiResponse::default() },
+        )]
     }
 }

@@ -83,21 +83,18 @@ impl IntoResponse for Export {
 impl OperationOutput for Export {
     type Inner = Self;
 
-    fn operation_response(_: &mut GenContext, _: &mut Operation) -> Option<ApiResponse> {
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
         let schema = json_schema!({"type": "object", "additionalProperties": true});
         let schema = SchemaObject { json_schema: schema, example: None, external_docs: None };
         let media = MediaType { schema: Some(schema), ..MediaType::default() };
-        Some(ApiResponse {
-            description: "The account, and a list for each kind of what is kept of the person.".to_owned(),
-            content: [("application/json".to_owned(), media)].into_iter().collect(),
-            ..ApiResponse::default()
-        })
-    }
-
-    fn inferred_responses(
-        ctx: &mut GenContext,
-        operation: &mut Operation,
-    ) -> Vec<(Option<u16>, ApiResponse)> {
-        Self::operation_response(ctx, operation).map(|response| (Some(200), response)).into_iter().collect()
+        vec![(
+            Some(200),
+            ApiResponse {
+                description: "The account, and a list for each kind of what is kept of the person."
+                    .to_owned(),
+                content: [("application/json".to_owned(), media)].into_iter().collect(),
+                ..ApiResponse::default()
+            },
+        )]
     }
 }

@@ -85,19 +85,15 @@ impl<S: Sheet> IntoResponse for Download<S> {
 impl<S: Sheet> OperationOutput for Download<S> {
     type Inner = Self;
 
-    fn operation_response(_: &mut GenContext, _: &mut Operation) -> Option<ApiResponse> {
-        Some(ApiResponse {
-            description: "The file, with a header row; see docs/csv.md.".to_owned(),
-            content: [(super::MEDIA_TYPE.to_owned(), csv_media())].into_iter().collect(),
-            ..ApiResponse::default()
-        })
-    }
-
-    fn inferred_responses(
-        ctx: &mut GenContext,
-        operation: &mut Operation,
-    ) -> Vec<(Option<u16>, ApiResponse)> {
-        Self::operation_response(ctx, operation).map(|response| (Some(200), response)).into_iter().collect()
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
+        vec![(
+            Some(200),
+            ApiResponse {
+                description: "The file, with a header row; see docs/csv.md.".to_owned(),
+                content: [(super::MEDIA_TYPE.to_owned(), csv_media())].into_iter().collect(),
+                ..ApiResponse::default()
+            },
+        )]
     }
 }
 
