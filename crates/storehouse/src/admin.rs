@@ -16,6 +16,7 @@ use kit::secret::Secret;
 
 use crate::cli::NewAdmin;
 use crate::migrate::open_migrated;
+use crate::runtime::block_on;
 use crate::settings::Settings;
 
 /// Longer than any password that is taken.
@@ -53,8 +54,7 @@ fn insert(settings: &Settings, email: &str, username: &str, password: &Secret) -
         username.parse().map_err(|invalid| refused("the user name (see --username)", &invalid))?;
     let password: Password =
         password.expose().parse().map_err(|invalid| refused("the password", &invalid))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(insert_account(settings, email, username, password))
+    block_on(insert_account(settings, email, username, password))
 }
 
 async fn insert_account(
@@ -98,8 +98,7 @@ async fn insert_account(
 
 /// Takes an account's second factor away, and says what was done.
 pub(crate) fn reset_totp(settings: &Settings, email: &str) -> Result<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (email, was_on) = runtime.block_on(take_factor(settings, email))?;
+    let (email, was_on) = block_on(take_factor(settings, email))?;
     Ok(if was_on {
         format!(
             "Took the second factor away from {email} and ended all sessions: the password alone is asked for now.\n"

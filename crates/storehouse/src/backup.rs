@@ -14,6 +14,7 @@ use crate::backup_file::{engine, seal};
 use crate::files::is_stream;
 use crate::migrate::spare_database;
 use crate::progress::Progress;
+use crate::runtime::block_on;
 use crate::settings::Settings;
 
 /// What follows a backup's name until it is whole.
@@ -31,10 +32,9 @@ pub(crate) fn run(settings: &Settings, file: &Path, force: bool) -> Result<Strin
     ensure_file(file)?;
     ensure!(force || !file.exists(), "{} is there already: give another name, or --force", file.display());
     spare_database(settings, file)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (begun, progress) = (Instant::now(), Progress::new());
     let url = &settings.database_url;
-    let made = runtime.block_on(make(url, file, Clock::default().now(), &progress.of_database()));
+    let made = block_on(make(url, file, Clock::default().now(), &progress.of_database()));
     progress.clear();
     let Made { bytes, schema } = made.with_context(|| format!("can't back up {url}"))?;
     Ok(format!(

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::migrations::MIGRATIONS;
 use crate::progress::Progress;
+use crate::runtime::block_on;
 use crate::settings::{Environment, Settings};
 use crate::verify::{self, Found};
 
@@ -33,8 +34,7 @@ pub(crate) fn run(settings: &Settings, seed: u64, days: u32) -> Result<String> {
         "a demonstration has passwords that everybody knows, which production refuses: remove ENVIRONMENT=production"
     );
     let (begun, progress) = (Instant::now(), Progress::new());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let filled = runtime.block_on(fill(settings, seed, days, &progress));
+    let filled = block_on(fill(settings, seed, days, &progress));
     progress.clear();
     let (counts, found) = filled.with_context(|| format!("can't fill {}", settings.database_url))?;
     let seconds = begun.elapsed().as_secs_f64();

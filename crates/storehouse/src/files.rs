@@ -19,6 +19,7 @@ use orders::OrderSheet;
 use crate::cli::{Exported, ImportArgs, Imported};
 use crate::migrate::{open_existing, open_migrated, spare_database};
 use crate::progress::Progress;
+use crate::runtime::block_on;
 use crate::settings::Settings;
 
 /// A file is in memory as a whole.
@@ -28,7 +29,7 @@ const MAX_FILE: u64 = 1024 * 1024 * 1024;
 pub(crate) fn import(settings: &Settings, args: &ImportArgs) -> Result<String> {
     let progress = Progress::new();
     let file = read(settings, args, &progress)?;
-    let imported = runtime()?.block_on(async {
+    let imported = block_on(async {
         let db = open_migrated(settings).await?;
         let imported = match args.what {
             Imported::Products => import_products(&db, file, args.dry_run).await,
@@ -39,10 +40,6 @@ pub(crate) fn import(settings: &Settings, args: &ImportArgs) -> Result<String> {
     });
     progress.clear();
     imported?.map(|view| summary(args.what, &view)).map_err(|problem| refused(&problem))
-}
-
-fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 fn read(settings: &Settings, args: &ImportArgs, progress: &Progress) -> Result<inventory::File> {
@@ -120,7 +117,7 @@ fn cause(problem: &Problem) -> String {
 /// Writes a file; one that is there is replaced once the new one is whole.
 pub(crate) fn export(settings: &Settings, what: Exported, file: &Path) -> Result<()> {
     spare_database(settings, file)?;
-    runtime()?.block_on(async {
+    block_on(async {
         let db = open_existing(settings).await?;
         let written = match what {
             Exported::Products => write(&db, ProductSheet::default(), file).await,

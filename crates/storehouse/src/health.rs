@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::part::Part;
+use crate::runtime::block_on;
 use crate::settings::Settings;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,9 +31,8 @@ pub(crate) fn url_of(part: Part, settings: &Settings) -> String {
 /// The answer's text if it is a 200; any other one is an error.
 pub(crate) fn ask(url: &str) -> Result<String> {
     let uri = target(url)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, get(&uri)).await });
-    let (status, body) = answer
+    let answer = block_on(async { Ok(tokio::time::timeout(PATIENCE, get(&uri)).await) });
+    let (status, body) = answer?
         .with_context(|| format!("no answer from {uri} within {} s", PATIENCE.as_secs()))?
         .with_context(|| format!("no answer from {uri}: is it running?"))?;
     ensure!(status == StatusCode::OK, "not ready: {uri} answered {status} {body}");

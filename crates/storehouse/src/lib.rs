@@ -6,7 +6,7 @@
 //!
 //! Files in reading order: `cli`, `part`, `settings`, `migrations`, `system` (with `nightly`), then a command each: `serve` (with `banner` and `mail`),
 //! `check`, `migrate`, `verify`, `files` (import and export), `backup` (with `backup_file`), `restore`, `migrate_to`, `demo`, `openapi`, `admin`,
-//! `health`; `progress` shows how far one is.
+//! `health`; `runtime` is what those that end by themselves run on, `progress` shows how far one is.
 
 mod admin;
 mod backup;
@@ -26,6 +26,7 @@ mod openapi;
 pub mod part;
 mod progress;
 mod restore;
+mod runtime;
 mod serve;
 mod settings;
 pub mod system;

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use db::{DatabaseUrl, Db};
 
 use crate::migrations::MIGRATIONS;
+use crate::runtime::block_on;
 use crate::settings::Settings;
 
 /// Refuses to write over the database itself, whose files are those beside it too.
@@ -50,8 +51,7 @@ async fn bring_up_to_date(db: &Db) -> Result<usize> {
 
 /// Says what was done.
 pub(crate) fn run(settings: &Settings) -> Result<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    block_on(async {
         let db = Db::open(&settings.database_url).await.context("can't open the database")?;
         let applied = bring_up_to_date(&db).await?;
         let text = format!(

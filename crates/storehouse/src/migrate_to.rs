@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::migrations::MIGRATIONS;
 use crate::progress::Progress;
+use crate::runtime::block_on;
 use crate::settings::Settings;
 use crate::verify::{self, Found};
 
@@ -22,8 +23,7 @@ pub(crate) fn run(settings: &Settings, target: &str) -> Result<String> {
     }
     let target = address(target)?;
     let (begun, progress) = (Instant::now(), Progress::new());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let moved = runtime.block_on(move_all(from, &target, &progress));
+    let moved = block_on(move_all(from, &target, &progress));
     progress.clear();
     let (moved, found) = moved.with_context(|| format!("can't move {from} to {target}"))?;
     let rows: u64 = moved.iter().map(|moved| moved.rows).sum();

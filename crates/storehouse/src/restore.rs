@@ -11,6 +11,7 @@ use crate::backup::ensure_file;
 use crate::backup_file::{self, Seal, engine};
 use crate::migrations::MIGRATIONS;
 use crate::progress::Progress;
+use crate::runtime::block_on;
 use crate::settings::Settings;
 use crate::verify::{self, Found};
 
@@ -32,10 +33,9 @@ pub(crate) struct Restored {
 pub(crate) fn run(settings: &Settings, file: &Path, differences: Differences) -> Result<Restored> {
     ensure_file(file)?;
     let (begun, progress) = (Instant::now(), Progress::new());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let restored = backup_file::check(file, &progress).and_then(|seal| {
         check_seal(&seal, settings, file)?;
-        let found = runtime.block_on(restore(settings, file, &seal, differences, &progress));
+        let found = block_on(restore(settings, file, &seal, differences, &progress));
         Ok((seal, found.with_context(|| format!("can't restore into {}", settings.database_url))?))
     });
     progress.clear();

@@ -324,7 +324,7 @@ impl System {
             clock: self.clock.clone(),
             readiness: self.readiness.clone(),
             metrics: self.metrics.clone(),
-            docs: options.docs.then(|| kit::service::docs_router(document)),
+            docs: options.docs.then(|| kit::service::docs_router(Box::new(document))),
         };
         gateway::gateway(config, &locals, surroundings)
     }

@@ -10,6 +10,7 @@ use stock::{Difference, verify_levels};
 use crate::migrate::open_existing;
 use crate::migrations::MIGRATIONS;
 use crate::progress::Progress;
+use crate::runtime::block_on;
 use crate::settings::Settings;
 
 /// What was looked at, and what doesn't add up.
@@ -25,8 +26,7 @@ pub(crate) struct Found {
 
 /// Adds everything up.
 pub(crate) fn run(settings: &Settings, anchor: Option<Anchor>) -> Result<Found> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    block_on(async {
         let db = open_existing(settings).await?;
         let progress = Progress::new();
         let found = look_for(&db, anchor, &progress).await;
