@@ -100,6 +100,36 @@ async fn a_deleted_person_leaves_nothing_personal() {
     each_engine(storehouse::migrations::MIGRATIONS, test).await;
 }
 
+/// Looked for all the time, as by many processes: the last order of each closes somewhere in the middle of it.
+#[tokio::test]
+async fn an_order_that_closes_while_its_person_is_erased_is_erased_too() {
+    each_app(async |app| {
+        let admin = app.admin("root").await;
+        for round in 0..20 {
+            let person = app.customer(&format!("person{round}")).await;
+            let body = json!({"product_name": "Towel", "quantity": 1, "total_price": 5, "note": MARK, "ship_to": {"name": MARK}});
+            let placed = person.post("/orders", body).await.expect(201).json();
+            let order = format!("/orders/{}", placed["id"].as_str().unwrap());
+            let cancelled = format!("{order}/cancel");
+            person.delete(&path(&person)).await.expect(204);
+            let cancel = admin.post(&cancelled, json!({}));
+            let erase = async {
+                loop {
+                    ::orders::erase_people(&app.db).await.unwrap();
+                }
+            };
+            tokio::select! {
+                answer = cancel => answer.expect(200),
+                () = erase => unreachable!(),
+            };
+            ::orders::erase_people(&app.db).await.unwrap();
+            let kept = admin.get(&order).await.expect(200).json();
+            assert_eq!((&kept["note"], &kept["ship_to"]), (&Value::Null, &Value::Null), "round {round}");
+        }
+    })
+    .await;
+}
+
 /// Neither in free pages nor in the log.
 fn no_byte_is_left(database: &TestDatabase) {
     let file = database.url().trim_start_matches("sqlite:");
