@@ -53,4 +53,10 @@ pub const MIGRATIONS: &[Migration] = &[
         "capitals_look_alike",
         include_str!("../migrations/0015_capitals_look_alike.sql"),
     ),
+    Migration {
+        number: 16,
+        name: "history_by_order",
+        sqlite: include_str!("../migrations/0016_history_by_order.sqlite.sql"),
+        postgres: include_str!("../migrations/0016_history_by_order.postgres.sql"),
+    },
 ];

@@ -1,6 +1,6 @@
 //! Migrations: order, refusals, failures in the middle.
 
-use ::db::{Db, Error, Migration};
+use ::db::{Db, Error, Migration, Value};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use storehouse::migrations::MIGRATIONS;
@@ -78,6 +78,41 @@ async fn lines(db: &Db) -> Vec<String> {
             let texts: (Option<String>, Option<Uuid>, String) = (row.get(3)?, row.get(4)?, row.get(5)?);
             let numbers = [1, 6, 7, 8, 9, 10, 11].map(|index| row.get::<Option<i64>>(index));
             Ok(format!("{ids:?} {texts:?} {numbers:?}"))
+        })
+        .boxed()
+    });
+    read.await.unwrap()
+}
+
+#[tokio::test]
+async fn history_that_stands_already_survives_the_table_that_is_made_anew() {
+    let before = MIGRATIONS.get(..15).unwrap();
+    each_engine(before, async |database| {
+        let db = database.open().await;
+        let ids = [1, 2, 3].map(Uuid::from_u128);
+        let insert = "INSERT INTO order_history (id, order_id, action, from_status, to_status, actor_id, reason, details, request_id, created_at)
+                      VALUES ($3, $2, 'confirm', 'pending', 'confirmed', $1, 'why', '{}', 'r', 7), ($2, $2, 'place', NULL, 'pending', NULL, NULL, '[]', NULL, 7),
+                             ($1, $1, 'place', NULL, 'pending', NULL, NULL, '{}', NULL, 9)";
+        db.write(ids, move |tx, ids| {
+            async move { tx.execute(insert, &ids.map(Value::from)).await }.boxed()
+        })
+        .await
+        .unwrap();
+        let stood = history(&db).await;
+        assert!(db.migrate(MIGRATIONS).await.unwrap() > 0);
+        assert_eq!((history(&db).await, stood.len()), (stood, 3));
+    })
+    .await;
+}
+
+async fn history(db: &Db) -> Vec<String> {
+    let sql = "SELECT id, order_id, actor_id, action, from_status, to_status, reason, details, request_id, created_at
+               FROM order_history ORDER BY order_id, created_at, id";
+    let read = db.read(sql, |tx, sql| {
+        tx.rows(sql, &[], |row| {
+            let ids = [0, 1, 2].map(|index| row.get::<Option<Uuid>>(index));
+            let texts = [3, 4, 5, 6, 7, 8].map(|index| row.get::<Option<String>>(index));
+            Ok(format!("{ids:?} {texts:?} {}", row.get::<i64>(9)?))
         })
         .boxed()
     });
