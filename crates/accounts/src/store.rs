@@ -272,10 +272,22 @@ pub async fn delete_account(tx: &Tx, id: Uuid) -> Result<bool, Error> {
     Ok(tx.execute("DELETE FROM accounts WHERE id = $1", &[id.into()]).await? == 1)
 }
 
-/// Accounts that are gone, and of which others may still keep something; and whether that was begun to be removed.
-pub async fn list_erasures(tx: &Tx, limit: i64) -> Result<Vec<(Uuid, bool)>, Error> {
-    let sql = "SELECT account_id, begun FROM erasures ORDER BY account_id LIMIT $1";
-    tx.rows(sql, &[limit.into()], |row| Ok((row.get(0)?, row.get(1)?))).await
+/// Accounts behind one that are gone, and of which others may still keep something; and whether that was begun to be removed.
+pub async fn list_erasures(tx: &Tx, after: Uuid, limit: i64) -> Result<Vec<(Uuid, bool)>, Error> {
+    let sql = "SELECT account_id, begun FROM erasures WHERE account_id > $1 ORDER BY account_id LIMIT $2";
+    tx.rows(sql, &[after.into(), limit.into()], |row| Ok((row.get(0)?, row.get(1)?))).await
+}
+
+/// Has what others keep of an account looked at again, if it is gone.
+pub async fn erase_again(tx: &Tx, id: Uuid) -> Result<(), Error> {
+    let found =
+        tx.optional("SELECT id FROM accounts WHERE id = $1", &[id.into()], |row| row.get::<Uuid>(0)).await?;
+    if found.is_some() {
+        return Ok(());
+    }
+    let sql =
+        "INSERT INTO erasures (account_id, begun) VALUES ($1, FALSE) ON CONFLICT (account_id) DO NOTHING";
+    tx.later(&[(sql, &[id.into()])]).await
 }
 
 /// It was begun.

@@ -16,17 +16,29 @@ const AT_ONCE: i64 = 50;
 /// Does it for all who are gone, as far as their orders are closed. Several processes may do it at once. Where nothing is to be done it writes nothing,
 /// since somebody's last order may stay open for long.
 pub async fn erase_people(db: &Db) -> Result<(), Error> {
-    let people = db.lookup(PEOPLE, |tx, limit| accounts::store::list_erasures(tx, *limit).boxed()).await?;
-    for (person, is_begun) in people {
-        if !is_begun {
-            db.write(person, |tx, person| forget_answers(tx, *person).boxed()).await?;
+    let mut people = people_behind(db, Uuid::nil()).await?;
+    while let Some(&(last, _)) = people.last() {
+        for (person, is_begun) in people {
+            erase_person(db, person, is_begun).await?;
         }
-        while is_left(db, person).await? {
-            db.write(person, |tx, person| erase_some(tx, *person).boxed()).await?;
-        }
-        if !db.read(person, |tx, person| store::has_open_order(tx, *person).boxed()).await? {
-            db.write(person, |tx, person| finish(tx, *person).boxed()).await?;
-        }
+        people = people_behind(db, last).await?;
+    }
+    Ok(())
+}
+
+async fn people_behind(db: &Db, person: Uuid) -> Result<Vec<(Uuid, bool)>, Error> {
+    db.lookup(person, |tx, person| accounts::store::list_erasures(tx, *person, PEOPLE).boxed()).await
+}
+
+async fn erase_person(db: &Db, person: Uuid, is_begun: bool) -> Result<(), Error> {
+    if !is_begun {
+        db.write(person, |tx, person| forget_answers(tx, *person).boxed()).await?;
+    }
+    while is_left(db, person).await? {
+        db.write(person, |tx, person| erase_some(tx, *person).boxed()).await?;
+    }
+    if !db.read(person, |tx, person| store::has_open_order(tx, *person).boxed()).await? {
+        db.write(person, |tx, person| finish(tx, *person).boxed()).await?;
     }
     Ok(())
 }

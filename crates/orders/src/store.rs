@@ -372,7 +372,8 @@ pub(crate) async fn update_line_counters(tx: &Tx, order: &Order) -> Result<(), E
     tx.all(&statements).await.map(drop)
 }
 
-/// Stores a changed order, without its lines, and a row of its history with its event.
+/// Stores a changed order, without its lines, and a row of its history with its event. What is written to a closed one may be personal, so that it is looked
+/// at again if its person is gone.
 pub(crate) async fn update_order(tx: &Tx, order: &Order, history: &HistoryRow) -> Result<(), Error> {
     let sql = "UPDATE orders SET status = $2, total_price = $3, paid_minor = $4, refunded_minor = $5, note = $6, ship_to = $7,
                       external_id = $8, metadata = $9, hidden = $10, search = $11, version = $12, updated_at = $13, expires_at = $14,
@@ -398,6 +399,9 @@ pub(crate) async fn update_order(tx: &Tx, order: &Order, history: &HistoryRow) -
     ];
     tx.later(&[(sql, &order_args)]).await?;
     insert_rows(tx, INSERT_HISTORY, HISTORY_ROW, &[history_args(history)]).await?;
+    if !order.status.is_open() {
+        accounts::store::erase_again(tx, order.user_id).await?;
+    }
     events::record_rows(tx, std::iter::once(event(history))).await
 }
 

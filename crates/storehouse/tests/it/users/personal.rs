@@ -89,6 +89,9 @@ async fn a_deleted_person_leaves_nothing_personal() {
         admin.post(&format!("{open}/cancel"), json!({"reason": format!("{MARK} is gone")})).await.expect(200);
         let is_clean = async || marked_rows(&app).await.is_empty();
         eventually("nothing is left", is_clean).await;
+        let note = json!({"note": format!("{MARK} rang again")});
+        admin.request(Method::PATCH, &closed).json(&note).send().await.expect(200);
+        eventually("what was written to it later is gone too", is_clean).await;
         let kept = admin.get(&closed).await.expect(200).json();
         assert_eq!((&kept["user_id"], &kept["total_price"]), (&json!(person.id), &json!(5.0)));
         assert_eq!(kept["product_name"], "Towel");
