@@ -19,7 +19,7 @@ pub(crate) trait Work: Send {
     fn fail(&mut self, error: Error);
 }
 
-/// Work that its caller waits for in a queue.
+/// Work that its caller waits for.
 pub(crate) trait Job: Work {
     /// How many callers' writes it is.
     fn writes(&self) -> u64 {
@@ -121,7 +121,7 @@ where
     }
 }
 
-/// A closure for a queue whose caller waits already.
+/// A closure whose caller waits already.
 pub(crate) fn queued<I, T, E, W>(input: I, work: W, caller: oneshot::Sender<Result<T, E>>) -> Box<dyn Job>
 where
     I: Send + Sync + 'static,

@@ -152,7 +152,7 @@ impl Db {
             Engine::Sqlite(sqlite) => {
                 let (caller, result) = oneshot::channel();
                 sqlite.read(closure::queued(input, work, caller));
-                result.await.unwrap_or_else(|_| Err(self.unanswered().into()))
+                result.await.unwrap_or_else(|_| Err(closure::stopped().into()))
             }
             // Here, and not by a task: whoever goes away ends it.
             Engine::Postgres(postgres) => {

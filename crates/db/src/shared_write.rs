@@ -14,12 +14,12 @@ use crate::{Error, Tx};
 /// How many calls share a transaction at most.
 const TOGETHER: usize = 64;
 
-type Work<I, T, E> =
+type Whole<I, T, E> =
     dyn for<'a> Fn(&'a Tx, &'a [I]) -> BoxFuture<'a, Result<Vec<Result<T, E>>, E>> + Send + Sync;
 
 /// A kind of write, with the calls of it that wait.
 pub struct SharedWrite<I, T, E> {
-    work: Box<Work<I, T, E>>,
+    work: Box<Whole<I, T, E>>,
     queue: Mutex<Queue<Call<I, T, E>>>,
 }
 

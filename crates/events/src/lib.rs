@@ -4,7 +4,7 @@
 //! history, accounts and products write their own events; whoever changes one of them through its crate can't forget to.
 //!
 //! What a row of the ledger or of an order's history says already is written once, there: such an event is thin, and what it tells
-//! is joined when it is read (decision 0012). Both are append-only, so an event says the same for ever.
+//! is joined when it is read (decision 0012). Both are append-only, so an event says the same for ever, but for a reason that goes with the person.
 //!
 //! Tables: `events`, `events_swept`. It reads `stock_movements`, `order_history`, `orders` and `products`.
 //!

@@ -59,7 +59,7 @@ fn position(row: &Row<'_>) -> Result<Position, Error> {
     Ok(Position { xid: row.get(0)?, seq: row.get(1)? })
 }
 
-/// The events of some types, or of all, among the next behind a position. The time finds a row of the ledger, whose key begins with it, and the order one of its history.
+/// The events of some types, or of all, among the next behind a position. The keys of the rows that tell more begin with the time, and with the order and the time.
 pub(crate) async fn list_behind(
     tx: &Tx,
     after: Position,
@@ -83,7 +83,8 @@ pub(crate) async fn list_behind(
                FROM events WHERE {} ORDER BY {} LIMIT $3) AS page
          LEFT JOIN stock_movements AS moved ON moved.created_at = page.created_at AND moved.id = page.source_id
          LEFT JOIN products ON products.id = moved.product_id
-         LEFT JOIN order_history AS history ON history.order_id = page.object_id AND history.id = page.source_id
+         LEFT JOIN order_history AS history ON history.order_id = page.object_id AND history.created_at = page.created_at
+              AND history.id = page.source_id
          LEFT JOIN orders ON orders.id = history.order_id
          {chosen} ORDER BY page.xid, page.seq LIMIT $4",
         log.position, log.behind, log.ascending

@@ -130,7 +130,7 @@ fn path_parameter(name: &str) -> ParameterData {
 }
 
 /// An operation as its handler's types tell it. Where two name the same status, the first says what it means.
-pub fn operation_of<I: OperationInput, O: OperationOutput>() -> Operation {
+pub(crate) fn operation_of<I: OperationInput, O: OperationOutput>() -> Operation {
     let mut operation = Operation::default();
     in_context(|ctx| {
         I::operation_input(ctx, &mut operation);

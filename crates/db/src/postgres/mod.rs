@@ -78,8 +78,8 @@ impl Postgres {
         let transactions = Arc::clone(&self.transactions);
         tokio::spawn(async move {
             let failure = transactions.run(Access::Write, &mut *job).await.err();
-            drop(permit);
             job.answer(failure);
+            drop(permit);
         });
     }
 

@@ -79,8 +79,7 @@ fn read(connection: &Shared, mut job: Box<dyn Job>) {
     if let Err(failure) = execute(&lock(connection), "BEGIN", &[]) {
         return job.answer(Some(failure.error));
     }
-    let tx = Tx::new(Link::Sqlite(Arc::clone(connection)), Access::Read);
-    run_at_once(&mut *job, &tx);
+    run_at_once(&mut *job, &Tx::new(Link::Sqlite(Arc::clone(connection)), Access::Read));
     // There is nothing to keep, and a connection that has lost its transaction has nothing to end.
     let _ = execute(&lock(connection), "ROLLBACK", &[]);
     job.answer(None);
