@@ -71,14 +71,13 @@ impl Postgres {
     }
 
     /// Runs to its end as a task of its own, whatever becomes of the caller.
-    pub(crate) fn write(&self, mut job: Box<dyn Job>) {
+    pub(crate) fn write(&self, job: Box<dyn Job>) {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             return job.answer(Some(stopped()));
         };
         let transactions = Arc::clone(&self.transactions);
         tokio::spawn(async move {
-            let failure = transactions.run(Access::Write, &mut *job).await.err();
-            job.answer(failure);
+            transactions.write(job).await;
             drop(permit);
         });
     }

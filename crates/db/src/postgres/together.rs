@@ -74,14 +74,8 @@ async fn alone<I, T, E>(
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    let write = |(input, caller)| {
-        async move {
-            let mut job = queued((Arc::clone(kind), input), run_one, caller);
-            let failure = transactions.run(Access::Write, &mut *job).await.err();
-            job.answer(failure);
-        }
-        .boxed()
-    };
+    let write =
+        |(input, caller)| transactions.write(queued((Arc::clone(kind), input), run_one, caller)).boxed();
     stream::iter(inputs.into_iter().zip(callers)).for_each_concurrent(ALONE_AT_A_TIME, write).await;
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::session::Session;
 use crate::Error;
-use crate::closure::{Work, run_actions};
+use crate::closure::{Job, Work, run_actions};
 use crate::error::{Cause, Failure};
 use crate::tx::{Access, Link, Tally, Tx};
 
@@ -40,6 +40,12 @@ impl Transactions {
         let help = "Transactions that were run again, since another one was in their way.";
         text.counter("storehouse_db_retries_total", help, &[], self.retries.load(Ordering::Relaxed));
         text.histogram("storehouse_db_commit_seconds", crate::COMMIT_HELP, &[], &self.commit_time);
+    }
+
+    /// Does the work and answers whoever waits for it.
+    pub(super) async fn write(&self, mut job: Box<dyn Job>) {
+        let failure = self.run(Access::Write, &mut *job).await.err();
+        job.answer(failure);
     }
 
     /// Does the work, up to five times more if another transaction was in its way. An error is one of the transaction, and outranks what the work came to.
