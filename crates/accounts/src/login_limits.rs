@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use kit::clock::Clock;
-use kit::limit::{Decision, Limiter, Origin, Place, Rate, Table, whole_seconds, write_refused};
+use kit::limit::{Counting, Decision, Limiter, Origin, Place, Rate, Table, whole_seconds, write_refused};
 use kit::metrics::{Counter, Text};
 use kit::problem::Problem;
 
@@ -76,25 +76,23 @@ pub enum Guesser {
 }
 
 impl LoginLimits {
-    /// On, with nothing counted.
-    pub fn new(clock: Clock) -> Self {
-        Self(Some(Limits {
-            attempts: Limiter::new(ATTEMPTS, clock.clone()),
-            failures: Limiter::new(FAILURES, clock.clone()),
-            registrations: Limiter::new(REGISTRATIONS, clock.clone()),
-            // A bucket that all share who find no room would let strangers spend that of others.
-            guesses: Limiter::new(GUESSES, clock.clone()).sparing_the_crowd(),
-            confirmations: Limiter::new(GUESSES, clock.clone()).sparing_the_crowd(),
-            delays: Table::new(Delay::is_over),
-            refused_logins: Counter::default(),
-            refused_registrations: Counter::default(),
-            clock,
+    /// On, with nothing counted; without a way of counting, nothing is counted or refused.
+    pub fn new(counting: Option<&Counting>) -> Self {
+        Self(counting.map(|counting| {
+            let limiter = |name, rate| Limiter::new(name, rate, counting);
+            Limits {
+                attempts: limiter("login-attempts", ATTEMPTS),
+                failures: limiter("login-failures", FAILURES),
+                registrations: limiter("registrations", REGISTRATIONS),
+                // A bucket that all share who find no room would let strangers spend that of others.
+                guesses: limiter("password-guesses", GUESSES).sparing_the_crowd(),
+                confirmations: limiter("password-confirmations", GUESSES).sparing_the_crowd(),
+                delays: Table::new(Delay::is_over),
+                refused_logins: Counter::default(),
+                refused_registrations: Counter::default(),
+                clock: counting.clock.clone(),
+            }
         }))
-    }
-
-    /// Nothing is counted or refused.
-    pub fn off() -> Self {
-        Self(None)
     }
 
     /// Whether anything is counted.
@@ -253,7 +251,7 @@ mod tests {
 
     fn limits() -> (LoginLimits, Clock) {
         let clock = Clock::stopped();
-        (LoginLimits::new(clock.clone()), clock)
+        (LoginLimits::new(Some(&Counting::alone(clock.clone()))), clock)
     }
 
     /// How long a wrong guess has to wait, in seconds; with 0 it was made.
@@ -400,7 +398,7 @@ mod tests {
 
     #[test]
     fn off_is_off() {
-        let limits = LoginLimits::off();
+        let limits = LoginLimits::new(None);
         for _ in 0..1000 {
             limits.admit(HERE).unwrap();
             limits.admit_registration(HERE).unwrap();

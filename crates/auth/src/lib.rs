@@ -28,6 +28,7 @@ use std::sync::{Arc, LazyLock};
 use accounts::{Accounts, FirstAdmin};
 use aide::openapi::OpenApi;
 use counts::AuthCounts;
+use kit::limit::Counting;
 use kit::service::{Service, Surroundings};
 use kit::shared::Shared;
 use mail_limits::MailLimits;
@@ -44,17 +45,16 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// With what every service holds, what auth and users share, whether the first account of all becomes an admin, whether it is limited how often mails may be
-    /// asked for, and what API keys can be made for.
+    /// With what every service holds, what auth and users share, whether the first account of all becomes an admin, how it is counted how often mails may be
+    /// asked for (if it is limited), and what API keys can be made for.
     pub fn new(
         shared: Arc<Shared>,
         accounts: Accounts,
         first_admin: FirstAdmin,
-        rate_limit: bool,
+        counting: Option<&Counting>,
         scopes: fn() -> BTreeSet<String>,
     ) -> Arc<Self> {
-        let limits = if rate_limit { MailLimits::new(&shared.clock) } else { MailLimits::off() };
-        let (mail_limits, scopes) = (Arc::new(limits), LazyLock::new(scopes));
+        let (mail_limits, scopes) = (Arc::new(MailLimits::new(counting)), LazyLock::new(scopes));
         Arc::new(Self { shared, accounts, first_admin, mail_limits, counts: Arc::default(), scopes })
     }
 }

@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use kit::clock::Clock;
-use kit::limit::{Decision, Limiter, Origin, Rate, whole_seconds, write_refused};
+use kit::limit::{Counting, Decision, Limiter, Origin, Rate, whole_seconds, write_refused};
 use kit::metrics::Text;
 use kit::problem::Problem;
 
@@ -24,15 +23,12 @@ struct Limits {
 }
 
 impl MailLimits {
-    /// On, with nothing counted.
-    pub(crate) fn new(clock: &Clock) -> Self {
-        let (requests, mails) = (Limiter::new(REQUESTS, clock.clone()), Limiter::new(MAILS, clock.clone()));
-        Self(Some(Limits { requests, mails }))
-    }
-
-    /// Nothing is counted or refused.
-    pub(crate) fn off() -> Self {
-        Self(None)
+    /// On, with nothing counted; without a way of counting, nothing is counted or refused.
+    pub(crate) fn new(counting: Option<&Counting>) -> Self {
+        Self(counting.map(|counting| Limits {
+            requests: Limiter::new("mail-requests", REQUESTS, counting),
+            mails: Limiter::new("mails", MAILS, counting),
+        }))
     }
 
     /// Counts a request from an address: 429 if there were too many.

@@ -27,8 +27,8 @@ use axum::Router;
 use futures_util::future::{join_all, pending};
 use ipnet::IpNet;
 use kit::client::ClientKey;
-use kit::clock::Clock;
 use kit::identity::Sessions;
+use kit::limit::Counting;
 use kit::metrics::{Metrics, RequestCounts};
 use kit::secret::Secret;
 use kit::service::{Readiness, Service};
@@ -48,8 +48,6 @@ pub struct GatewayConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// Which pages of other origins may call.
     pub cors: Cors,
-    /// Whether clients are limited in how often they may ask.
-    pub rate_limit: bool,
     /// Sizes and times on the way to a service.
     pub limits: Limits,
     /// Who may read `/metrics`.
@@ -83,8 +81,8 @@ pub struct Surroundings {
     pub sessions: Option<Arc<dyn Sessions>>,
     /// Tells services in other processes who the client is.
     pub client_key: ClientKey,
-    /// The time, for the rate limits.
-    pub clock: Clock,
+    /// How it is counted how often clients ask, if that is limited.
+    pub counting: Option<Counting>,
     /// Whether the process takes work.
     pub readiness: Readiness,
     /// What the process counts and measures.
@@ -102,14 +100,14 @@ pub struct Gateway {
 
 /// Puts the gateway together. A route whose backend is a local service calls that service directly.
 pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundings) -> Gateway {
-    let rates = config.rate_limit.then_some(&surroundings.clock);
-    let mut table = routes::Table::new(&config.routes, locals, rates);
+    let counting = surroundings.counting.as_ref();
+    let mut table = routes::Table::new(&config.routes, locals, counting);
     let configured = table.iter().map(|route| route.path.to_string());
     let routes = configured.chain(own::paths().map(str::to_owned));
     let counts = RequestCounts::of_gateway(&surroundings.metrics, NAME, routes);
     table.count_in(&counts);
     let inner = Arc::new(pipeline::Gateway {
-        default_policy: rates.map(limit::default_policy),
+        default_policy: counting.map(limit::default_policy),
         table,
         counts: Arc::clone(&counts),
         metrics: surroundings.metrics,

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use axum::response::Response;
 use http::StatusCode;
-use kit::clock::Clock;
 use kit::identity::Verified;
-use kit::limit::{Decision, Origin, Policy, Rate};
+use kit::limit::{Counting, Decision, Origin, Policy, Rate};
 use kit::problem::Problem;
 
 use crate::client_address::Client;
@@ -15,8 +14,8 @@ use crate::client_address::Client;
 const DEFAULT_RATE: Rate = Rate::new(100, Duration::from_secs(1), 200);
 
 /// The policy of all routes that have no rate of their own.
-pub(crate) fn default_policy(clock: &Clock) -> Policy {
-    Policy::new("default", DEFAULT_RATE, clock.clone())
+pub(crate) fn default_policy(counting: &Counting) -> Policy {
+    Policy::new("default", DEFAULT_RATE, counting)
 }
 
 /// Counts a request. A token that is no good counts for the address that sent it; that a token can't be checked is nobody's
@@ -60,6 +59,8 @@ impl Count<'_> {
 
 #[cfg(test)]
 mod tests {
+    use kit::clock::Clock;
+
     use super::*;
 
     const SLOW: Rate = Rate::new(1, Duration::from_secs(60), 2);
@@ -68,8 +69,12 @@ mod tests {
         Client { address: Some(address.parse().unwrap()), scheme: "http", host: None }
     }
 
+    fn counting() -> Counting {
+        Counting::alone(Clock::stopped())
+    }
+
     fn slow() -> Policy {
-        Policy::new("/slow", SLOW, Clock::stopped())
+        Policy::new("/slow", SLOW, &counting())
     }
 
     fn is_refused(policy: &Policy, caller: &Result<Option<Verified>, Problem>, address: &str) -> bool {
@@ -78,7 +83,7 @@ mod tests {
 
     #[test]
     fn each_address_counts_alone() {
-        let (slow, default) = (slow(), default_policy(&Clock::stopped()));
+        let (slow, default) = (slow(), default_policy(&counting()));
         for refused in [false, false, true] {
             assert_eq!(is_refused(&slow, &Ok(None), "192.0.2.1"), refused);
         }

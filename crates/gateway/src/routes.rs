@@ -12,8 +12,7 @@ use std::time::Duration;
 pub use fault::{Fault, RoutesError};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method};
-use kit::clock::Clock;
-use kit::limit::{Policy, Rate};
+use kit::limit::{Counting, Policy, Rate};
 use kit::metrics::RequestCounts;
 
 use crate::Local;
@@ -223,12 +222,12 @@ pub(crate) struct Route<U> {
 }
 
 impl<U> Route<U> {
-    fn new(config: &RouteConfig, upstream: U, rates: Option<&Clock>) -> Self {
+    fn new(config: &RouteConfig, upstream: U, counting: Option<&Counting>) -> Self {
         let methods = with_head(&config.methods);
         let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
         let allow = HeaderValue::try_from(names.join(", ")).unwrap_or(HeaderValue::from_static(""));
         let path = if config.path.is_empty() { "/" } else { &config.path };
-        let policy = |clock: &Clock| Some(Policy::new(path, config.terms.rate_limit?, clock.clone()));
+        let policy = |counting: &Counting| Some(Policy::new(path, config.terms.rate_limit?, counting));
         Self {
             prefix: config.path.clone(),
             path: path.to_owned(),
@@ -239,7 +238,7 @@ impl<U> Route<U> {
             public: config.public,
             timeout: config.terms.timeout,
             max_body: config.terms.max_body,
-            policy: rates.and_then(policy),
+            policy: counting.and_then(policy),
         }
     }
 
@@ -265,10 +264,10 @@ fn with_head(methods: &[Method]) -> Vec<Method> {
 pub(crate) struct Table<U>(Vec<Route<U>>);
 
 impl Table<Upstream> {
-    /// A route that names just a port of this very process leads straight to the service there. `rates` is the clock of
-    /// the routes' own rates; without it there are none.
-    pub(crate) fn new(routes: &Routes, locals: &[Local], rates: Option<&Clock>) -> Self {
-        Self::with(routes, rates, |config| {
+    /// A route that names just a port of this very process leads straight to the service there. `counting` is
+    /// for the routes' own rates; without it there are none.
+    pub(crate) fn new(routes: &Routes, locals: &[Local], counting: Option<&Counting>) -> Self {
+        Self::with(routes, counting, |config| {
             let local = match config.backends.as_slice() {
                 [only] => locals.iter().find(|local| only.is_own_port(local.port)),
                 _ => None,
@@ -282,9 +281,9 @@ impl Table<Upstream> {
 }
 
 impl<U> Table<U> {
-    fn with(routes: &Routes, rates: Option<&Clock>, upstream: impl Fn(&RouteConfig) -> U) -> Self {
+    fn with(routes: &Routes, counting: Option<&Counting>, upstream: impl Fn(&RouteConfig) -> U) -> Self {
         let mut routes: Vec<_> =
-            routes.0.iter().map(|config| Route::new(config, upstream(config), rates)).collect();
+            routes.0.iter().map(|config| Route::new(config, upstream(config), counting)).collect();
         routes.sort_by_key(|route| Reverse(route.prefix.len()));
         Self(routes)
     }
@@ -307,6 +306,8 @@ impl<U> Table<U> {
 
 #[cfg(test)]
 mod tests {
+    use kit::clock::Clock;
+
     use super::*;
 
     const ALL: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
@@ -348,11 +349,11 @@ mod tests {
     #[test]
     fn a_route_has_a_policy_where_it_has_a_rate_and_rates_count() {
         let mut config = built_in_route("/orders", 1, &ALL).unwrap();
-        let clock = Clock::stopped();
-        let has_policy = |config: &RouteConfig, rates| Route::new(config, (), rates).policy.is_some();
-        assert!(!has_policy(&config, Some(&clock)));
+        let counting = Counting::alone(Clock::stopped());
+        let has_policy = |config: &RouteConfig, counting| Route::new(config, (), counting).policy.is_some();
+        assert!(!has_policy(&config, Some(&counting)));
         config.terms.rate_limit = Some(Rate::new(1, Duration::from_secs(1), 1));
-        assert!(has_policy(&config, Some(&clock)) && !has_policy(&config, None));
+        assert!(has_policy(&config, Some(&counting)) && !has_policy(&config, None));
     }
 
     #[test]

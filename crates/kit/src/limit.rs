@@ -1,11 +1,13 @@
 //! How often somebody may ask: rates, and what counts requests against them.
 //!
-//! Files in reading order: `table` (what is remembered of each client, in bounded memory), `limiter` (one rate for
-//! many clients), `policy` (a limiter as the client reads of it).
+//! Files in reading order: `table` (what is remembered of each client, in bounded memory), `together` (the buckets of a
+//! limiter, and how processes count them together), `limiter` (one rate for many clients), `policy` (a limiter as the
+//! client reads of it).
 
 mod limiter;
 mod policy;
 mod table;
+mod together;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
@@ -13,7 +15,9 @@ use std::time::Duration;
 
 pub use limiter::{Decision, Limiter};
 pub use policy::{Policy, whole_seconds, write_refused};
+use table::Seed;
 pub use table::{Place, Table};
+pub use together::{Buckets, Counting, Together, Told};
 
 /// So many requests in a time, and so many at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

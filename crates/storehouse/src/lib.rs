@@ -4,7 +4,7 @@
 //! It is not a place for behaviour: what a request does stands in the gateway and the services. Its tables are all of
 //! them: `migrations` lists every migration in order.
 //!
-//! Files in reading order: `cli`, `part`, `settings`, `migrations`, `system` (with `nightly`), then a command each: `serve` (with `banner` and `mail`),
+//! Files in reading order: `cli`, `part`, `settings`, `migrations`, `system` (with `nightly` and `common_limits`), then a command each: `serve` (with `banner` and `mail`),
 //! `check`, `migrate`, `verify`, `files` (import and export), `backup` (with `backup_file`), `restore`, `migrate_to`, `demo`, `openapi`, `admin`,
 //! `health`; `runtime` is what those that end by themselves run on, `progress` shows how far one is.
 
@@ -14,6 +14,7 @@ mod backup_file;
 mod banner;
 mod check;
 mod cli;
+pub mod common_limits;
 mod demo;
 mod files;
 mod health;

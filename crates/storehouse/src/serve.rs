@@ -1,7 +1,7 @@
 //! `storehouse serve`: takes the ports, opens the database, puts the parts together, serves each on its port, and ends
 //! it in order.
 
-use std::fs::Metadata;
+use std::fs::{self, Metadata};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::pin::pin;
@@ -17,6 +17,7 @@ use kit::clock::Clock;
 use kit::outgoing::Authorities;
 use kit::secret::Secret;
 use kit::server::{self, Limits, Workers};
+use redis::TlsCertificates;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -79,7 +80,7 @@ async fn serve(settings: &Settings, parts: &[Part]) -> Result<()> {
 fn warn_of_readable_files(settings: &Settings) {
     for path in settings.private_files() {
         let is_private = |file: Metadata| file.permissions().mode() & 0o077 == 0;
-        if !std::fs::metadata(&path).map_or(true, is_private) {
+        if !fs::metadata(&path).map_or(true, is_private) {
             let path = path.display();
             warn!(%path, "others on this machine can read this file: chmod 600 it");
         }
@@ -116,6 +117,7 @@ fn options(settings: &Settings, parts: &[Part], secret: Secret, ports: Ports) ->
         routes: routes(settings, parts, ports)?,
         cors: cors(settings),
         rate_limit: settings.gateway.rate_limit,
+        redis: redis(settings)?,
         trusted_proxies: settings.gateway.trusted_proxies.clone(),
         ports,
     })
@@ -124,6 +126,16 @@ fn options(settings: &Settings, parts: &[Part], secret: Secret, ports: Ports) ->
 fn authorities(settings: &Settings) -> Result<Authorities> {
     let Some(file) = &settings.outgoing_ca_file else { return Ok(Authorities::default()) };
     Authorities::with_file(file).with_context(|| format!("can't use OUTGOING_CA_FILE, {}", file.display()))
+}
+
+fn redis(settings: &Settings) -> Result<Option<redis::Client>> {
+    let Some(url) = settings.redis_url.as_ref().filter(|_| settings.gateway.rate_limit) else {
+        return Ok(None);
+    };
+    let root_cert = settings.outgoing_ca_file.as_ref().map(fs::read).transpose()?;
+    let certificates = TlsCertificates { client_tls: None, root_cert };
+    let client = redis::Client::build_with_tls(url.expose(), certificates).context("can't use REDIS_URL")?;
+    Ok(Some(client))
 }
 
 fn metrics_access(settings: &Settings, parts: &[Part]) -> MetricsAccess {
@@ -248,7 +260,7 @@ async fn serve_until_stopped(
         // The receivers live in the servers, which may have ended already.
         let _ = stop.send(true);
         join(servers.join_all(), system.finish()).await;
-        system.finish_audit().await;
+        system.finish_counts().await;
     };
     // Requests in flight want the session feed followed to their end.
     tokio::select! {

@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) passwords: Passwords,
     pub(crate) session_limits: SessionLimits,
     pub(crate) gateway: Gateway,
+    /// Where limits are counted together with other processes.
+    pub(crate) redis_url: Option<Secret>,
     pub(crate) orders: Orders,
     /// Certificates of authorities of one's own, for what is asked over TLS.
     pub(crate) outgoing_ca_file: Option<PathBuf>,
@@ -138,8 +140,6 @@ impl Settings {
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self> {
         let values = Values::gather(config, environment)?;
-        // Nothing uses it yet; a malformed value is refused all the same, before the day when something does.
-        values.read_optional("REDIS_URL", parse::redis_url)?;
         let settings = Self {
             environment: values.read("ENVIRONMENT", parse::environment)?,
             listen: Listen::read(&values, parts)?,
@@ -155,6 +155,7 @@ impl Settings {
                 admins: lifetime(&values, "ADMIN_SESSION_IDLE", "ADMIN_SESSION_LIFETIME")?,
             },
             gateway: Gateway::read(&values)?,
+            redis_url: values.read_optional("REDIS_URL", parse::redis_url)?,
             orders: Orders {
                 currency: values.read("CURRENCY", |text| text.parse().ok())?,
                 max_pending: values.read("MAX_PENDING_ORDERS", parse::at_least_one)?,

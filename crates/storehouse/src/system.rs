@@ -12,7 +12,7 @@ use aide::openapi::OpenApi;
 use audit::Auditing;
 use auth::Auth;
 use db::Db;
-use futures_util::future::{OptionFuture, join, join4, join5};
+use futures_util::future::{OptionFuture, join, join3, join4, join5};
 use gateway::{Cors, Gateway, GatewayConfig, Local, MetricsAccess, Ports, Routes};
 use inventory::Inventory;
 use ipnet::IpNet;
@@ -20,6 +20,7 @@ use kit::client::ClientKey;
 use kit::clock::Clock;
 use kit::idempotency;
 use kit::identity::Sessions;
+use kit::limit::Counting;
 use kit::mail::{Address, Mail};
 use kit::metrics::{self, Metrics, Text};
 use kit::money::Currency;
@@ -34,6 +35,7 @@ use tracing::warn;
 use users::Users;
 use webhooks::Webhooks;
 
+use crate::common_limits::CommonLimits;
 use crate::nightly::{Nightly, Plan};
 use crate::part::Part;
 
@@ -105,6 +107,8 @@ pub struct Options {
     pub cors: Cors,
     /// Whether clients are limited in how often they may ask and log in.
     pub rate_limit: bool,
+    /// Where that is counted together with other processes, if it is.
+    pub redis: Option<redis::Client>,
     /// Proxies whose word on the client's address is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Where the services listen, by which the gateway knows those of its own process.
@@ -147,6 +151,7 @@ impl Options {
             routes: Routes::built_in(Ports::default()),
             cors: Cors { localhost: true, origins: Vec::new() },
             rate_limit: false,
+            redis: None,
             trusted_proxies: Vec::new(),
             ports: Ports::default(),
         }
@@ -160,6 +165,9 @@ pub struct System {
     orders: Option<Arc<Orders>>,
     inventory: Option<Arc<Inventory>>,
     mails: Option<Mails>,
+    /// How the limits count, where there are any.
+    counting: Option<Counting>,
+    common_limits: Option<Arc<CommonLimits>>,
     /// Whether the process takes work.
     pub readiness: Readiness,
     metrics: Arc<Metrics>,
@@ -198,12 +206,15 @@ impl System {
         let (event_retention, audit_retention) = (options.event_retention, options.audit_retention);
         let plan = options.nightly.clone().filter(|_| data.is_some());
         let nightly = plan.map(|plan| Nightly::new(plan, clock.clone(), readiness.clone(), &metrics));
+        let (counting, common_limits) = count_limits(&clock, &metrics, &options);
         let mut system = Self {
             gateway,
             services,
             orders,
             inventory,
             mails,
+            counting,
+            common_limits,
             readiness,
             metrics,
             data,
@@ -268,8 +279,8 @@ impl System {
         let accounts = self.make_accounts(data, options)?;
         let service = |part: &Part| match part {
             Part::Auth => {
-                let (first_admin, limited) = (options.first_admin, options.rate_limit);
-                let auth = Auth::new(shared.clone(), accounts.clone(), first_admin, limited, scopes);
+                let (shared, accounts, counting) = (shared.clone(), accounts.clone(), self.counting.as_ref());
+                let auth = Auth::new(shared, accounts, options.first_admin, counting, scopes);
                 Some(auth::service(auth, &surroundings))
             }
             Part::Users => {
@@ -288,12 +299,10 @@ impl System {
 
     fn make_accounts(&self, data: &Data, options: &Options) -> io::Result<Accounts> {
         let passwords = Passwords::new(options.password_hash, options.password_denylist)?;
-        let limits =
-            if options.rate_limit { LoginLimits::new(self.clock.clone()) } else { LoginLimits::off() };
         let accounts = Accounts::new(
             &options.secret,
             passwords,
-            limits,
+            LoginLimits::new(self.counting.as_ref()),
             data.live.clone(),
             data.shared.refusals.clone(),
         );
@@ -313,7 +322,6 @@ impl System {
             routes: options.routes,
             trusted_proxies: options.trusted_proxies,
             cors: options.cors,
-            rate_limit: options.rate_limit,
             limits: gateway::Limits::default(),
             metrics_access: options.metrics_access,
         };
@@ -321,7 +329,7 @@ impl System {
             tokens: Arc::new(Tokens::new(&options.secret, self.clock.clone())),
             sessions: self.data.as_ref().map(|data| data.live.clone() as Arc<dyn Sessions>),
             client_key: ClientKey::new(&options.secret),
-            clock: self.clock.clone(),
+            counting: self.counting.clone(),
             readiness: self.readiness.clone(),
             metrics: self.metrics.clone(),
             docs: options.docs.then(|| kit::service::docs_router(Box::new(document))),
@@ -330,7 +338,7 @@ impl System {
     }
 
     /// Does the work that nobody asks for, until it is dropped: follows the session feed, sweeps what is past its
-    /// time, keeps the audit log, watches the gateway's backends, lets orders expire, tells webhooks, sends mails, adds up all stock, makes backups.
+    /// time, keeps the audit log, watches the gateway's backends, lets orders expire, tells webhooks, sends mails, adds up all stock, makes backups, tells other processes what limits have counted.
     pub async fn work(&self) {
         let front = OptionFuture::from(self.gateway.as_ref().map(Gateway::work));
         let back = self.data.as_ref().map(|data| {
@@ -344,7 +352,8 @@ impl System {
         let figures = OptionFuture::from(self.inventory.as_deref().map(keep_figures));
         let backups = OptionFuture::from(self.nightly.as_ref().map(Nightly::work));
         let mails = OptionFuture::from(self.mails.as_ref().map(Mails::work));
-        join(mails, join5(front, OptionFuture::from(back), of_orders, figures, backups)).await;
+        let limits = OptionFuture::from(self.common_limits.as_deref().map(CommonLimits::work));
+        join3(mails, limits, join5(front, OptionFuture::from(back), of_orders, figures, backups)).await;
     }
 
     /// Begins no more of what can't be broken off, and resolves once what was begun is done. The work must go on meanwhile.
@@ -353,17 +362,24 @@ impl System {
         join(webhooks, OptionFuture::from(self.mails.as_ref().map(Mails::finish))).await;
     }
 
-    /// Puts into the audit log what was refused last, once nobody is answered any more.
-    pub async fn finish_audit(&self) {
-        if let Some(data) = &self.data {
-            data.auditing.finish().await;
-        }
+    /// Puts into the audit log what was refused last, and tells other processes what limits counted last, once nobody is answered any more.
+    pub async fn finish_counts(&self) {
+        let audit = OptionFuture::from(self.data.as_ref().map(|data| data.auditing.finish()));
+        join(audit, OptionFuture::from(self.common_limits.as_deref().map(CommonLimits::finish))).await;
     }
 
     /// Writes into the audit log what was refused so far, and seals what was committed, before their time.
     pub async fn keep_audit(&self) -> Result<(), db::Error> {
         match &self.data {
             Some(data) => data.auditing.catch_up(true).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Tells other processes now what limits have counted, and learns what they have.
+    pub async fn exchange_counts(&self) -> Result<(), redis::RedisError> {
+        match &self.common_limits {
+            Some(limits) => limits.exchange().await,
             None => Ok(()),
         }
     }
@@ -441,6 +457,26 @@ async fn keep_figures(inventory: &Inventory) {
         ticks.tick().await;
         if let Err(error) = inventory.refresh_figures().await {
             warn!(cause = %error, "the stock can't be added up for the metrics");
+        }
+    }
+}
+
+/// How limits count, and what tells other processes.
+fn count_limits(
+    clock: &Clock,
+    metrics: &Metrics,
+    options: &Options,
+) -> (Option<Counting>, Option<Arc<CommonLimits>>) {
+    let clock = clock.clone();
+    match &options.redis {
+        _ if !options.rate_limit => (None, None),
+        None => (Some(Counting::alone(clock)), None),
+        Some(redis) => {
+            let (counting, together) = Counting::together(clock, &options.secret);
+            let limits = Arc::new(CommonLimits::new(redis.clone(), together));
+            let counts = Arc::clone(&limits);
+            metrics.add(move |text| counts.write_metrics(text));
+            (Some(counting), Some(limits))
         }
     }
 }

@@ -88,7 +88,6 @@ pub(crate) fn complete_gateway(
         routes: Routes::parse(routes, "routes.yaml").unwrap(),
         trusted_proxies: Vec::new(),
         cors: Cors { localhost: true, origins: Vec::new() },
-        rate_limit: false,
         limits: gateway::Limits::default(),
         metrics_access: MetricsAccess::Open,
     };
@@ -98,7 +97,7 @@ pub(crate) fn complete_gateway(
     let surroundings = Surroundings {
         tokens: Arc::new(tokens()),
         sessions: None,
-        clock: Clock::stopped(),
+        counting: None,
         client_key: ClientKey::new(&Secret::new("the tests' secret")),
         readiness,
         metrics: Arc::new(Metrics::default()),

@@ -1,9 +1,10 @@
 //! One rate for many clients: a token bucket for each, kept as one number (GCRA).
 
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Place, Rate, Table};
+use super::{Buckets, Counting, Place, Rate};
 use crate::clock::Clock;
 use crate::metrics::Counter;
 
@@ -17,8 +18,7 @@ pub struct Limiter {
     window: Duration,
     burst: u32,
     limits_crowd: bool,
-    /// When each client's bucket is whole again.
-    table: Table<Duration>,
+    buckets: Arc<Buckets>,
     refused: Counter,
 }
 
@@ -36,18 +36,17 @@ pub struct Decision {
 }
 
 impl Limiter {
-    /// Everybody's bucket is whole.
-    pub fn new(rate: Rate, clock: Clock) -> Self {
+    /// Everybody's bucket is whole. Where processes count together, limiters of one name are one.
+    pub fn new(name: &str, rate: Rate, counting: &Counting) -> Self {
         let interval = (rate.per / rate.requests.get()).max(Duration::from_nanos(1));
         let burst = rate.burst.get();
-        let table = Table::new(|whole_at, now| *whole_at <= now);
         Self {
-            clock,
+            clock: counting.clock.clone(),
             interval,
             window: interval.saturating_mul(burst),
             burst,
             limits_crowd: true,
-            table,
+            buckets: counting.buckets(name, interval),
             refused: Counter::default(),
         }
     }
@@ -60,18 +59,7 @@ impl Limiter {
 
     /// Takes one request's place out of the client's bucket, unless it is empty.
     pub fn take(&self, client: &impl Hash) -> Decision {
-        let now = self.clock.monotonic();
-        let decision = self.table.update(client, now, |whole_at, place| {
-            if place == Place::Crowd && !self.limits_crowd {
-                return self.decision(true, now, now);
-            }
-            let taken = self.one_more(*whole_at, now);
-            let allowed = taken <= now.saturating_add(self.window);
-            if allowed {
-                *whole_at = taken;
-            }
-            self.decision(allowed, *whole_at, now)
-        });
+        let decision = self.decide(client, true);
         if !decision.allowed {
             self.refused.increment();
         }
@@ -80,20 +68,30 @@ impl Limiter {
 
     /// What [`Limiter::take`] would say, taking nothing.
     pub fn look(&self, client: &impl Hash) -> Decision {
+        self.decide(client, false)
+    }
+
+    fn decide(&self, client: &impl Hash, takes: bool) -> Decision {
         let now = self.clock.monotonic();
-        self.table.update(client, now, |whole_at, place| {
+        self.buckets.update(self.buckets.client(client), now, |whole_at, place| {
             if place == Place::Crowd && !self.limits_crowd {
-                return self.decision(true, now, now);
+                return (0, self.decision(true, now, now));
             }
-            let allowed = self.one_more(*whole_at, now) <= now.saturating_add(self.window);
-            self.decision(allowed, *whole_at, now)
+            let taken = now.max(*whole_at).saturating_add(self.interval);
+            let allowed = taken <= now.saturating_add(self.window);
+            let takes = takes && allowed;
+            if takes {
+                *whole_at = taken;
+            }
+            (i64::from(takes), self.decision(allowed, *whole_at, now))
         })
     }
 
     /// Puts back what one [`Limiter::take`] took.
     pub fn give_back(&self, client: &impl Hash) {
-        self.table.update(client, self.clock.monotonic(), |whole_at, _| {
+        self.buckets.update(self.buckets.client(client), self.clock.monotonic(), |whole_at, _| {
             *whole_at = whole_at.saturating_sub(self.interval);
+            (-1, ())
         });
     }
 
@@ -112,11 +110,6 @@ impl Limiter {
         self.window
     }
 
-    /// When the bucket is whole after one more request.
-    fn one_more(&self, whole_at: Duration, now: Duration) -> Duration {
-        now.max(whole_at).saturating_add(self.interval)
-    }
-
     fn decision(&self, allowed: bool, whole_at: Duration, now: Duration) -> Decision {
         let whole_after = whole_at.saturating_sub(now);
         let free = self.window.saturating_sub(whole_after);
@@ -124,7 +117,8 @@ impl Limiter {
         Decision {
             allowed,
             remaining: u32::try_from(remaining).unwrap_or(self.burst),
-            retry_after: self.interval.saturating_sub(free),
+            // Where processes count together, more may have been taken than there was.
+            retry_after: whole_after.saturating_add(self.interval).saturating_sub(self.window),
             whole_after,
         }
     }
@@ -139,7 +133,7 @@ mod tests {
     /// Still but for what a test advances it by.
     fn limiter(rate: Rate) -> (Limiter, Clock) {
         let clock = Clock::stopped();
-        (Limiter::new(rate, clock.clone()), clock)
+        (Limiter::new("test", rate, &Counting::alone(clock.clone())), clock)
     }
 
     /// Numbers that look random, the same each time (Knuth's MMIX generator).

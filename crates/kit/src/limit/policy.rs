@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Decision, Limiter, Rate};
-use crate::clock::Clock;
+use super::{Counting, Decision, Limiter, Rate};
 use crate::metrics::Text;
 use crate::problem::Problem;
 
@@ -24,8 +23,8 @@ pub struct Policy {
 
 impl Policy {
     /// A rate by its name, which is what the client reads; characters that can't stand there are left out.
-    pub fn new(name: &str, rate: Rate, clock: Clock) -> Self {
-        let limiter = Limiter::new(rate, clock);
+    pub fn new(name: &str, rate: Rate, counting: &Counting) -> Self {
+        let limiter = Limiter::new(name, rate, counting);
         let is_plain = |character: &char| matches!(character, ' '..='~') && !matches!(character, '"' | '\\');
         let name = format!("\"{}\"", name.chars().filter(is_plain).collect::<String>());
         let told = format!("{name};q={};w={}", limiter.burst(), whole_seconds(limiter.window()));
@@ -91,10 +90,12 @@ mod tests {
     use http::header::RETRY_AFTER;
 
     use super::*;
+    use crate::clock::Clock;
 
     fn policy(name: &str, requests: u32, per: u64, burst: u32) -> (Policy, Clock) {
         let clock = Clock::stopped();
-        (Policy::new(name, Rate::new(requests, Duration::from_secs(per), burst), clock.clone()), clock)
+        let rate = Rate::new(requests, Duration::from_secs(per), burst);
+        (Policy::new(name, rate, &Counting::alone(clock.clone())), clock)
     }
 
     fn told(policy: &Policy) -> [String; 3] {

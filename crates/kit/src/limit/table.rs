@@ -1,9 +1,12 @@
 //! What is remembered of each client, in bounded memory whatever is sent.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::hash::{BuildHasher as _, Hash, Hasher as _, RandomState};
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use siphasher::sip::SipHasher13;
 
 /// Parts with a lock each, so that clients seldom wait for one another.
 const SHARDS: usize = 64;
@@ -17,8 +20,8 @@ const SWEEP_PAUSE: Duration = Duration::from_millis(100);
 /// A `V` for each key. Only keys whose `V` says nothing any more are forgotten: who is limited stays limited,
 /// however many others come.
 pub struct Table<V> {
-    /// Differs in each process, so that nobody can choose keys that share an entry or a part.
-    seed: RandomState,
+    /// Nobody knows it, so that nobody can choose keys that share an entry or a part.
+    hasher: SipHasher13,
     is_over: fn(&V, Duration) -> bool,
     shards: Box<[Mutex<Shard<V>>]>,
 }
@@ -29,6 +32,19 @@ struct Shard<V> {
     /// What all keys share that found no room.
     crowd: V,
     swept: Duration,
+}
+
+/// What makes hashes of keys differ from those of whoever has another.
+#[derive(Clone, Copy)]
+pub(super) struct Seed(pub(super) [u8; 16]);
+
+impl Seed {
+    /// Differs in each process, and from table to table.
+    pub(super) fn random() -> Self {
+        let random = RandomState::new();
+        let halves = [0_u8, 1].map(|half| u128::from(random.hash_one(half)));
+        Self((halves[0] << 64 | halves[1]).to_ne_bytes())
+    }
 }
 
 /// Where a key's `V` is.
@@ -43,17 +59,36 @@ pub enum Place {
 impl<V: Default> Table<V> {
     /// An empty table. `is_over(value, now)` tells that a value says no more than `V::default()`.
     pub fn new(is_over: fn(&V, Duration) -> bool) -> Self {
+        Self::seeded(Seed::random(), is_over)
+    }
+
+    /// The same; tables of one seed have the same hashes.
+    pub(super) fn seeded(seed: Seed, is_over: fn(&V, Duration) -> bool) -> Self {
         let shard =
             || Mutex::new(Shard { entries: HashMap::new(), crowd: V::default(), swept: Duration::ZERO });
-        Self { seed: RandomState::new(), is_over, shards: (0..SHARDS).map(|_| shard()).collect() }
+        let hasher = SipHasher13::new_with_key(&seed.0);
+        Self { hasher, is_over, shards: (0..SHARDS).map(|_| shard()).collect() }
+    }
+
+    pub(super) fn hash(&self, key: &impl Hash) -> u64 {
+        let mut hasher = self.hasher;
+        key.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// Looks at a key's value and changes it, at the moment `now`.
     pub fn update<R>(&self, key: &impl Hash, now: Duration, change: impl FnOnce(&mut V, Place) -> R) -> R {
-        let hash = self.seed.hash_one(key);
-        // The hash table picks its place by a hash of its own, so these bits are free to pick the part.
-        let shard = &self.shards[hash as usize % SHARDS];
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        self.update_hashed(self.hash(key), now, change)
+    }
+
+    /// The same of the key with this hash.
+    pub(super) fn update_hashed<R>(
+        &self,
+        hash: u64,
+        now: Duration,
+        change: impl FnOnce(&mut V, Place) -> R,
+    ) -> R {
+        let mut shard = self.shard(hash);
         if let Some(value) = shard.entries.get_mut(&hash) {
             return change(value, Place::Own);
         }
@@ -62,6 +97,27 @@ impl<V: Default> Table<V> {
         } else {
             change(&mut shard.crowd, Place::Crowd)
         }
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard<V>> {
+        // The hash table picks its place by a hash of its own, so these bits are free to pick the part.
+        let shard = &self.shards[hash as usize % SHARDS];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The value of the key with this hash, where it has one of its own.
+    pub(super) fn get(&self, hash: u64) -> Option<V>
+    where
+        V: Copy,
+    {
+        self.shard(hash).entries.get(&hash).copied()
+    }
+
+    /// Takes all values out, each with its key's hash.
+    pub(super) fn drain(&self) -> impl Iterator<Item = (u64, V)> {
+        self.shards
+            .iter()
+            .flat_map(|shard| mem::take(&mut shard.lock().unwrap_or_else(PoisonError::into_inner).entries))
     }
 }
 

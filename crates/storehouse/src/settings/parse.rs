@@ -53,8 +53,9 @@ fn is_scheme(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c))
 }
 
-pub(super) fn redis_url(text: &str) -> Option<String> {
-    (text.starts_with("redis://") || text.starts_with("rediss://")).then(|| text.to_owned())
+pub(super) fn redis_url(text: &str) -> Option<Secret> {
+    let is_network = text.starts_with("redis://") || text.starts_with("rediss://");
+    (is_network && redis::Client::open(text).is_ok()).then(|| Secret::new(text))
 }
 
 pub(super) fn password_hash(text: &str) -> Option<PasswordHash> {

@@ -142,7 +142,7 @@ pub(crate) const TABLE: &[Setting] = &[
         kind: Url,
         default: Unset,
         valid: "redis://… or rediss://…",
-        help: "not used yet: where several gateways share their rate limits",
+        help: "where copies of a service count their limits together; without it each counts alone",
     },
     Setting {
         name: "JWT_SECRET",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use storehouse::nightly::Plan;
 use tokio::sync::OnceCell;
 
-use crate::harness::{App, each_engine, postgres_server};
+use crate::harness::{App, Redis, each_engine, postgres_server};
 use crate::mails::receiver::Receiver;
 use crate::mails::sent_to;
 use crate::metrics::a_day;
@@ -100,9 +100,11 @@ impl Offered {
                 time: Duration::ZERO,
                 keep: 1,
             };
-            let receiver = Receiver::start().await;
+            let (receiver, redis) = (Receiver::start().await, Redis::start().await);
             let app = App::split_with(database, |options| {
                 options.nightly = Some(plan.clone());
+                options.rate_limit = true;
+                options.redis = redis.as_ref().map(Redis::client);
                 sent_to(&receiver)(options);
             })
             .await;
@@ -138,7 +140,8 @@ impl Offered {
         let mut all = BTreeSet::new();
         for (series, asked) in &named.series {
             let labels = self.0.get(series).cloned().unwrap_or_else(|| {
-                let is_unseen = series.starts_with("storehouse_db_") && postgres_server().is_none();
+                let is_unseen = series.starts_with("storehouse_db_") && postgres_server().is_none()
+                    || series.starts_with("storehouse_common_limits_") && !Redis::is_installed();
                 assert!(is_unseen, "nobody offers {series}: {expression}");
                 asked.iter().cloned().chain(with_targets(&[])).collect()
             });

@@ -235,6 +235,13 @@ impl App {
         }
     }
 
+    /// Other processes are told now what limits have counted here, and not within a tenth of a second.
+    pub(crate) async fn exchange_counts(&self) {
+        for system in &self.systems {
+            system.exchange_counts().await.unwrap();
+        }
+    }
+
     /// The night's backup is made now, if it is due.
     pub(crate) async fn back_up_if_due(&self) {
         for system in &self.systems {
@@ -277,6 +284,12 @@ impl<'a> Client<'a> {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
+    /// The same person, who calls another system on the same database.
+    pub(crate) fn on<'b>(&self, app: &'b App) -> Client<'b> {
+        let Self { token, id, email, address, .. } = self.clone();
+        Client { app, token, id, email, address }
+    }
+
     /// The same person at another address.
     pub(crate) fn at(&self, address: &str) -> Self {
         Self { address: address.parse().unwrap(), ..self.clone() }
@@ -310,7 +323,7 @@ impl<'a> Client<'a> {
 
 /// A request being made.
 pub(crate) struct Call<'a> {
-    app: &'a App,
+    pub(crate) app: &'a App,
     address: IpAddr,
     service: &'static str,
     request: http::request::Builder,

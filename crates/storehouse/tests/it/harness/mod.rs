@@ -3,6 +3,7 @@
 //! - `each_engine(MIGRATIONS, async |database| …)`: the same test on SQLite, then on PostgreSQL, each time in a fresh database.
 //! - `TestDatabase`: a fresh database: `open()` for a `Db`, `url()` for a configuration.
 //! - `postgres_server()`: the server that all tests share, or nothing where there is none; `Server::start()`: one of the test's own, to stop, kill and start again.
+//! - `Redis::start()`: one of the test's own, to stop, pause and start again.
 //! - `each_app(async |app| …)`: the same test against the whole system on each engine; `App::with` for other settings, `limited_app` with the limits on, whose time a test moves by `app.clock.advance`.
 //! - `each_shape(async |app| …)`: the same again with gateway and services apart.
 //! - `Site::new(…).start()`: the real program as a process, to signal, kill and start again; `Wire`: HTTP over a real connection to it.
@@ -24,6 +25,7 @@ mod disk;
 pub(crate) mod goods;
 mod process;
 mod random;
+mod redis;
 mod server;
 mod time;
 mod tls;
@@ -35,6 +37,7 @@ pub(crate) use self::database::{Engine, TestDatabase, each_engine};
 pub(crate) use self::disk::{SmallDisk, faulty_sync};
 pub(crate) use self::process::{PASSWORD, Site, Storehouse, Wire, copy_program};
 pub(crate) use self::random::Random;
+pub(crate) use self::redis::Redis;
 pub(crate) use self::server::{Server, postgres_server};
 pub(crate) use self::time::{eventually, say};
 pub(crate) use self::tls::Authority;

@@ -1,5 +1,6 @@
 //! How often one may ask and log in. Time stands still here but for what a test advances it by.
 
+mod common;
 mod logins;
 mod requests;
 mod siege;

@@ -13,6 +13,7 @@ use auth::Auth;
 use axum::body::Body;
 use http::Request;
 use kit::clock::Clock;
+use kit::limit::Counting;
 use kit::problem::Problem;
 use kit::secret::Secret;
 use kit::server::Peer;
@@ -124,7 +125,13 @@ impl Besieged {
         let shared = Arc::new(Shared::new(db.clone(), clock.clone(), &secret, live.clone(), currency));
         let passwords = Passwords::new(PasswordHash::Argon2id, false).unwrap();
         let refusals = shared.refusals.clone();
-        let accounts = Accounts::new(&secret, passwords, LoginLimits::new(clock), live, refusals.clone());
+        let accounts = Accounts::new(
+            &secret,
+            passwords,
+            LoginLimits::new(Some(&Counting::alone(clock))),
+            live,
+            refusals.clone(),
+        );
         let limits = accounts.login_limits.clone();
         let surroundings = Surroundings {
             db,
@@ -134,7 +141,7 @@ impl Besieged {
             docs: false,
         };
         let auth =
-            Auth::new(shared, accounts, FirstAdmin::NotPromoted, false, std::collections::BTreeSet::new);
+            Auth::new(shared, accounts, FirstAdmin::NotPromoted, None, std::collections::BTreeSet::new);
         Self { service: auth::service(auth, &surroundings), limits }
     }
 

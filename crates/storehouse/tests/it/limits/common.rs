@@ -1,0 +1,187 @@
+//! Copies of a service that count their limits together, in Redis; and what is left of that while Redis is away.
+
+use std::time::Duration;
+
+use ::gateway::Routes;
+use http::Method;
+use kit::clock::Clock;
+use kit::limit::{Counting, Limiter, Rate};
+use kit::secret::Secret;
+use serde_json::json;
+use storehouse::common_limits::CommonLimits;
+
+use crate::harness::{Answer, App, Client, Random, Redis, SECRET, TestDatabase, each_engine, eventually};
+
+/// So slow that nothing comes back while a test runs.
+const ROUTES: &str = "
+routes:
+  - path: /orders
+    backend: http://localhost:8082
+    methods: [GET]
+    rate_limit: {requests: 1, per: 1h, burst: 500}
+";
+
+async fn copy(database: &TestDatabase, redis: &Redis) -> App {
+    App::with(database, |options| {
+        options.rate_limit = true;
+        options.redis = Some(redis.client());
+        options.routes = Routes::parse(ROUTES, "routes.yaml").unwrap();
+    })
+    .await
+}
+
+/// What a copy tells of itself.
+async fn figure(app: &App, series: &str) -> u64 {
+    let metrics = app.nobody().get("/metrics").await.expect(200).text();
+    let line = metrics.lines().find_map(|line| line.strip_prefix(series)).map(str::trim);
+    line.unwrap_or_else(|| panic!("no {series} in {metrics}")).parse().unwrap()
+}
+
+async fn is_connected(app: &App) -> bool {
+    figure(app, "storehouse_common_limits_connected").await == 1
+}
+
+/// Asks once, and tells the others; so the next answer knows what all have counted.
+async fn ask_and_exchange(client: &Client<'_>) -> u64 {
+    let left = left(&client.get("/orders").await.expect(200));
+    client.app.exchange_counts().await;
+    left
+}
+
+fn left(answer: &Answer) -> u64 {
+    let told = answer.header("ratelimit").strip_prefix("\"/orders\";r=").unwrap();
+    told.split(';').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_one_gateway_lets_through_another_counts() {
+    each_engine(storehouse::migrations::MIGRATIONS, async |database| {
+        let Some(redis) = Redis::start().await else { return };
+        let (one, other) = (copy(database, &redis).await, copy(database, &redis).await);
+        let ada = one.customer("ada").await;
+        for _ in 0..499 {
+            ada.get("/orders").await.expect(200);
+        }
+        ask_and_exchange(&ada).await;
+        let there = ada.on(&other);
+        ask_and_exchange(&there).await;
+        let refused = there.get("/orders").await.problem(429, "rate_limited");
+        assert_eq!(refused.header("retry-after"), "7200", "one hour for it, and one for what came too much");
+        for (key, time) in redis.keys().await {
+            let (name, client) = key.rsplit_once(':').unwrap();
+            assert_eq!(name, "storehouse:limit:/orders");
+            assert!(client.len() == 16 && client.bytes().all(|c| c.is_ascii_hexdigit()), "{key}");
+            assert!(time > 0, "{key} goes by itself");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn guesses_at_passwords_count_wherever_they_are_made() {
+    each_engine(storehouse::migrations::MIGRATIONS, async |database| {
+        let Some(redis) = Redis::start().await else { return };
+        let (one, other) = (copy(database, &redis).await, copy(database, &redis).await);
+        let guess = async |app: &App, number: u32| {
+            let body = json!({"email": format!("user{number}@example.com"), "password": "wrong password"});
+            app.nobody().request(Method::POST, "/auth/login").to("auth").json(&body).send().await
+        };
+        for number in 0..10 {
+            guess(&one, number).await.problem(401, "invalid_credentials");
+        }
+        guess(&one, 10).await.problem(429, "rate_limited");
+        one.exchange_counts().await;
+        guess(&other, 11).await.problem(401, "invalid_credentials");
+        other.exchange_counts().await;
+        guess(&other, 12).await.problem(429, "rate_limited");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_redis_each_copy_limits_by_itself_and_its_return_is_noticed() {
+    each_engine(storehouse::migrations::MIGRATIONS, async |database| {
+        let Some(mut redis) = Redis::start().await else { return };
+        let (one, other) = (copy(database, &redis).await, copy(database, &redis).await);
+        let ada = one.customer("ada").await;
+        let there = ada.on(&other);
+        assert_eq!(ask_and_exchange(&ada).await, 499);
+
+        redis.stop();
+        for number in (490..499).rev() {
+            assert_eq!(left(&ada.get("/orders").await.expect(200)), number);
+        }
+        eventually("the loss is noticed", async || !is_connected(&one).await).await;
+        there.get("/orders").await.expect(200);
+        eventually("the loss is noticed", async || !is_connected(&other).await).await;
+
+        redis.start_again().await;
+        eventually("its return is noticed", async || is_connected(&one).await && is_connected(&other).await)
+            .await;
+        assert_eq!(ask_and_exchange(&ada).await, 489, "it has forgotten, we have not");
+        ask_and_exchange(&there).await;
+        assert!(ask_and_exchange(&there).await <= 487, "of 500, eleven went there and at least two here");
+
+        redis.pause();
+        for number in (480..489).rev() {
+            assert_eq!(left(&ada.get("/orders").await.expect(200)), number, "nobody waits for it");
+        }
+        redis.resume();
+        eventually("its return is noticed", async || is_connected(&one).await).await;
+    })
+    .await;
+}
+
+/// A limiter as if in a process of its own.
+struct Process {
+    limiter: Limiter,
+    limits: CommonLimits,
+}
+
+const BURST: u32 = 10_000;
+
+impl Process {
+    fn start(redis: &Redis) -> Self {
+        let (counting, together) = Counting::together(Clock::default(), &Secret::new(SECRET));
+        let limiter = Limiter::new("test", Rate::new(1, Duration::from_secs(3600), BURST), &counting);
+        Self { limiter, limits: CommonLimits::new(redis.client(), together) }
+    }
+}
+
+/// Whatever is taken and put back wherever, in the end all processes know the same.
+#[tokio::test]
+async fn what_is_taken_and_put_back_anywhere_adds_up() {
+    let Some(redis) = Redis::start().await else { return };
+    let mut random = Random::new();
+    let processes: Vec<Process> = (0..3).map(|_| Process::start(&redis)).collect();
+    let mut taken = [[0_u32; 3]; 4];
+    for _ in 0..3000 {
+        let (place, client) = (random.below(3), random.below(4));
+        let Process { limiter, limits } = &processes[place];
+        let taken = &mut taken[client][place];
+        if *taken > 0 && random.once_in(3) {
+            limiter.give_back(&client);
+            *taken -= 1;
+        } else {
+            assert!(limiter.take(&client).allowed);
+            *taken += 1;
+        }
+        if random.once_in(10) {
+            limits.exchange().await.unwrap();
+        }
+    }
+    // Twice, since who comes first hasn't heard of the last; each learns of those only of whom it has something to tell.
+    for Process { limiter, limits } in processes.iter().chain(&processes) {
+        for client in 0..taken.len() {
+            limiter.take(&client);
+            limiter.give_back(&client);
+        }
+        limits.exchange().await.unwrap();
+    }
+    for (client, taken) in taken.iter().enumerate() {
+        let left = BURST - taken.iter().sum::<u32>();
+        for Process { limiter, .. } in &processes {
+            assert_eq!(limiter.look(&client).remaining, left);
+        }
+    }
+}
