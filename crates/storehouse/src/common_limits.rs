@@ -111,12 +111,18 @@ impl CommonLimits {
             Some(connection) => connection,
             None => kept.insert(self.connect().await?),
         };
+        let mut is_idle = true;
         for buckets in self.together.buckets() {
             // The same moment for what is told and what is learned, so that the way there and back shifts nothing.
             let now = self.together.now();
             for told in buckets.tell(now).chunks(CLIENTS) {
                 self.carry(&buckets, now, told, connection).await?;
+                is_idle = false;
             }
+        }
+        // That Redis is gone is to be noticed before there is something to tell, which would be lost.
+        if is_idle {
+            redis::cmd("PING").exec_async(connection).await?;
         }
         Ok(())
     }

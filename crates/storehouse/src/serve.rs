@@ -128,14 +128,20 @@ fn authorities(settings: &Settings) -> Result<Authorities> {
     Authorities::with_file(file).with_context(|| format!("can't use OUTGOING_CA_FILE, {}", file.display()))
 }
 
+/// Where limits are counted together. What [`Authorities`] holds the library can't take, so over TLS the file is read for it.
 fn redis(settings: &Settings) -> Result<Option<redis::Client>> {
     let Some(url) = settings.redis_url.as_ref().filter(|_| settings.gateway.rate_limit) else {
         return Ok(None);
     };
-    let root_cert = settings.outgoing_ca_file.as_ref().map(fs::read).transpose()?;
-    let certificates = TlsCertificates { client_tls: None, root_cert };
-    let client = redis::Client::build_with_tls(url.expose(), certificates).context("can't use REDIS_URL")?;
-    Ok(Some(client))
+    let url = url.expose();
+    let client = match &settings.outgoing_ca_file {
+        Some(file) if url.starts_with("rediss:") => {
+            let certificates = TlsCertificates { client_tls: None, root_cert: Some(fs::read(file)?) };
+            redis::Client::build_with_tls(url, certificates)
+        }
+        _ => redis::Client::open(url),
+    };
+    client.map(Some).context("can't use REDIS_URL")
 }
 
 fn metrics_access(settings: &Settings, parts: &[Part]) -> MetricsAccess {

@@ -179,3 +179,73 @@ impl Untold {
 fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Limiter, Rate};
+    use super::*;
+
+    const SECOND: i64 = 1_000_000;
+
+    /// A limiter of ten at once and one a second, as if in a process of its own, and what it tells.
+    fn process(secret: &str, name: &str) -> (Limiter, Arc<Buckets>, Clock) {
+        let clock = Clock::stopped();
+        let (counting, together) = Counting::together(clock.clone(), &Secret::new(secret));
+        let limiter = Limiter::new(name, Rate::new(1, Duration::from_secs(1), 10), &counting);
+        (limiter, together.buckets().remove(0), clock)
+    }
+
+    #[test]
+    fn what_was_taken_is_told_once_with_when_it_began() {
+        let (limiter, buckets, clock) = process("secret", "test");
+        clock.advance(Duration::from_secs(100));
+        limiter.take(&"ada");
+        clock.advance(Duration::from_secs(2));
+        limiter.take(&"ada");
+        limiter.take(&"ada");
+        limiter.give_back(&"ada");
+        let now = Duration::from_secs(102);
+        let told = buckets.tell(now);
+        let client = buckets.client(&"ada");
+        assert_eq!(told, [Told { client, first: -2 * SECOND, known: -102 * SECOND, taken: 2 * SECOND }]);
+        assert_eq!(buckets.tell(now), []);
+        limiter.take(&"ada");
+        assert_eq!(buckets.tell(now), [Told { client, first: 0, known: SECOND, taken: SECOND }]);
+    }
+
+    #[test]
+    fn what_is_learned_counts_and_what_was_taken_meanwhile_on_top() {
+        let (limiter, buckets, clock) = process("secret", "test");
+        limiter.take(&"ada");
+        buckets.tell(Duration::ZERO);
+        limiter.take(&"ada");
+        buckets.learn(buckets.client(&"ada"), Duration::from_secs(6), Duration::ZERO);
+        assert_eq!(limiter.look(&"ada").remaining, 3);
+        assert_eq!(limiter.look(&"bob").remaining, 10);
+        buckets.learn(buckets.client(&"ada"), Duration::from_secs(11), Duration::ZERO);
+        let refused = limiter.take(&"ada");
+        assert_eq!(
+            (refused.allowed, refused.retry_after),
+            (false, Duration::from_secs(3)),
+            "12 of 10 are gone"
+        );
+        clock.advance(refused.retry_after);
+        assert!(limiter.take(&"ada").allowed);
+    }
+
+    #[test]
+    fn a_client_is_the_same_where_secret_and_name_are() {
+        let client = |secret, name| process(secret, name).1.client(&"ada");
+        assert_eq!(client("secret", "test"), client("secret", "test"));
+        assert_ne!(client("secret", "test"), client("secret", "other"));
+        assert_ne!(client("secret", "test"), client("another", "test"));
+    }
+
+    #[test]
+    fn who_counts_alone_notes_nothing() {
+        let counting = Counting::alone(Clock::stopped());
+        let buckets = counting.buckets("test", Duration::from_secs(1));
+        buckets.update(7, Duration::ZERO, |_, _| (1, ()));
+        assert_eq!(buckets.tell(Duration::ZERO), []);
+    }
+}

@@ -3,8 +3,13 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
 
 use tempfile::TempDir;
+use tokio::io::copy_bidirectional;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 use super::{eventually, say};
 
@@ -62,8 +67,31 @@ impl Redis {
         eventually("Redis answers", answers).await;
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
     pub(crate) fn client(&self) -> redis::Client {
-        redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap()
+        redis::Client::open(self.url()).unwrap()
+    }
+
+    /// A port where it is reached over TLS.
+    pub(crate) async fn over_tls(&self, config: ServerConfig) -> u16 {
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = tokio::net::TcpListener::bind("localhost:0").await.unwrap();
+        let (port, own_port) = (listener.local_addr().unwrap().port(), self.port);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    // Who doesn't trust the certificate goes away.
+                    let Ok(mut client) = acceptor.accept(client).await else { return };
+                    let mut server = TcpStream::connect(("127.0.0.1", own_port)).await.unwrap();
+                    drop(copy_bidirectional(&mut client, &mut server).await);
+                });
+            }
+        });
+        port
     }
 
     /// Ends it, and with it all that it knew.
@@ -87,6 +115,12 @@ impl Redis {
     fn signal(&self, signal: &str) {
         let process = std::fs::read_to_string(self.folder.path().join("server")).unwrap();
         assert!(Command::new("kill").args([signal, process.trim()]).status().unwrap().success());
+    }
+
+    /// Forgets all.
+    pub(crate) async fn clear(&self) {
+        let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
+        redis::cmd("FLUSHALL").exec_async(&mut connection).await.unwrap();
     }
 
     /// Every key with how long it lives, in milliseconds.

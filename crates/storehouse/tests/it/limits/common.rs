@@ -10,7 +10,9 @@ use kit::secret::Secret;
 use serde_json::json;
 use storehouse::common_limits::CommonLimits;
 
-use crate::harness::{Answer, App, Client, Random, Redis, SECRET, TestDatabase, each_engine, eventually};
+use crate::harness::{
+    Answer, App, Authority, Client, Random, Redis, SECRET, Site, TestDatabase, each_engine, eventually,
+};
 
 /// So slow that nothing comes back while a test runs.
 const ROUTES: &str = "
@@ -111,9 +113,9 @@ async fn without_redis_each_copy_limits_by_itself_and_its_return_is_noticed() {
         for number in (490..499).rev() {
             assert_eq!(left(&ada.get("/orders").await.expect(200)), number);
         }
-        eventually("the loss is noticed", async || !is_connected(&one).await).await;
         there.get("/orders").await.expect(200);
-        eventually("the loss is noticed", async || !is_connected(&other).await).await;
+        eventually("its loss is noticed", async || !is_connected(&one).await && !is_connected(&other).await)
+            .await;
 
         redis.start_again().await;
         eventually("its return is noticed", async || is_connected(&one).await && is_connected(&other).await)
@@ -183,5 +185,45 @@ async fn what_is_taken_and_put_back_anywhere_adds_up() {
         for Process { limiter, .. } in &processes {
             assert_eq!(limiter.look(&client).remaining, left);
         }
+    }
+}
+
+/// The real program, by its settings alone.
+async fn counts_together(site: &Site) {
+    let process = site.start().await;
+    let text = "limits are counted together with other processes";
+    eventually("they are", async || process.log().contains(text)).await;
+    let guess = json!({"email": "ada@example.com", "password": "wrong password"});
+    let mut wire = process.connect().await;
+    wire.send(Method::POST, "/auth/login", Some(&guess), None).await.unwrap().expect(401);
+    assert_eq!(process.signal_and_wait("TERM").await, Some(0));
+}
+
+#[tokio::test]
+async fn a_process_finds_redis_in_the_clear_and_over_tls() {
+    let Some(redis) = Redis::start().await else { return };
+    let authority = Authority::new("ours");
+    let port = redis.over_tls(authority.server("localhost", |_| {})).await;
+    for url in [redis.url(), format!("rediss://localhost:{port}")] {
+        let site = Site::new(None).with("REDIS_URL", &url).with("RATE_LIMIT", "on");
+        let site = site.with("OUTGOING_CA_FILE", "authority.pem");
+        std::fs::write(site.path("authority.pem"), authority.pem()).unwrap();
+        counts_together(&site).await;
+        let keys = redis.keys().await;
+        assert!(keys.iter().any(|(key, _)| key.starts_with("storehouse:limit:login-failures:")), "{keys:?}");
+        redis.clear().await;
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_is_not_there_or_not_ours_is_told_of_and_keeps_nobody_waiting() {
+    let Some(redis) = Redis::start().await else { return };
+    let stranger = Authority::new("somebody else's");
+    let port = redis.over_tls(stranger.server("localhost", |_| {})).await;
+    for url in ["redis://127.0.0.1:1".to_owned(), format!("rediss://localhost:{port}")] {
+        let site = Site::new(None).with("REDIS_URL", &url).with("RATE_LIMIT", "on");
+        let process = site.start().await;
+        eventually("it is told", async || process.log().contains("Redis can't be reached")).await;
+        process.connect().await.get("/orders").await.unwrap().expect(401);
     }
 }
