@@ -22,14 +22,23 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How many clients one call of the script is about, so that Redis does something else in between.
 const CLIENTS: usize = 500;
 
-/// Times are in microseconds. Of a client that Redis doesn't know, or not any more, what the process knew itself is taken.
+/// The longest time until a bucket is whole that is believed, in windows: should Redis's clock be set back, what it has
+/// written lies far ahead.
+const MOST_WINDOWS: u32 = 20;
+
+/// Times are in microseconds: first the longest that is believed, then how much later a client's bucket is whole, and
+/// how long that takes at least.
 const SCRIPT: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
+local most = now + ARGV[1]
 local answers = {}
 for i, key in ipairs(KEYS) do
-    local first, known, taken = now + ARGV[3 * i - 2], now + ARGV[3 * i - 1], tonumber(ARGV[3 * i])
-    local whole_at = math.max(tonumber(redis.call('GET', key)) or known, first) + taken
+    local later, whole_at = tonumber(ARGV[2 * i]), now + ARGV[2 * i + 1]
+    local stored = tonumber(redis.call('GET', key))
+    if stored then
+        whole_at = math.max(whole_at, math.min(stored, most) + later)
+    end
     local whole_after = math.max(0, whole_at - now)
     if whole_after > 0 then
         redis.call('SET', key, string.format('%.0f', whole_at), 'PX', math.ceil(whole_after / 1000))
@@ -109,18 +118,21 @@ impl CommonLimits {
     async fn exchange_over(&self, kept: &mut Option<MultiplexedConnection>) -> Result<(), RedisError> {
         let connection = match kept {
             Some(connection) => connection,
-            None => kept.insert(self.connect().await?),
+            None => {
+                let connection = kept.insert(self.connect().await?);
+                // What was on its way may be lost, and Redis may have forgotten.
+                self.together.buckets().iter().for_each(|buckets| buckets.note_all(self.together.now()));
+                connection
+            }
         };
         let mut is_idle = true;
         for buckets in self.together.buckets() {
-            // The same moment for what is told and what is learned, so that the way there and back shifts nothing.
-            let now = self.together.now();
-            for told in buckets.tell(now).chunks(CLIENTS) {
-                self.carry(&buckets, now, told, connection).await?;
+            for told in buckets.tell().chunks(CLIENTS) {
+                self.carry(&buckets, told, connection).await?;
                 is_idle = false;
             }
         }
-        // That Redis is gone is to be noticed before there is something to tell, which would be lost.
+        // That Redis is gone is to be noticed before there is something to tell.
         if is_idle {
             redis::cmd("PING").exec_async(connection).await?;
         }
@@ -137,14 +149,16 @@ impl CommonLimits {
     async fn carry(
         &self,
         buckets: &Buckets,
-        now: Duration,
         told: &[Told],
         connection: &mut MultiplexedConnection,
     ) -> Result<(), RedisError> {
+        // The same moment for what is told and what is learned, so that the way there and back shifts nothing.
+        let now = self.together.now();
         let mut call = self.script.prepare_invoke();
-        for Told { client, first, known, taken } in told {
-            call.key(format!("storehouse:limit:{}:{client:016x}", buckets.name));
-            call.arg(first).arg(known).arg(taken);
+        call.arg(buckets.window.saturating_mul(MOST_WINDOWS).as_micros() as u64);
+        for told in told {
+            call.key(format!("storehouse:limit:{}:{:016x}", buckets.name, told.client));
+            call.arg(told.later).arg(told.at_least(now));
         }
         let answers: Vec<u64> = call.invoke_async(connection).await?;
         for (told, whole_after) in told.iter().zip(answers) {

@@ -40,13 +40,14 @@ impl Limiter {
     pub fn new(name: &str, rate: Rate, counting: &Counting) -> Self {
         let interval = (rate.per / rate.requests.get()).max(Duration::from_nanos(1));
         let burst = rate.burst.get();
+        let window = interval.saturating_mul(burst);
         Self {
             clock: counting.clock.clone(),
             interval,
-            window: interval.saturating_mul(burst),
+            window,
             burst,
             limits_crowd: true,
-            buckets: counting.buckets(name, interval),
+            buckets: counting.buckets(name, interval, window),
             refused: Counter::default(),
         }
     }

@@ -113,6 +113,14 @@ impl<V: Default> Table<V> {
         self.shard(hash).entries.get(&hash).copied()
     }
 
+    /// Shows every value that a key has of its own, with the key's hash.
+    pub(super) fn each(&self, mut visit: impl FnMut(u64, &V)) {
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.entries.iter().for_each(|(hash, value)| visit(*hash, value));
+        }
+    }
+
     /// Takes all values out, each with its key's hash.
     pub(super) fn drain(&self) -> impl Iterator<Item = (u64, V)> {
         self.shards

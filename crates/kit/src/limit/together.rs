@@ -2,6 +2,7 @@
 //! the others ten times a second, by way of a store that all share, and learns from it what the others let through.
 //! So no request waits for the store, and without it each process still limits by what it has counted itself.
 
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,10 +33,11 @@ impl Counting {
     }
 
     /// New buckets; those of one name are the same in all processes.
-    pub(super) fn buckets(&self, name: &str, interval: Duration) -> Arc<Buckets> {
+    pub(super) fn buckets(&self, name: &str, interval: Duration, window: Duration) -> Arc<Buckets> {
         let seed = self.together.as_ref().map_or_else(Seed::random, |together| together.seed(name));
         let buckets = Arc::new(Buckets {
             name: name.to_owned(),
+            window,
             interval,
             whole_at: Table::seeded(seed, |whole_at, now| *whole_at <= now),
             untold: self.together.is_some().then(|| Table::seeded(seed, |_, _| false)),
@@ -78,6 +80,8 @@ impl Together {
 pub struct Buckets {
     /// What the limiter is called, the same in all processes.
     pub name: String,
+    /// How long it takes until a whole bucket that was emptied is whole again.
+    pub window: Duration,
     interval: Duration,
     /// When each client's bucket is whole again, as far as is known here.
     whole_at: Table<Duration>,
@@ -85,32 +89,34 @@ pub struct Buckets {
     untold: Option<Table<Untold>>,
 }
 
-/// What was taken of one client's bucket since the others were last told.
+/// What became of one client's bucket since the others were last told: it is whole later by what was taken, and not
+/// before `floor`.
 #[derive(Clone, Copy, Default)]
 struct Untold {
-    /// When the first of it was taken.
-    first: Duration,
-    /// When the bucket was whole before that, as far as was known here.
-    known: Duration,
-    /// How many, less those put back.
+    /// How many were taken, less those put back.
     taken: i64,
+    floor: Duration,
 }
 
-/// What others learn of one client; times are in microseconds from now, mostly in the past and so negative.
+/// What others learn of one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told {
     /// Who it is, which tells nobody who it is.
     pub client: u64,
-    /// When the first of what was taken was.
-    pub first: i64,
-    /// When the bucket was whole before that, as far as is known here.
-    pub known: i64,
-    /// How long what was taken takes to come back; negative where more was put back.
-    pub taken: i64,
+    /// How much later the bucket is whole, in microseconds; negative where more was put back than taken.
+    pub later: i64,
+    floor: Duration,
+}
+
+impl Told {
+    /// How long it takes at least until the bucket is whole, in microseconds; negative if it was whole before `now`.
+    pub fn at_least(&self, now: Duration) -> i64 {
+        micros(nanos(self.floor).saturating_sub(nanos(now)))
+    }
 }
 
 impl Buckets {
-    pub(super) fn client(&self, client: &impl std::hash::Hash) -> u64 {
+    pub(super) fn client(&self, client: &impl Hash) -> u64 {
         self.whole_at.hash(client)
     }
 
@@ -122,28 +128,39 @@ impl Buckets {
         change: impl FnOnce(&mut Duration, Place) -> (i64, R),
     ) -> R {
         self.whole_at.update_hashed(client, now, |whole_at, place| {
-            let before = *whole_at;
             let (taken, result) = change(whole_at, place);
             // What all newcomers share who found no room is nobody's in particular.
-            if let (true, Place::Own, Some(untold)) = (taken != 0, place, &self.untold) {
-                untold.update_hashed(client, now, |untold, place| {
-                    if place == Place::Own {
-                        untold.add(taken, before, now);
-                    }
-                });
+            if taken != 0 && place == Place::Own {
+                self.note(client, now, |untold| untold.add(taken, now, self.interval));
             }
             result
         })
     }
 
-    /// What the others are to be told now. It is told once: where it is lost, the others don't learn of it.
-    pub fn tell(&self, now: Duration) -> Vec<Told> {
-        let from_now = |time| micros(time).saturating_sub(micros(now));
+    fn note(&self, client: u64, now: Duration, change: impl FnOnce(&mut Untold)) {
+        let Some(untold) = &self.untold else { return };
+        untold.update_hashed(client, now, |untold, place| {
+            if place == Place::Own {
+                change(untold);
+            }
+        });
+    }
+
+    /// Notes all that is known here, so that a store that has forgotten learns it with what is told next.
+    pub fn note_all(&self, now: Duration) {
+        self.whole_at.each(|client, whole_at| {
+            if *whole_at > now {
+                self.note(client, now, |untold| untold.floor = untold.floor.max(*whole_at));
+            }
+        });
+    }
+
+    /// What the others are to be told. It is told once: where it is lost, only [`Buckets::note_all`] tells it again.
+    pub fn tell(&self) -> Vec<Told> {
         let tell = |(client, untold): (u64, Untold)| Told {
             client,
-            first: from_now(untold.first),
-            known: from_now(untold.known),
-            taken: self.coming_back(untold.taken),
+            later: micros(self.coming_back(untold.taken)),
+            floor: untold.floor,
         };
         self.untold.iter().flat_map(Table::drain).map(tell).collect()
     }
@@ -153,31 +170,39 @@ impl Buckets {
     pub fn learn(&self, client: u64, whole_after: Duration, now: Duration) {
         self.whole_at.update_hashed(client, now, |whole_at, place| {
             if place == Place::Own {
-                let untold = self.untold.as_ref().and_then(|untold| untold.get(client));
-                let taken = untold.map_or(0, |untold| self.coming_back(untold.taken));
-                let whole_after = micros(whole_after).saturating_add(taken);
-                *whole_at = now + Duration::from_micros(u64::try_from(whole_after).unwrap_or(0));
+                let untold = self.untold.as_ref().and_then(|untold| untold.get(client)).unwrap_or_default();
+                let learned = nanos(now.saturating_add(whole_after)) + self.coming_back(untold.taken);
+                *whole_at = duration(learned).max(untold.floor);
             }
         });
     }
 
-    /// How long so many take to come back, in microseconds.
-    fn coming_back(&self, taken: i64) -> i64 {
-        taken.saturating_mul(micros(self.interval))
+    /// How long so many take to come back, in nanoseconds.
+    fn coming_back(&self, taken: i64) -> i128 {
+        nanos(self.interval).saturating_mul(taken.into())
     }
 }
 
 impl Untold {
-    fn add(&mut self, taken: i64, known: Duration, now: Duration) {
-        if self.taken == 0 {
-            (self.first, self.known) = (now, known);
-        }
+    /// As the bucket itself: taking fills it from now on at the latest.
+    fn add(&mut self, taken: i64, now: Duration, interval: Duration) {
+        let from = if taken > 0 { self.floor.max(now) } else { self.floor };
+        self.floor = duration(nanos(from) + nanos(interval).saturating_mul(taken.into()));
         self.taken = self.taken.saturating_add(taken);
     }
 }
 
-fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+fn nanos(time: Duration) -> i128 {
+    i128::try_from(time.as_nanos()).unwrap_or(i128::MAX)
+}
+
+/// None where it would be negative: what is past doesn't count.
+fn duration(nanos: i128) -> Duration {
+    Duration::from_nanos(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX))
+}
+
+fn micros(nanos: i128) -> i64 {
+    i64::try_from(nanos / 1000).unwrap_or(if nanos > 0 { i64::MAX } else { i64::MIN })
 }
 
 #[cfg(test)]
@@ -195,29 +220,47 @@ mod tests {
         (limiter, together.buckets().remove(0), clock)
     }
 
+    /// What is told of the one client there is: how much later, and at least how long from now, in seconds.
+    fn told(buckets: &Buckets, clock: &Clock) -> Option<(i64, i64)> {
+        let told = buckets.tell();
+        assert!(told.len() < 2, "{told:?}");
+        told.first().map(|told| (told.later / SECOND, told.at_least(clock.monotonic()) / SECOND))
+    }
+
     #[test]
-    fn what_was_taken_is_told_once_with_when_it_began() {
+    fn what_was_taken_is_told_once_and_all_that_is_known_after_a_loss() {
         let (limiter, buckets, clock) = process("secret", "test");
         clock.advance(Duration::from_secs(100));
         limiter.take(&"ada");
-        clock.advance(Duration::from_secs(2));
         limiter.take(&"ada");
+        clock.advance(Duration::from_secs(1));
         limiter.take(&"ada");
         limiter.give_back(&"ada");
-        let now = Duration::from_secs(102);
-        let told = buckets.tell(now);
-        let client = buckets.client(&"ada");
-        assert_eq!(told, [Told { client, first: -2 * SECOND, known: -102 * SECOND, taken: 2 * SECOND }]);
-        assert_eq!(buckets.tell(now), []);
+        assert_eq!(told(&buckets, &clock), Some((2, 1)));
+        assert_eq!(told(&buckets, &clock), None);
+        limiter.give_back(&"ada");
+        assert_eq!(told(&buckets, &clock), Some((-1, -101)));
         limiter.take(&"ada");
-        assert_eq!(buckets.tell(now), [Told { client, first: 0, known: SECOND, taken: SECOND }]);
+        buckets.note_all(clock.monotonic());
+        assert_eq!(told(&buckets, &clock), Some((1, 1)));
+        buckets.note_all(clock.monotonic());
+        assert_eq!(told(&buckets, &clock), Some((0, 1)));
+    }
+
+    #[test]
+    fn a_pause_between_two_requests_hides_neither() {
+        let (limiter, buckets, clock) = process("secret", "test");
+        limiter.take(&"ada");
+        clock.advance(Duration::from_secs(7200));
+        assert!((0..10).all(|_| limiter.take(&"ada").allowed));
+        assert_eq!(told(&buckets, &clock), Some((11, 10)), "one was back long ago");
     }
 
     #[test]
     fn what_is_learned_counts_and_what_was_taken_meanwhile_on_top() {
         let (limiter, buckets, clock) = process("secret", "test");
         limiter.take(&"ada");
-        buckets.tell(Duration::ZERO);
+        buckets.tell();
         limiter.take(&"ada");
         buckets.learn(buckets.client(&"ada"), Duration::from_secs(6), Duration::ZERO);
         assert_eq!(limiter.look(&"ada").remaining, 3);
@@ -244,8 +287,8 @@ mod tests {
     #[test]
     fn who_counts_alone_notes_nothing() {
         let counting = Counting::alone(Clock::stopped());
-        let buckets = counting.buckets("test", Duration::from_secs(1));
+        let buckets = counting.buckets("test", Duration::from_secs(1), Duration::from_secs(10));
         buckets.update(7, Duration::ZERO, |_, _| (1, ()));
-        assert_eq!(buckets.tell(Duration::ZERO), []);
+        assert_eq!(buckets.tell(), []);
     }
 }

@@ -119,8 +119,18 @@ impl Redis {
 
     /// Forgets all.
     pub(crate) async fn clear(&self) {
+        self.command(&["FLUSHALL"]).await;
+    }
+
+    /// Changes a setting.
+    pub(crate) async fn set(&self, setting: &str, value: &str) {
+        self.command(&["CONFIG", "SET", setting, value]).await;
+    }
+
+    async fn command(&self, words: &[&str]) {
         let mut connection = self.client().get_multiplexed_async_connection().await.unwrap();
-        redis::cmd("FLUSHALL").exec_async(&mut connection).await.unwrap();
+        let (command, arguments) = words.split_first().unwrap();
+        redis::cmd(command).arg(arguments).exec_async(&mut connection).await.unwrap();
     }
 
     /// Every key with how long it lives, in milliseconds.
