@@ -2,6 +2,7 @@
 //! may not see or do (404, 403) and a repeated key outrank the faults of a body.
 
 use std::marker::PhantomData;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +11,14 @@ use aide::generate::GenContext;
 use aide::openapi::{MediaType, Operation, RequestBody, SchemaObject};
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use schemars::JsonSchema;
 
 use crate::fields::{Faults, Fields, FromFields, ReadContext, read_object};
-use crate::identity::{Role, Verified};
+use crate::identity::{Role, Sessions, Verified};
 use crate::json::{Json, Malformed};
 use crate::openapi;
 use crate::problem::Problem;
@@ -109,13 +111,31 @@ where
         let context = ReadContext { currency: (**state).as_ref().currency, role };
         let content_type = request.headers().get(CONTENT_TYPE).cloned();
         let query = request.uri().query().map(str::to_owned);
-        let bytes = receive(request, MAX_BODY).await?;
+        let bytes = receive(request, MAX_BODY, &*(**state).as_ref().sessions).await?;
         Ok(Self { bytes, content_type, query, context, target: PhantomData })
     }
 }
 
-/// A request's whole body: 413 past `limit` bytes, 408 past the deadline, 415 where it is compressed.
-pub async fn receive(request: Request, limit: usize) -> Result<Bytes, Problem> {
+/// A request's whole body: 413 past `limit` bytes, 408 past the deadline, 415 where it is compressed. 401 if the caller was
+/// logged out meanwhile: who was let in may send for half a minute, and must not act after that.
+pub(crate) async fn receive(
+    request: Request,
+    limit: usize,
+    sessions: &dyn Sessions,
+) -> Result<Bytes, Problem> {
+    let caller = request.extensions().get::<Verified>().cloned();
+    let mut body = pin!(receive_all(request, limit));
+    if let Some(received) = body.as_mut().now_or_never() {
+        return received;
+    }
+    let bytes = body.await?;
+    if let Some(caller) = caller {
+        caller.check_again(sessions).await?;
+    }
+    Ok(bytes)
+}
+
+async fn receive_all(request: Request, limit: usize) -> Result<Bytes, Problem> {
     check_coding(request.headers())?;
     if declared_length(request.headers()).is_some_and(|length| length > limit as u64) {
         return Err(Problem::body_too_large(limit));

@@ -108,7 +108,7 @@ impl Verified {
         &self.0
     }
 
-    /// Whether it still holds: for what takes longer than a request.
+    /// Whether it still holds: for what takes longer than a moment.
     pub async fn check_again(&self, sessions: &dyn Sessions) -> Result<(), Problem> {
         match &self.0 {
             Proof::Token(claims) => sessions.check(claims).answer().await,

@@ -14,16 +14,20 @@ const PEOPLE: i64 = 100;
 const AT_ONCE: i64 = 50;
 
 /// Does it for all who are gone, as far as their orders are closed. Several processes may do it at once. Where nothing is to be done it writes nothing,
-/// since somebody's last order may stay open for long.
-pub async fn erase_people(db: &Db) -> Result<(), Error> {
-    let mut people = people_behind(db, Uuid::nil()).await?;
-    while let Some(&(last, _)) = people.last() {
+/// since somebody's last order may stay open for long. `after` is where it is, from one call to the next: with whom it fails it begins last of all
+/// the next time, so that nobody waits behind one that fails each time.
+pub async fn erase_people(db: &Db, after: &mut Uuid) -> Result<(), Error> {
+    loop {
+        let people = people_behind(db, *after).await?;
+        if people.is_empty() {
+            *after = Uuid::nil();
+            return Ok(());
+        }
         for (person, is_begun) in people {
+            *after = person;
             erase_person(db, person, is_begun).await?;
         }
-        people = people_behind(db, last).await?;
     }
-    Ok(())
 }
 
 async fn people_behind(db: &Db, person: Uuid) -> Result<Vec<(Uuid, bool)>, Error> {

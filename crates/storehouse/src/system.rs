@@ -1,42 +1,41 @@
 //! What a process runs of the system, put together: the only place that knows every crate. It opens no port.
 
+mod options;
+
 use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use accounts::personal::{self, Section};
-use accounts::{Accounts, FirstAdmin, LiveSessions, LoginLimits, PasswordHash, Passwords, SessionLimits};
+use accounts::{Accounts, LiveSessions, LoginLimits, Passwords};
 use aide::openapi::OpenApi;
 use audit::Auditing;
 use auth::Auth;
 use db::Db;
 use futures_util::future::{OptionFuture, join, join3, join4, join5};
-use gateway::{Cors, Gateway, GatewayConfig, Local, MetricsAccess, Ports, Routes};
+use gateway::{Gateway, GatewayConfig, Local};
 use inventory::Inventory;
-use ipnet::IpNet;
 use kit::client::ClientKey;
 use kit::clock::Clock;
 use kit::idempotency;
 use kit::identity::Sessions;
 use kit::limit::Counting;
-use kit::mail::{Address, Mail};
 use kit::metrics::{self, Metrics, Text};
-use kit::money::Currency;
-use kit::outgoing::{Authorities, Outgoing};
-use kit::secret::Secret;
+use kit::outgoing::Outgoing;
 use kit::service::{Readiness, Service, Surroundings};
 use kit::shared::Shared;
 use kit::token::Tokens;
-use mails::{Mails, PublicUrl};
+use mails::Mails;
 use orders::{Orders, erase_people, expire_orders};
 use tracing::warn;
 use users::Users;
+use uuid::Uuid;
 use webhooks::Webhooks;
 
+pub use self::options::{MailOptions, Options};
 use crate::common_limits::CommonLimits;
-use crate::nightly::{Nightly, Plan};
+use crate::nightly::Nightly;
 use crate::part::Part;
 
 /// How often what is past its time is removed, and how much of it in one write.
@@ -62,101 +61,6 @@ const SECTIONS: &[Section] = &[
     orders::ORDERS,
     orders::ORDER_HISTORY,
 ];
-
-/// What the system is told.
-pub struct Options {
-    /// What this process runs.
-    pub parts: Vec<Part>,
-    /// Signs tokens; every other key is derived from it.
-    pub secret: Secret,
-    /// What new passwords are hashed with.
-    pub password_hash: PasswordHash,
-    /// Whether common passwords are refused.
-    pub password_denylist: bool,
-    /// How long sessions live.
-    pub session_limits: SessionLimits,
-    /// Whether the first account of all becomes an admin.
-    pub first_admin: FirstAdmin,
-    /// The currency of an amount that names none.
-    pub currency: Currency,
-    /// How many pending orders a customer may have.
-    pub max_pending_orders: i64,
-    /// How long a pending order keeps its stock.
-    pub pending_expiry: Duration,
-    /// How long events are kept.
-    pub event_retention: Duration,
-    /// How long the audit log is kept; for ever if nothing is said.
-    pub audit_retention: Option<Duration>,
-    /// Networks that are not public, which webhooks may reach all the same.
-    pub webhook_networks: Vec<IpNet>,
-    /// How mails are sent, if they are.
-    pub mail: Option<MailOptions>,
-    /// Who vouches for those whom we ask over TLS.
-    pub authorities: Authorities,
-    /// Whether `/docs` and `/openapi.json` are served.
-    pub docs: bool,
-    /// Who may read the gateway's `/metrics`.
-    pub metrics_access: MetricsAccess,
-    /// The folder whose free room is told.
-    pub data_dir: PathBuf,
-    /// What is backed up each night.
-    pub nightly: Option<Plan>,
-    /// Which service answers which paths.
-    pub routes: Routes,
-    /// Which pages of other origins may call.
-    pub cors: Cors,
-    /// Whether clients are limited in how often they may ask and log in.
-    pub rate_limit: bool,
-    /// Where that is counted together with other processes, if it is.
-    pub redis: Option<redis::Client>,
-    /// Proxies whose word on the client's address is believed.
-    pub trusted_proxies: Vec<IpNet>,
-    /// Where the services listen, by which the gateway knows those of its own process.
-    pub ports: Ports,
-}
-
-/// How mails are sent.
-#[derive(Clone)]
-pub struct MailOptions {
-    /// The way out.
-    pub way: Arc<dyn Mail>,
-    /// Who is told of low stock.
-    pub low_stock_to: Vec<Address>,
-    /// What links begin with.
-    pub public_url: Option<PublicUrl>,
-}
-
-impl Options {
-    /// The settings of development, but without limits: for tests, benchmarks and fuzzing.
-    pub fn for_tests(secret: Secret) -> Self {
-        Self {
-            parts: Part::ALL.to_vec(),
-            secret,
-            password_hash: PasswordHash::Argon2id,
-            password_denylist: false,
-            session_limits: SessionLimits::default(),
-            first_admin: FirstAdmin::Promoted,
-            currency: Currency::default(),
-            max_pending_orders: 100,
-            pending_expiry: Duration::from_secs(24 * 60 * 60),
-            event_retention: Duration::from_secs(30 * 24 * 60 * 60),
-            audit_retention: None,
-            webhook_networks: Vec::new(),
-            mail: None,
-            authorities: Authorities::default(),
-            docs: true,
-            metrics_access: MetricsAccess::Open,
-            data_dir: PathBuf::from("."),
-            nightly: None,
-            routes: Routes::built_in(Ports::default()),
-            cors: Cors { localhost: true, origins: Vec::new() },
-            rate_limit: false,
-            redis: None,
-            trusted_proxies: Vec::new(),
-            ports: Ports::default(),
-        }
-    }
-}
 
 /// What this process runs of the system, ready to be served.
 pub struct System {
@@ -401,9 +305,10 @@ impl System {
 
     async fn expire(&self, data: &Data, orders: &Orders) {
         let mut ticks = kit::work::ticks(EXPIRY_INTERVAL);
+        let mut erased_up_to = Uuid::nil();
         loop {
             ticks.tick().await;
-            if let Err(error) = erase_people(&data.db).await {
+            if let Err(error) = erase_people(&data.db, &mut erased_up_to).await {
                 warn!(cause = %error, "what is left of a deleted account can't be removed");
             }
             if let Err(problem) = expire_orders(&data.db, &orders.counts, self.clock.now()).await {

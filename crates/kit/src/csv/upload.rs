@@ -1,5 +1,7 @@
 //! A file as a request's body.
 
+use std::sync::Arc;
+
 use aide::OperationInput;
 use aide::generate::GenContext;
 use aide::openapi::{Operation, RequestBody};
@@ -11,14 +13,19 @@ use http::{HeaderValue, StatusCode};
 use super::decode::{Charset, charset};
 use super::download::csv_media;
 use crate::body::receive;
+use crate::identity::Sessions;
 use crate::openapi;
 use crate::problem::Problem;
+use crate::shared::Shared;
 
 /// The largest file, in bytes.
 pub const MAX_UPLOAD: usize = 64 * 1024 * 1024;
 
 /// A file that has yet to be received, since it takes room that others may have to leave first.
-pub struct Upload(Request);
+pub struct Upload {
+    request: Request,
+    sessions: Arc<dyn Sessions>,
+}
 
 /// A file that was received but not read yet.
 pub struct Received {
@@ -26,19 +33,21 @@ pub struct Received {
     content_type: Option<HeaderValue>,
 }
 
-impl<S: Sync> FromRequest<S> for Upload {
+impl<S: AsRef<Shared> + Send + Sync> FromRequest<Arc<S>> for Upload {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        Ok(Self(request))
+    async fn from_request(request: Request, state: &Arc<S>) -> Result<Self, Problem> {
+        Ok(Self { request, sessions: Arc::clone(&(**state).as_ref().sessions) })
     }
 }
 
 impl Upload {
-    /// Receives all of it: 413 if it is too large, 408 if it takes too long, 400 if it breaks off.
+    /// Receives all of it: 413 if it is too large, 408 if it takes too long, 400 if it breaks off, 401 if its sender was
+    /// logged out meanwhile.
     pub async fn receive(self) -> Result<Received, Problem> {
-        let content_type = self.0.headers().get(CONTENT_TYPE).cloned();
-        Ok(Received { bytes: receive(self.0, MAX_UPLOAD).await?, content_type })
+        let content_type = self.request.headers().get(CONTENT_TYPE).cloned();
+        let bytes = receive(self.request, MAX_UPLOAD, &*self.sessions).await?;
+        Ok(Received { bytes, content_type })
     }
 }
 

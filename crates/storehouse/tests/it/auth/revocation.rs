@@ -1,10 +1,17 @@
 //! A token dies at the next request: by a role that changed, an account that was disabled or deleted, in every process.
 
+use std::convert::Infallible;
+
+use axum::body::Body;
+use futures_util::future::join;
+use futures_util::{StreamExt as _, stream};
+use http::Method;
 use kit::identity::Role;
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::{client, log_in, register, text};
-use crate::harness::{App, TestDatabase, each_app, each_engine, eventually};
+use crate::harness::{Answer, App, Call, TestDatabase, each_app, each_engine, eventually};
 
 #[tokio::test]
 async fn j13_a_changed_role_ends_the_tokens_but_not_the_session() {
@@ -50,6 +57,52 @@ async fn j12_a_deleted_account_is_out_at_once() {
         assert_out(app, &pair).await;
         let login = json!({"email": "ada@example.com", "password": super::PASSWORD});
         app.nobody().post("/auth/login", login).await.problem(401, "invalid_credentials");
+    })
+    .await;
+}
+
+/// A request whose body stands still in the middle until `meanwhile` is done.
+async fn send_slowly(call: Call<'_>, content_type: &str, body: &str, meanwhile: impl Future) -> Answer {
+    let (go_on, stands_still) = oneshot::channel();
+    let (begin, end) = body.split_at(body.len() / 2);
+    let (begin, end) = (begin.to_owned(), end.to_owned());
+    let pieces = stream::once(async { Ok::<_, Infallible>(begin) }).chain(stream::once(async {
+        stands_still.await.unwrap();
+        Ok(end)
+    }));
+    let meanwhile = async {
+        meanwhile.await;
+        go_on.send(()).unwrap();
+    };
+    join(call.raw(content_type, Body::from_stream(pieces)).send(), meanwhile).await.0
+}
+
+#[tokio::test]
+async fn j12_who_is_logged_out_while_a_body_arrives_does_not_act() {
+    each_app(async |app| {
+        let admin = app.admin("root").await;
+        let order = json!({"product_name": "Laptop", "quantity": 1, "total_price": 999.99}).to_string();
+        let (ada, bob) = (app.customer("ada").await, app.customer("bob").await);
+        send_slowly(ada.request(Method::POST, "/orders"), "application/json", &order, async {})
+            .await
+            .expect(201);
+        let log_out = ada.post("/auth/logout", json!({}));
+        send_slowly(ada.request(Method::POST, "/orders"), "application/json", &order, log_out)
+            .await
+            .problem(401, "invalid_token");
+        let path = format!("/users/{}", bob.id);
+        let delete = bob.delete(&path);
+        send_slowly(bob.request(Method::POST, "/orders"), "application/json", &order, delete)
+            .await
+            .problem(401, "invalid_token");
+        let (key, shop) = app.key(&admin, &["products:write"]).await;
+        let path = format!("/auth/keys/{key}");
+        let revoke = admin.delete(&path);
+        let import = shop.request(Method::POST, "/products/import");
+        let file = "sku,name,unit_price\nPEN-1,Pen,2\n";
+        send_slowly(import, "text/csv", file, revoke).await.problem(401, "invalid_token");
+        assert_eq!(admin.get("/orders?count=exact").await.expect(200).json()["total"], 1);
+        admin.get("/products/by-sku/PEN-1").await.expect(404);
     })
     .await;
 }

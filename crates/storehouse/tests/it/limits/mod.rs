@@ -1,7 +1,7 @@
 //! How often one may ask and log in. Time stands still here but for what a test advances it by.
 
-mod common;
 mod logins;
 mod requests;
 mod siege;
 mod split;
+mod together;

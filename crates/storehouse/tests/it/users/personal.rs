@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use http::Method;
 use kit::author::Author;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::path;
 use crate::contract::dump::dump;
@@ -118,17 +119,46 @@ async fn an_order_that_closes_while_its_person_is_erased_is_erased_too() {
             let cancel = admin.post(&cancelled, json!({}));
             let erase = async {
                 loop {
-                    ::orders::erase_people(&app.db).await.unwrap();
+                    ::orders::erase_people(&app.db, &mut Uuid::nil()).await.unwrap();
                 }
             };
             tokio::select! {
                 answer = cancel => answer.expect(200),
                 () = erase => unreachable!(),
             };
-            ::orders::erase_people(&app.db).await.unwrap();
+            ::orders::erase_people(&app.db, &mut Uuid::nil()).await.unwrap();
             let kept = admin.get(&order).await.expect(200).json();
             assert_eq!((&kept["note"], &kept["ship_to"]), (&Value::Null, &Value::Null), "round {round}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_whose_orders_can_not_be_erased_keeps_nobody_else_waiting() {
+    each_app(async |app| {
+        let admin = app.admin("root").await;
+        let mut orders = Vec::new();
+        for name in ["ada", "bob"] {
+            let person = app.customer(name).await;
+            let body = json!({"product_name": "Towel", "quantity": 1, "total_price": 5, "note": MARK});
+            let placed = person.post("/orders", body).await.expect(201).json();
+            let order = format!("/orders/{}", placed["id"].as_str().unwrap());
+            admin.post(&format!("{order}/cancel"), json!({})).await.expect(200);
+            orders.push((person, order));
+        }
+        let spoil = app.db.write(orders[0].0.id, |tx, id| {
+            async move {
+                tx.execute("UPDATE orders SET currency = 'none' WHERE user_id = $1", &[(*id).into()]).await
+            }
+            .boxed()
+        });
+        spoil.await.unwrap();
+        for (person, _) in &orders {
+            person.delete(&path(person)).await.expect(204);
+        }
+        let is_erased = async || admin.get(&orders[1].1).await.expect(200).json()["note"].is_null();
+        eventually("the other's note is gone", is_erased).await;
     })
     .await;
 }

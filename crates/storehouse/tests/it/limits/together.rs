@@ -82,7 +82,7 @@ async fn what_one_gateway_lets_through_another_counts() {
 }
 
 #[tokio::test]
-async fn guesses_at_passwords_count_wherever_they_are_made() {
+async fn a11_guesses_count_wherever_they_are_made() {
     each_engine(storehouse::migrations::MIGRATIONS, async |database| {
         let Some(redis) = Redis::start().await else { return };
         let (one, other) = (copy(database, &redis).await, copy(database, &redis).await);
