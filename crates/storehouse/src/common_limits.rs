@@ -1,7 +1,7 @@
-//! Limits that several processes count together, in Redis: the one file that names it.
+//! Limits that several processes count together, in Redis: the one file that speaks to it.
 //!
 //! Of each client Redis has one number, the moment at which its bucket is whole again (GCRA), by Redis's own clock, which
-//! expires at that moment. A script adds to it what a process let through, and answers how long it is until then.
+//! expires at that moment. A script applies to it what became of it in a process, and answers how long it is until then.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

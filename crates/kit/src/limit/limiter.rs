@@ -12,10 +12,6 @@ use crate::metrics::Counter;
 /// bucket: being forgotten or unknown gives nobody a full one.
 pub struct Limiter {
     clock: Clock,
-    /// How long one request's place in the bucket takes to come back.
-    interval: Duration,
-    /// How long the whole bucket takes.
-    window: Duration,
     burst: u32,
     limits_crowd: bool,
     buckets: Arc<Buckets>,
@@ -40,14 +36,11 @@ impl Limiter {
     pub fn new(name: &str, rate: Rate, counting: &Counting) -> Self {
         let interval = (rate.per / rate.requests.get()).max(Duration::from_nanos(1));
         let burst = rate.burst.get();
-        let window = interval.saturating_mul(burst);
         Self {
             clock: counting.clock.clone(),
-            interval,
-            window,
             burst,
             limits_crowd: true,
-            buckets: counting.buckets(name, interval, window),
+            buckets: counting.buckets(name, interval, interval.saturating_mul(burst)),
             refused: Counter::default(),
         }
     }
@@ -78,8 +71,8 @@ impl Limiter {
             if place == Place::Crowd && !self.limits_crowd {
                 return (0, self.decision(true, now, now));
             }
-            let taken = now.max(*whole_at).saturating_add(self.interval);
-            let allowed = taken <= now.saturating_add(self.window);
+            let taken = self.buckets.one_taken(*whole_at, now);
+            let allowed = taken <= now.saturating_add(self.window());
             let takes = takes && allowed;
             if takes {
                 *whole_at = taken;
@@ -91,7 +84,7 @@ impl Limiter {
     /// Puts back what one [`Limiter::take`] took.
     pub fn give_back(&self, client: &impl Hash) {
         self.buckets.update(self.buckets.client(client), self.clock.monotonic(), |whole_at, _| {
-            *whole_at = whole_at.saturating_sub(self.interval);
+            *whole_at = self.buckets.one_put_back(*whole_at);
             (-1, ())
         });
     }
@@ -108,18 +101,19 @@ impl Limiter {
 
     /// How long a spent burst takes to be whole again.
     pub fn window(&self) -> Duration {
-        self.window
+        self.buckets.window
     }
 
     fn decision(&self, allowed: bool, whole_at: Duration, now: Duration) -> Decision {
         let whole_after = whole_at.saturating_sub(now);
-        let free = self.window.saturating_sub(whole_after);
-        let remaining = free.as_nanos() / self.interval.as_nanos();
+        let interval = self.buckets.interval;
+        let free = self.window().saturating_sub(whole_after);
+        let remaining = free.as_nanos() / interval.as_nanos();
         Decision {
             allowed,
             remaining: u32::try_from(remaining).unwrap_or(self.burst),
             // Where processes count together, more may have been taken than there was.
-            retry_after: whole_after.saturating_add(self.interval).saturating_sub(self.window),
+            retry_after: whole_after.saturating_add(interval).saturating_sub(self.window()),
             whole_after,
         }
     }

@@ -82,7 +82,8 @@ pub struct Buckets {
     pub name: String,
     /// How long it takes until a whole bucket that was emptied is whole again.
     pub window: Duration,
-    interval: Duration,
+    /// How long one request's place in a bucket takes to come back.
+    pub(super) interval: Duration,
     /// When each client's bucket is whole again, as far as is known here.
     whole_at: Table<Duration>,
     /// What the others haven't been told; nothing where this process counts alone.
@@ -120,7 +121,17 @@ impl Buckets {
         self.whole_at.hash(client)
     }
 
-    /// Looks at when a client's bucket is whole, and takes as many as `change` says, or puts back.
+    /// When a bucket is whole of which one more is taken.
+    pub(super) fn one_taken(&self, whole_at: Duration, now: Duration) -> Duration {
+        whole_at.max(now).saturating_add(self.interval)
+    }
+
+    /// When one is whole into which one is put back.
+    pub(super) fn one_put_back(&self, whole_at: Duration) -> Duration {
+        whole_at.saturating_sub(self.interval)
+    }
+
+    /// Looks at when a client's bucket is whole, and changes it; `change` says what was taken: one, none, or less one where it was put back.
     pub(super) fn update<R>(
         &self,
         client: u64,
@@ -131,7 +142,14 @@ impl Buckets {
             let (taken, result) = change(whole_at, place);
             // What all newcomers share who found no room is nobody's in particular.
             if taken != 0 && place == Place::Own {
-                self.note(client, now, |untold| untold.add(taken, now, self.interval));
+                self.note(client, now, |untold| {
+                    untold.taken = untold.taken.saturating_add(taken);
+                    untold.floor = if taken > 0 {
+                        self.one_taken(untold.floor, now)
+                    } else {
+                        self.one_put_back(untold.floor)
+                    };
+                });
             }
             result
         })
@@ -180,15 +198,6 @@ impl Buckets {
     /// How long so many take to come back, in nanoseconds.
     fn coming_back(&self, taken: i64) -> i128 {
         nanos(self.interval).saturating_mul(taken.into())
-    }
-}
-
-impl Untold {
-    /// As the bucket itself: taking fills it from now on at the latest.
-    fn add(&mut self, taken: i64, now: Duration, interval: Duration) {
-        let from = if taken > 0 { self.floor.max(now) } else { self.floor };
-        self.floor = duration(nanos(from) + nanos(interval).saturating_mul(taken.into()));
-        self.taken = self.taken.saturating_add(taken);
     }
 }
 
