@@ -3,6 +3,7 @@
 mod backends;
 mod check;
 mod download;
+mod host;
 mod http;
 mod local;
 mod pool;
@@ -17,7 +18,8 @@ use ::http::StatusCode;
 use axum::extract::Request;
 use axum::response::Response;
 pub(crate) use backends::Backends;
-pub use backends::Counters;
+pub use backends::{Backend, Counters};
+pub(crate) use host::Hosts;
 use http_body::Body as _;
 use kit::identity::Verified;
 use kit::problem::Problem;
@@ -110,11 +112,9 @@ impl Forward {
         self.await_answer(&time, body_ended, answer).await?
     }
 
-    /// Asks a service elsewhere again and again whether it takes work.
-    pub(crate) async fn watch(&self, upstream: &Upstream) {
-        if let Upstream::Http(backends) = upstream {
-            check::watch(&self.limits, backends).await;
-        }
+    /// Asks the services elsewhere again and again whether they take work.
+    pub(crate) async fn watch(&self, hosts: &Hosts) {
+        check::watch(&self.limits, hosts).await;
     }
 
     /// The service's time runs from the last byte of the request; until then the client's own limit holds.

@@ -6,7 +6,7 @@
 //! Files in reading order: `pipeline` (a request's way, once, in order); then one file for each step:
 //! `own` (what the gateway answers itself), `path`, `routes` (with `routes/file` and what it reads with), `cors`,
 //! `authenticate`, `limit`, `client_address`, `headers`, `forward` with `forward/local`, a service of this process, and
-//! `forward/http`, one elsewhere: `backends` (which is next), `pool` (its connections), `upload`, `download`, `check`;
+//! `forward/http`, one elsewhere: `backends` (which is next), `host` (what is known of an address), `pool` (its connections), `upload`, `download`, `check`;
 //! `forward/ready` (how the services are); and `measures`.
 
 mod authenticate;
@@ -24,7 +24,7 @@ mod routes;
 use std::sync::Arc;
 
 use axum::Router;
-use futures_util::future::{join_all, pending};
+use futures_util::future::pending;
 use ipnet::IpNet;
 use kit::client::ClientKey;
 use kit::identity::Sessions;
@@ -35,7 +35,7 @@ use kit::service::{Readiness, Service};
 use kit::token::Tokens;
 
 pub use cors::Cors;
-pub use forward::{Counters, Limits};
+pub use forward::{Backend, Counters, Limits};
 pub use routes::{Fault, Ports, Routes, RoutesError, SCHEMA};
 
 const NAME: &str = "gateway";
@@ -101,7 +101,8 @@ pub struct Gateway {
 /// Puts the gateway together. A route whose backend is a local service calls that service directly.
 pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundings) -> Gateway {
     let counting = surroundings.counting.as_ref();
-    let mut table = routes::Table::new(&config.routes, locals, counting);
+    let mut hosts = forward::Hosts::default();
+    let mut table = routes::Table::new(&config.routes, locals, counting, &mut hosts);
     let configured = table.iter().map(|route| route.path.to_string());
     let routes = configured.chain(own::paths().map(str::to_owned));
     let counts = RequestCounts::of_gateway(&surroundings.metrics, NAME, routes);
@@ -120,6 +121,7 @@ pub fn gateway(config: GatewayConfig, locals: &[Local], surroundings: Surroundin
         sessions: surroundings.sessions,
         client_key: surroundings.client_key,
         forward: forward::Forward::new(config.limits),
+        hosts,
         ready: forward::Ready::default(),
     });
     let service = Service::new(NAME, pipeline::Pipeline(Arc::clone(&inner)), counts);
@@ -134,12 +136,12 @@ impl Gateway {
     /// Does the work that nobody asks for, until it is dropped: watches the backends elsewhere. Without it one
     /// that went down never comes back.
     pub async fn work(&self) {
-        join_all(self.inner.table.iter().map(|route| self.inner.forward.watch(&route.upstream))).await;
+        self.inner.forward.watch(&self.inner.hosts).await;
         pending::<()>().await;
     }
 
-    /// Every backend elsewhere with its route's path, its address, and what happened there: for tests.
-    pub fn upstreams(&self) -> impl Iterator<Item = (&str, &str, &Counters)> {
+    /// Every backend elsewhere with its route's path: for tests.
+    pub fn upstreams(&self) -> impl Iterator<Item = (&str, &Backend)> {
         self.inner.upstreams()
     }
 }

@@ -19,7 +19,7 @@ use kit::token::Tokens;
 
 use crate::client_address::Client;
 use crate::cors::Cors;
-use crate::forward::{Backends, Counters, Forward, Ready, Upstream};
+use crate::forward::{Backend, Backends, Forward, Hosts, Ready, Upstream};
 use crate::limit::{self, Count};
 use crate::routes::{Route, Table};
 use crate::{MetricsAccess, authenticate, cors, headers, own, path};
@@ -41,20 +41,20 @@ pub(crate) struct Gateway {
     /// Holds where a route has no policy of its own; `None` where rates don't count.
     pub(crate) default_policy: Option<Policy>,
     pub(crate) forward: Forward,
+    pub(crate) hosts: Hosts,
     /// How the services are.
     pub(crate) ready: Ready,
 }
 
 impl Gateway {
-    /// Every backend elsewhere with its route's path, its address, and what happened there.
-    pub(crate) fn upstreams(&self) -> impl Iterator<Item = (&str, &str, &Counters)> {
+    /// Every backend elsewhere with its route's path.
+    pub(crate) fn upstreams(&self) -> impl Iterator<Item = (&str, &Backend)> {
         self.table.iter().flat_map(|route| {
             let backends = match &route.upstream {
                 Upstream::Http(backends) => Some(backends),
                 Upstream::Local(_) => None,
             };
-            let counters = backends.into_iter().flat_map(Backends::counters);
-            counters.map(move |(address, counters)| (&*route.path, address, counters))
+            backends.into_iter().flat_map(Backends::iter).map(move |backend| (&*route.path, &**backend))
         })
     }
 }

@@ -16,7 +16,7 @@ use kit::limit::{Counting, Policy, Rate};
 use kit::metrics::RequestCounts;
 
 use crate::Local;
-use crate::forward::{Backends, Upstream};
+use crate::forward::{Backends, Hosts, Upstream};
 
 /// A JSON Schema (2020-12) of the routes file, for editors.
 pub const SCHEMA: &str = include_str!("routes/schema.json");
@@ -266,7 +266,12 @@ pub(crate) struct Table<U>(Vec<Route<U>>);
 impl Table<Upstream> {
     /// A route that names just a port of this very process leads straight to the service there. `counting` is
     /// for the routes' own rates; without it there are none.
-    pub(crate) fn new(routes: &Routes, locals: &[Local], counting: Option<&Counting>) -> Self {
+    pub(crate) fn new(
+        routes: &Routes,
+        locals: &[Local],
+        counting: Option<&Counting>,
+        hosts: &mut Hosts,
+    ) -> Self {
         Self::with(routes, counting, |config| {
             let local = match config.backends.as_slice() {
                 [only] => locals.iter().find(|local| only.is_own_port(local.port)),
@@ -274,14 +279,18 @@ impl Table<Upstream> {
             };
             match local {
                 Some(local) => Upstream::Local(local.service.clone()),
-                None => Upstream::Http(Backends::new(config)),
+                None => Upstream::Http(Backends::new(config, hosts)),
             }
         })
     }
 }
 
 impl<U> Table<U> {
-    fn with(routes: &Routes, counting: Option<&Counting>, upstream: impl Fn(&RouteConfig) -> U) -> Self {
+    fn with(
+        routes: &Routes,
+        counting: Option<&Counting>,
+        mut upstream: impl FnMut(&RouteConfig) -> U,
+    ) -> Self {
         let mut routes: Vec<_> =
             routes.0.iter().map(|config| Route::new(config, upstream(config), counting)).collect();
         routes.sort_by_key(|route| Reverse(route.prefix.len()));

@@ -1,19 +1,17 @@
 //! The backends of one route: what is known of each, and which is next.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use http::uri::Authority;
 use kit::metrics::Counter;
-use tracing::{info, warn};
 
 use super::RouteTime;
-use super::pool::Pool;
-use crate::routes::{Balance, HealthCheck, RouteConfig};
+use super::host::{Host, Hosts, State};
+use crate::routes::{Balance, RouteConfig};
 
 /// What became of the requests to one backend of one route since the start, repeated ones too; health checks don't
 /// count.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Counters {
     /// The answer's head came.
     pub answered: Counter,
@@ -24,7 +22,6 @@ pub struct Counters {
     /// The client went away before the answer, or its body was refused.
     pub gone: Counter,
     in_flight: AtomicU64,
-    state: AtomicU8,
 }
 
 impl Counters {
@@ -32,83 +29,33 @@ impl Counters {
     pub fn in_flight(&self) -> u64 {
         self.in_flight.load(Ordering::Relaxed)
     }
-
-    /// Whether it takes work, as far as is known.
-    pub fn is_ready(&self) -> bool {
-        self.state() == State::Ready
-    }
-
-    fn state(&self) -> State {
-        match self.state.load(Ordering::Relaxed) {
-            READY => State::Ready,
-            UNREADY => State::Unready,
-            _ => State::Down,
-        }
-    }
 }
 
-const READY: u8 = State::Ready as u8;
-const UNREADY: u8 = State::Unready as u8;
-
-/// What is known of a backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// It takes work; or nobody has asked yet.
-    Ready,
-    /// It lives, but says that it takes no work, or nothing. All may say so at once, where they share what is slow:
-    /// it gets requests while none is ready.
-    Unready,
-    /// It can't be reached.
-    Down,
-}
-
-/// A service elsewhere, at one address.
-pub(crate) struct Backend {
-    pub(super) authority: Authority,
-    pub(super) pool: Pool,
-    pub(super) counters: Counters,
+/// A service elsewhere, as one route leads to it.
+pub struct Backend {
+    pub(super) host: Arc<Host>,
+    /// What became of this route's requests.
+    pub counters: Counters,
 }
 
 impl Backend {
-    pub(super) fn new(authority: Authority) -> Self {
-        let counters = Counters {
-            answered: Counter::default(),
-            refused: Counter::default(),
-            broken: Counter::default(),
-            gone: Counter::default(),
-            in_flight: AtomicU64::new(0),
-            // Until somebody knows better: a start must not refuse what the first check has yet to find out.
-            state: AtomicU8::new(READY),
-        };
-        Self { pool: Pool::new(authority.clone()), authority, counters }
+    pub(super) fn new(host: Arc<Host>) -> Self {
+        Self { host, counters: Counters::default() }
     }
 
-    pub(super) fn set_ready(&self) {
-        if self.set(State::Ready) {
-            info!(backend = %self.authority, "the backend is ready again");
-        }
+    /// Its host and port.
+    pub fn address(&self) -> &str {
+        self.host.authority.as_str()
     }
 
-    pub(super) fn set_unready(&self, cause: impl std::fmt::Display) {
-        if self.set(State::Unready) {
-            warn!(backend = %self.authority, %cause, "the backend is not ready");
-        }
-    }
-
-    /// From now on it gets no requests, until a check reaches it.
-    pub(super) fn set_down(&self, cause: impl std::fmt::Display) {
-        if self.set(State::Down) {
-            warn!(backend = %self.authority, %cause, "the backend is down");
-        }
-    }
-
-    /// Whether it was in another state.
-    fn set(&self, state: State) -> bool {
-        self.counters.state.swap(state as u8, Ordering::Relaxed) != state as u8
+    /// Whether it takes work, as far as is known.
+    pub fn is_ready(&self) -> bool {
+        self.host.state() == State::Ready
     }
 
     /// Begins a request.
     pub(super) fn enter(self: &Arc<Self>) -> InFlight {
+        self.host.begin();
         self.counters.in_flight.fetch_add(1, Ordering::Relaxed);
         InFlight(Arc::clone(self))
     }
@@ -125,6 +72,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        self.0.host.end();
         self.0.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -162,38 +110,28 @@ impl Drop for Unsettled<'_> {
 pub(crate) struct Backends {
     all: Vec<Arc<Backend>>,
     balance: Balance,
-    /// How each is asked whether it takes work.
-    pub(super) check: HealthCheck,
     turn: AtomicUsize,
 }
 
 impl Backends {
-    pub(crate) fn new(route: &RouteConfig) -> Self {
-        let all = route.backends.iter().map(|backend| Arc::new(Backend::new(backend.0.clone())));
-        Self {
-            all: all.collect(),
-            balance: route.terms.balance,
-            check: route.terms.health_check.clone(),
-            turn: AtomicUsize::new(0),
-        }
+    pub(crate) fn new(route: &RouteConfig, hosts: &mut Hosts) -> Self {
+        let check = &route.terms.health_check;
+        let mut backend = |authority| Arc::new(Backend::new(hosts.of(authority, check)));
+        let all = route.backends.iter().map(|configured| backend(&configured.0)).collect();
+        Self { all, balance: route.terms.balance, turn: AtomicUsize::new(0) }
     }
 
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Backend>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Backend>> {
         self.all.iter()
-    }
-
-    /// Each address with what happened there.
-    pub(crate) fn counters(&self) -> impl Iterator<Item = (&str, &Counters)> {
-        self.all.iter().map(|backend| (backend.authority.as_str(), &backend.counters))
     }
 
     /// Whether one of them takes work.
     pub(super) fn any_ready(&self) -> bool {
-        self.all.iter().any(|backend| backend.counters.is_ready())
+        self.all.iter().any(|backend| backend.is_ready())
     }
 
     /// The backend that is next: a ready one, else one that is unready, another than `last` if there is one; `None` if
@@ -203,7 +141,7 @@ impl Backends {
     }
 
     fn choose_of(&self, state: State, last: Option<&Arc<Backend>>) -> Option<&Arc<Backend>> {
-        let fitting = || self.all.iter().filter(|backend| backend.counters.state() == state);
+        let fitting = || self.all.iter().filter(|backend| backend.host.state() == state);
         let is_last = |backend: &Arc<Backend>| last.is_some_and(|last| Arc::ptr_eq(last, backend));
         let others = || fitting().filter(|backend| !is_last(backend));
         let chosen = match others().count() {
@@ -214,7 +152,7 @@ impl Backends {
                     Balance::RoundRobin => others().nth(turn % count),
                     Balance::LeastLoaded => {
                         let pair = two_of(count, turn).into_iter().filter_map(|index| others().nth(index));
-                        pair.min_by_key(|backend| backend.counters.in_flight())
+                        pair.min_by_key(|backend| backend.host.in_flight())
                     }
                 }
             }
@@ -243,9 +181,10 @@ mod tests {
     use super::*;
 
     fn backends(count: u16, balance: Balance) -> Backends {
-        let all = (1..=count).map(|port| Backend::new(format!("a:{port}").parse().unwrap()));
-        let check = Terms::default().health_check;
-        Backends { all: all.map(Arc::new).collect(), balance, check, turn: AtomicUsize::new(0) }
+        let (mut hosts, check) = (Hosts::default(), Terms::default().health_check);
+        let mut host = |port| hosts.of(&format!("a:{port}").parse().unwrap(), &check);
+        let all = (1..=count).map(|port| Arc::new(Backend::new(host(port)))).collect();
+        Backends { all, balance, turn: AtomicUsize::new(0) }
     }
 
     /// How often each is chosen, if every request ends at once.
@@ -282,18 +221,32 @@ mod tests {
         assert!(four.iter().all(|backend| backend.counters.in_flight() == 0));
     }
 
+    /// What one route has under way there weighs in another's choice.
+    #[test]
+    fn the_load_of_other_routes_counts() {
+        let one = backends(2, Balance::LeastLoaded);
+        let again = |backend: &Arc<Backend>| Arc::new(Backend::new(Arc::clone(&backend.host)));
+        let other = Backends { all: one.iter().map(again).collect(), ..backends(0, Balance::LeastLoaded) };
+        let slow = one.all[0].enter();
+        assert_eq!(choices(&other, 100), [0, 100]);
+        assert_eq!((other.all[0].counters.in_flight(), one.all[0].counters.in_flight()), (0, 1));
+        drop(slow);
+        one.all[1].host.set_down("a test");
+        assert_eq!(choices(&other, 10), [10, 0]);
+    }
+
     #[test]
     fn who_is_down_is_not_chosen() {
         for balance in Balance::ALL {
             let three = backends(3, balance);
-            three.all[1].set_down("a test");
+            three.all[1].host.set_down("a test");
             assert_eq!(choices(&three, 100)[1], 0);
-            three.all[0].set_down("a test");
+            three.all[0].host.set_down("a test");
             assert_eq!(choices(&three, 10), [0, 0, 10]);
             assert!(three.choose(Some(&three.all[2])).is_some(), "the last is better than none");
-            three.all[2].set_down("a test");
+            three.all[2].host.set_down("a test");
             assert!(three.choose(None).is_none());
-            three.all[0].set_ready();
+            three.all[0].host.set_ready();
             assert_eq!(choices(&three, 10), [10, 0, 0]);
         }
     }
@@ -302,18 +255,18 @@ mod tests {
     fn who_is_unready_is_chosen_where_nobody_is_ready() {
         for balance in Balance::ALL {
             let three = backends(3, balance);
-            three.all[0].set_unready("a test");
-            three.all[1].set_down("a test");
+            three.all[0].host.set_unready("a test");
+            three.all[1].host.set_down("a test");
             assert_eq!(choices(&three, 10), [0, 0, 10]);
             assert!(
                 Arc::ptr_eq(three.choose(Some(&three.all[2])).unwrap(), &three.all[2]),
                 "it is still ready"
             );
-            three.all[2].set_unready("a test");
+            three.all[2].host.set_unready("a test");
             let chosen = choices(&three, 100);
             assert!(chosen[0] > 0 && chosen[1] == 0 && chosen[2] > 0, "{chosen:?}");
             assert!(!three.any_ready());
-            three.all[1].set_ready();
+            three.all[1].host.set_ready();
             assert_eq!(choices(&three, 10), [0, 10, 0]);
         }
     }

@@ -1,4 +1,4 @@
-//! Health checks: each backend is asked again and again whether it takes work.
+//! Health checks: each host is asked again and again whether it takes work.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use http::{Request, Uri};
 use tokio::time::{sleep, timeout};
 
 use super::Limits;
-use super::backends::{Backend, Backends};
+use super::host::{Host, Hosts};
 use super::pool::{Pool, Unanswered, is_own_fault};
 use super::upload::UploadBody;
 use crate::routes::HealthCheck;
@@ -29,28 +29,28 @@ enum Found {
 }
 
 /// Checks all of them for ever.
-pub(super) async fn watch(limits: &Limits, backends: &Backends) {
-    // Shorter than a check, which so tells who can't be reached from who doesn't answer.
-    let connect_timeout = limits.connect_timeout.min(backends.check.timeout / 2);
-    join_all(backends.iter().map(|backend| watch_one(backends, backend, connect_timeout))).await;
+pub(super) async fn watch(limits: &Limits, hosts: &Hosts) {
+    join_all(hosts.iter().map(|host| watch_one(limits, host))).await;
 }
 
-async fn watch_one(backends: &Backends, backend: &Backend, connect_timeout: Duration) {
+async fn watch_one(limits: &Limits, host: &Host) {
+    // Shorter than a check, which so tells who can't be reached from who doesn't answer.
+    let connect_timeout = limits.connect_timeout.min(host.check.timeout / 2);
     // A check tries no connection that a request could take.
-    let pool = Pool::new(backend.authority.clone());
+    let pool = Pool::new(host.authority.clone());
     let mut silent = 0;
     loop {
-        let found = ask(&pool, &backends.check, connect_timeout).await;
+        let found = ask(&pool, &host.check, connect_timeout).await;
         silent = if matches!(found, Found::Silent(_)) { silent + 1 } else { 0 };
         match found {
-            Found::Ready => backend.set_ready(),
-            Found::Down(cause) => backend.set_down(cause),
-            Found::Unready(cause) => backend.set_unready(cause),
-            Found::Silent(cause) if silent >= PATIENCE => backend.set_unready(cause),
+            Found::Ready => host.set_ready(),
+            Found::Down(cause) => host.set_down(cause),
+            Found::Unready(cause) => host.set_unready(cause),
+            Found::Silent(cause) if silent >= PATIENCE => host.set_unready(cause),
             Found::Silent(_) => {}
         }
-        backend.pool.sweep();
-        sleep(backends.check.interval).await;
+        host.pool.sweep();
+        sleep(host.check.interval).await;
     }
 }
 

@@ -46,7 +46,7 @@ impl DownloadBody {
 
     fn give_back(&mut self) {
         if let Some(connection) = self.connection.take() {
-            self.request.backend().pool.put(connection);
+            self.request.backend().host.pool.put(connection);
         }
     }
 
@@ -74,7 +74,7 @@ impl DownloadBody {
     fn broken(&self, cause: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let backend = self.request.backend();
         backend.counters.broken.increment();
-        warn!(backend = %backend.authority, %cause, "an answer broke off");
+        warn!(backend = backend.address(), %cause, "an answer broke off");
         Poll::Ready(Some(Err(cause)))
     }
 }

@@ -94,7 +94,7 @@ async fn attempt(
     time: &RouteTime,
 ) -> Result<Response, Failure> {
     let (in_flight, unsettled) = (backend.enter(), Unsettled::new(backend, time));
-    let (response, connection) = match backend.pool.send(request, limits.connect_timeout).await {
+    let (response, connection) = match backend.host.pool.send(request, limits.connect_timeout).await {
         Ok(answered) => answered,
         Err(unanswered) => return Err(failure(backend, unanswered, progress, unsettled)),
     };
@@ -142,7 +142,7 @@ fn unreached(backend: &Backend, error: &io::Error, cause: String) -> Problem {
     if is_own_fault(error) {
         return no_room(cause);
     }
-    backend.set_down(&cause);
+    backend.host.set_down(&cause);
     if error.kind() == io::ErrorKind::TimedOut { timed_out(cause) } else { bad_gateway(cause) }
 }
 
@@ -168,20 +168,23 @@ fn no_room(cause: String) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use super::super::host::Hosts;
     use super::*;
+    use crate::routes::Terms;
 
     /// No file handle is left in the process, or the system; or no port.
     #[test]
     fn a_fault_of_the_gateways_own_takes_no_backend_out() {
-        let backend = Backend::new("a:1".parse().unwrap());
+        let check = Terms::default().health_check;
+        let backend = Backend::new(Hosts::default().of(&"a:1".parse().unwrap(), &check));
         for fault in [24, 23].map(io::Error::from_raw_os_error).into_iter().chain([no_address()]) {
             let problem = unreached(&backend, &fault, fault.to_string());
             assert_eq!((problem.status(), problem.code()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
             assert!(problem.cause().is_some(), "it is logged");
-            assert!(backend.counters.is_ready());
+            assert!(backend.is_ready());
         }
         unreached(&backend, &io::ErrorKind::ConnectionRefused.into(), "refused".to_owned());
-        assert!(!backend.counters.is_ready());
+        assert!(!backend.is_ready());
     }
 
     /// From an address that isn't this machine's no connection can be begun.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::routing::get as on_get;
-use gateway::{Counters, Gateway};
+use gateway::{Backend, Counters, Gateway};
 use http::StatusCode;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, mpsc};
@@ -52,10 +52,15 @@ impl Front {
         exchange(self.port.address, request).await
     }
 
-    fn counters(&self, backend: SocketAddr) -> &Counters {
+    fn backend(&self, address: SocketAddr) -> &Backend {
         let mut upstreams = self.gateway.upstreams();
-        let found = upstreams.find(|(path, address, _)| (*path, *address) == ("/x", &backend.to_string()));
-        found.map(|(_, _, counters)| counters).unwrap()
+        let is_it =
+            |(path, backend): &(&str, &Backend)| *path == "/x" && backend.address() == address.to_string();
+        upstreams.find(is_it).map(|(_, backend)| backend).unwrap()
+    }
+
+    fn counters(&self, backend: SocketAddr) -> &Counters {
+        &self.backend(backend).counters
     }
 
     fn in_flight(&self, backend: SocketAddr) -> u64 {
@@ -63,7 +68,7 @@ impl Front {
     }
 
     async fn until_ready_is(&self, backend: SocketAddr, ready: bool) {
-        eventually("its state is known", async || self.counters(backend).is_ready() == ready).await;
+        eventually("its state is known", async || self.backend(backend).is_ready() == ready).await;
     }
 }
 
@@ -151,6 +156,25 @@ async fn nobody_notices_a_dead_backend() {
         assert_eq!((failed.refused.get(), failed.answered.get()), (1, 0));
         assert_eq!((working.refused.get(), working.answered.get()), (0, 3));
     }
+}
+
+/// What one route found out of an address every other that leads there knows.
+#[tokio::test]
+async fn a_backend_that_is_down_for_one_route_is_down_for_all() {
+    let alive = named("alive").await;
+    let (_socket, dead) = refusing();
+    let backends = format!("backends: ['http://{dead}', 'http://{}'], balance: round_robin", alive.address);
+    let route = |path| format!("{{path: {path}, {backends}, methods: [GET]}}");
+    let routes = format!("routes: [{}, {}]", route("/x"), route("/y"));
+    let gateway = complete_gateway(&routes, &[], |_| {});
+    let port = start(gateway.service.clone()).await;
+    for path in ["/x", "/x", "/y", "/y", "/y"] {
+        let answer = exchange(port.address, get(path, "")).await;
+        assert_eq!(name_in(&answer), "alive", "{answer}");
+    }
+    let refused = gateway.upstreams().map(|(path, backend)| (path, backend.counters.refused.get()));
+    let refused: Vec<(&str, u64)> = refused.filter(|(_, count)| *count > 0).collect();
+    assert_eq!(refused, [("/x", 1)]);
 }
 
 /// Two services that break every connection once they have read a request, and what they read.
@@ -279,7 +303,7 @@ async fn a_backend_that_answers_no_check_leaves_the_rotation() {
     // The other may miss a check of so short a time, too.
     front.work();
     eventually("the silent one is left out", async || {
-        !front.counters(silent).is_ready() && front.counters(other.address).is_ready()
+        !front.backend(silent).is_ready() && front.backend(other.address).is_ready()
     })
     .await;
     eventually("the other alone is asked", async || {
