@@ -174,6 +174,11 @@ impl LiveSessions {
         if is_good { Ok(()) } else { Err(Problem::invalid_token()) }
     }
 
+    /// Whether anybody can be let in: without a sign of the feed nobody is, since a revocation may have been missed.
+    pub fn hears_feed(&self) -> bool {
+        !self.feed_is_silent()
+    }
+
     fn feed_is_silent(&self) -> bool {
         let silence = self.milliseconds() - self.feed_seen.load(Ordering::Relaxed);
         u128::try_from(silence).is_ok_and(|silence| silence > FEED_TIMEOUT.as_millis())

@@ -2,11 +2,12 @@
 //!
 //! A head is read whole and judged before the HTTP library sees it (`guard`, `head`), so a limit or a framing
 //! rule is written once, and its refusal is an ordinary answer: a problem with a request id, in the access log.
-//! Files in reading order: this one (listener and connections), `head` (which heads are refused), `guard`
+//! Files in reading order: this one (listener and connections), `connections` (how many there may be), `head` (which heads are refused), `guard`
 //! (the stream that applies it, and the time limits), `timer` (what those are kept with), `workers` (the threads), `access`
 //! (the log line of each request).
 
 mod access;
+mod connections;
 mod guard;
 mod head;
 mod timer;
@@ -30,6 +31,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::yield_now;
 use tracing::{debug, warn};
+
+pub use connections::Connections;
 
 use guard::{Guard, Refused};
 pub use timer::Alarm;
@@ -108,6 +111,7 @@ pub async fn serve(
     listener: TcpListener,
     service: Service,
     limits: Limits,
+    connections: Arc<Connections>,
     workers: Arc<Workers>,
     shutdown: watch::Receiver<bool>,
 ) {
@@ -117,13 +121,15 @@ pub async fn serve(
     let newcomers = Arc::new(Semaphore::new(workers.count()));
     let accept = || async { (Arc::clone(&newcomers).acquire_owned().await, listener.accept().await) };
     loop {
-        let (place, accepted) = tokio::select! {
+        let (turn, accepted) = tokio::select! {
             biased;
             () = stop.as_mut() => break,
             accepted = accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
+                // An answer would cost what there is too little of.
+                let Some(place) = connections.enter(peer.ip()) else { continue };
                 let (service, shutdown, running) = (service.clone(), shutdown.clone(), running.clone());
                 workers.spawn(async move {
                     // It is watched by the runtime that serves it.
@@ -131,12 +137,12 @@ pub async fn serve(
                         Ok(stream) => {
                             // Once round, in which the thread comes to all that was there before, and learns what this one sent.
                             yield_now().await;
-                            drop(place);
+                            drop(turn);
                             serve_connection(stream, Peer::new(peer), service, limits, shutdown).await;
                         }
                         Err(error) => warn!(%error, "a connection can't be served"),
                     }
-                    drop(running);
+                    drop((running, place));
                 });
             }
             Err(error) => after_failed_accept(&error).await,

@@ -16,8 +16,9 @@ use gateway::{Cors, MetricsAccess, Ports, Routes};
 use kit::clock::Clock;
 use kit::outgoing::Authorities;
 use kit::secret::Secret;
-use kit::server::{self, Limits, Workers};
+use kit::server::{self, Connections, Limits, Workers};
 use redis::TlsCertificates;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -39,6 +40,12 @@ const NOTICE: Duration = Duration::from_millis(200);
 
 /// The same where gateways in other processes ask, each second.
 const NOTICE_TO_GATEWAYS: Duration = Duration::from_millis(1500);
+
+/// Files that the process has open beside its connections: databases, logs, connections of its own.
+const OTHER_FILES: usize = 256;
+
+/// A port holds so many even where hardly any file may be open.
+const FEWEST_CONNECTIONS: usize = 16;
 
 /// Runs these parts until SIGTERM or SIGINT.
 pub(crate) fn run(settings: &Settings, parts: &[Part]) -> Result<()> {
@@ -68,6 +75,7 @@ async fn serve(settings: &Settings, parts: &[Part]) -> Result<()> {
         .context("can't start the threads that hash passwords, or TLS")?;
     banner::print(settings, &listeners, db.as_ref()).await?;
     let workers = Arc::new(Workers::start().context("can't start the threads that serve")?);
+    let listeners = with_room(settings, &system, listeners);
     let outcome = serve_until_stopped(&system, listeners, &workers, db.as_ref()).await;
     // The workers live on: a write to PostgreSQL runs on the one that began it, even when its client is gone.
     if let Some(db) = db {
@@ -235,19 +243,62 @@ async fn bind(settings: &Settings, parts: &[Part]) -> Result<Listeners> {
     Ok(listeners)
 }
 
-async fn serve_until_stopped(
+/// Each port with how many connections it holds at once: as many as are set, if the process may have so many open.
+fn with_room(
+    settings: &Settings,
     system: &System,
     listeners: Listeners,
+) -> Vec<(Part, TcpListener, Arc<Connections>)> {
+    let wanted = settings.listen.max_connections;
+    let most = most_connections().map_or(wanted, |most| most.min(wanted));
+    if most < wanted {
+        warn!(
+            most,
+            "a port holds fewer connections than MAX_CONNECTIONS says, since the process may open no more files (ulimit -n)"
+        );
+    }
+    let room = |part| match part {
+        Part::Gateway => Connections::new(most, most / 4, settings.gateway.trusted_proxies.clone()),
+        // Gateways have many connections from one address each.
+        _ => Connections::new(most, most, Vec::new()),
+    };
+    let with_room = |(part, listener): (Part, TcpListener)| {
+        let connections = room(part);
+        system.tell_connections(part, Arc::clone(&connections));
+        (part, listener, connections)
+    };
+    listeners.into_iter().map(with_room).collect()
+}
+
+/// How many connections there is room for, with as many files open as the system lets us; nothing if that is without end. Each may
+/// need a second one to a backend, and some files are for other things.
+fn most_connections() -> Option<usize> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
+    let files = usize::try_from(if raised { maximum? } else { current? }).ok()?;
+    Some((files.saturating_sub(OTHER_FILES) / 2).max(FEWEST_CONNECTIONS))
+}
+
+async fn serve_until_stopped(
+    system: &System,
+    listeners: Vec<(Part, TcpListener, Arc<Connections>)>,
     workers: &Arc<Workers>,
     db: Option<&Db>,
 ) -> Result<()> {
     let (stop, stopping) = watch::channel(false);
     let notice = if system.service(Part::Gateway).is_some() { NOTICE } else { NOTICE_TO_GATEWAYS };
     let mut servers = JoinSet::new();
-    for (part, listener) in listeners {
+    for (part, listener, connections) in listeners {
         let service = system.service(part).with_context(|| format!("the {} was not made", part.title()))?;
         let (workers, stopping) = (Arc::clone(workers), stopping.clone());
-        servers.spawn(server::serve(listener, service.clone(), Limits::default(), workers, stopping));
+        servers.spawn(server::serve(
+            listener,
+            service.clone(),
+            Limits::default(),
+            connections,
+            workers,
+            stopping,
+        ));
     }
     let mut work = pin!(system.work());
     system.readiness.set_ready();

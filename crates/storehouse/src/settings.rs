@@ -73,6 +73,8 @@ pub(crate) struct Listen {
     pub(crate) users: SocketAddr,
     pub(crate) orders: SocketAddr,
     pub(crate) inventory: SocketAddr,
+    /// How many connections each of them holds at once.
+    pub(crate) max_connections: usize,
 }
 
 /// How passwords are stored and which are taken.
@@ -309,6 +311,7 @@ impl Listen {
             users: address(Part::Users)?,
             orders: address(Part::Orders)?,
             inventory: address(Part::Inventory)?,
+            max_connections: values.read("MAX_CONNECTIONS", parse::connections)?,
         };
         listen.check_ports(parts)?;
         Ok(listen)

@@ -23,6 +23,7 @@ use kit::identity::Sessions;
 use kit::limit::Counting;
 use kit::metrics::{self, Metrics, Text};
 use kit::outgoing::Outgoing;
+use kit::server::Connections;
 use kit::service::{Readiness, Service, Surroundings};
 use kit::shared::Shared;
 use kit::token::Tokens;
@@ -218,6 +219,11 @@ impl System {
         Ok(accounts)
     }
 
+    /// Has the metrics tell of a port's connections.
+    pub fn tell_connections(&self, part: Part, connections: Arc<Connections>) {
+        self.metrics.add(move |text| connections.write_metrics(part.name(), text));
+    }
+
     fn make_gateway(&self, options: Options) -> Gateway {
         let local =
             |service: &Service| Local { port: options.ports.of(service.name), service: service.clone() };
@@ -389,16 +395,19 @@ fn count_limits(
 /// What is told of the process and of what all its services share.
 fn process_metrics(data: Option<&Data>, readiness: &Readiness, options: &Options) -> Arc<Metrics> {
     let metrics = Arc::new(Metrics::default());
-    let data = data.map(|data| (data.db.clone(), Arc::clone(&data.auditing)));
+    let data = data.map(|data| (data.db.clone(), data.live.clone(), Arc::clone(&data.auditing)));
     let readiness = readiness.clone();
     let folder = options.data_dir.clone();
     metrics.add(metrics::process);
     metrics.add(move |text| {
         metrics::build_info(env!("CARGO_PKG_VERSION"), text);
         metrics::free_disk(&folder, text);
-        let is_ready = if readiness.is_ready() { 1.0 } else { 0.0 };
-        text.gauge("storehouse_ready", "Whether the process takes work: 1 or 0.", &[], is_ready);
-        if let Some((db, auditing)) = &data {
+        let hears_feed = data.as_ref().is_none_or(|(_, live, _)| live.hears_feed());
+        let is_ready = if readiness.is_ready() && hears_feed { 1.0 } else { 0.0 };
+        let help =
+            "Whether the process takes work, and has heard from its database in the last seconds: 1 or 0.";
+        text.gauge("storehouse_ready", help, &[], is_ready);
+        if let Some((db, _, auditing)) = &data {
             db.write_metrics(text);
             events::write_metrics(db, text);
             write_violations(db, text);

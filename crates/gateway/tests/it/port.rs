@@ -14,8 +14,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
 use crate::support::{
-    DEADLINE, SHORT, connect, exchange, header, problem_code, read_to_end, read_until, soon, start,
-    start_with, status,
+    DEADLINE, SHORT, connect, eventually, exchange, header, problem_code, read_to_end, read_until, soon,
+    start, start_with, start_with_room, status,
 };
 
 /// Says what it saw of a request.
@@ -325,6 +325,30 @@ async fn a_shutdown_waits_only_so_long() {
     soon(arrived.notified()).await;
     port.stop.send(true).unwrap();
     tokio::time::timeout(DEADLINE, port.ended).await.unwrap().unwrap();
+}
+
+/// T19: one connection more than there is room for is closed, the others aren't, and who comes once one has gone is served.
+#[tokio::test]
+async fn a_port_holds_so_many_connections_and_no_more() {
+    let listener = kit::server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let port = start_with_room(listener, echoing(), Limits::default(), 2);
+    let request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut open = [connect(port.address).await, connect(port.address).await];
+    for stream in &mut open {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        read_until(stream, "GET /a []").await;
+    }
+    assert_eq!(exchange(port.address, request).await, "", "closed without an answer");
+    let [gone, mut stays] = open;
+    drop(gone);
+    eventually("there is room again", async || {
+        exchange(port.address, request.replace("Host: x", "Host: x\r\nConnection: close"))
+            .await
+            .ends_with("GET /a []")
+    })
+    .await;
+    stays.write_all(request.as_bytes()).await.unwrap();
+    read_until(&mut stays, "GET /a []").await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use kit::clock::Clock;
 use kit::identity::Role;
 use kit::metrics::Metrics;
 use kit::secret::Secret;
-use kit::server::{Limits, Workers, bind, serve};
+use kit::server::{Connections, Limits, Workers, bind, serve};
 use kit::service::{Readiness, Service};
 use kit::token::Tokens;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -45,9 +45,20 @@ pub(crate) async fn start_with(service: impl Into<Service>, limits: Limits) -> P
 }
 
 pub(crate) fn start_on(listener: TcpListener, service: impl Into<Service>, limits: Limits) -> Port {
+    start_with_room(listener, service, limits, 1_000)
+}
+
+/// The same, for so many connections at once.
+pub(crate) fn start_with_room(
+    listener: TcpListener,
+    service: impl Into<Service>,
+    limits: Limits,
+    most: usize,
+) -> Port {
     let address = listener.local_addr().unwrap();
     let (stop, stopping) = watch::channel(false);
-    let ended = tokio::spawn(serve(listener, service.into(), limits, Arc::new(Workers::here()), stopping));
+    let (connections, workers) = (Connections::new(most, most, Vec::new()), Arc::new(Workers::here()));
+    let ended = tokio::spawn(serve(listener, service.into(), limits, connections, workers, stopping));
     Port { address, stop, ended }
 }
 

@@ -70,6 +70,11 @@ pub(super) fn at_least_one(text: &str) -> Option<i64> {
     text.parse().ok().filter(|number| *number >= 1)
 }
 
+/// Four at least, since one address may have a quarter.
+pub(super) fn connections(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|number| *number >= 4)
+}
+
 /// `90s`, `30m`, `24h`, `7d`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let unit = match text.bytes().last()? {

@@ -50,6 +50,7 @@ pub(crate) const AUDITED: &[&str] = &[
     "RATE_LIMIT",
     "CORS_ORIGINS",
     "TRUSTED_PROXIES",
+    "MAX_CONNECTIONS",
     "CURRENCY",
     "MAX_PENDING_ORDERS",
     "PENDING_EXPIRY",
@@ -220,6 +221,13 @@ pub(crate) const TABLE: &[Setting] = &[
         default: Unset,
         valid: "addresses or networks with commas between them, such as 10.0.0.1 or 10.0.0.0/8",
         help: "proxies in front of the gateway whose X-Forwarded headers are believed",
+    },
+    Setting {
+        name: "MAX_CONNECTIONS",
+        kind: Number,
+        default: Always("10000"),
+        valid: "a number of at least 4",
+        help: "connections that a port holds at once, at the gateway a quarter of them from one address that is no trusted proxy; one more is closed",
     },
     Setting {
         name: "CURRENCY",

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::harness::goods::check_stock;
-use crate::harness::{each_shape, eventually};
+use crate::harness::{each_shape, soon};
 
 #[tokio::test]
 async fn the_originals_walk_works_through_the_gateway_and_on_each_port() {
@@ -63,7 +63,7 @@ async fn an_order_goes_from_placed_to_paid_and_its_buyer_logs_out() {
                 let me = buyer.request(http::Method::GET, asked_of(service)).to(service);
                 me.send().await.status == 401
             };
-            eventually(&format!("{service} knows that the session has ended"), is_out).await;
+            soon(&format!("{service} knows that the session has ended"), is_out).await;
         }
         let refresh = json!({"refresh_token": registered["refresh_token"]});
         nobody.post("/auth/refresh", refresh).await.problem(401, "invalid_token");

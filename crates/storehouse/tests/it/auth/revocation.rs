@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::{client, log_in, register, text};
-use crate::harness::{Answer, App, Call, TestDatabase, each_app, each_engine, eventually};
+use crate::harness::{Answer, App, Call, TestDatabase, each_app, each_engine, soon};
 
 #[tokio::test]
 async fn j13_a_changed_role_ends_the_tokens_but_not_the_session() {
@@ -138,11 +138,11 @@ async fn a_logout_in_one_process_is_seen_in_the_other() {
         }
         client(&one, &pairs[0]).post("/auth/logout", json!({})).await.expect(204);
         let is_out = async || elsewhere[0].get("/users/me").await.status == 401;
-        eventually("the other process has heard of the logout", is_out).await;
+        soon("the other process has heard of the logout", is_out).await;
         elsewhere[1].get("/users/me").await.expect(200);
         client(&one, &pairs[1]).post("/auth/logout-all", json!({})).await.expect(204);
         let is_out = async || elsewhere[1].get("/users/me").await.status == 401;
-        eventually("the other process has heard that all are out", is_out).await;
+        soon("the other process has heard that all are out", is_out).await;
     };
     each_engine(storehouse::migrations::MIGRATIONS, test).await;
 }
@@ -154,7 +154,7 @@ async fn nobody_is_let_in_when_revocations_can_not_be_heard_of() {
         client(app, &pair).get("/users/me").await.expect(200);
         app.stop_work();
         let is_shut = async || client(app, &pair).get("/users/me").await.status == 503;
-        eventually("the silence of the feed is noticed", is_shut).await;
+        soon("the silence of the feed is noticed", is_shut).await;
         client(app, &pair).get("/orders").await.problem(503, "unavailable");
     })
     .await;

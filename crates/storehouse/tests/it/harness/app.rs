@@ -16,7 +16,7 @@ use kit::author::Author;
 use kit::clock::Clock;
 use kit::identity::Role;
 use kit::secret::Secret;
-use kit::server::{self, Limits, Peer, Workers};
+use kit::server::{self, Connections, Limits, Peer, Workers};
 use kit::service::Service;
 use kit::token::Tokens;
 use serde_json::Value;
@@ -130,7 +130,8 @@ impl App {
         let listener = server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (workers, stopping) = (Arc::new(Workers::here()), self.stop.subscribe());
-        tokio::spawn(server::serve(listener, service, Limits::default(), workers, stopping));
+        let room = Connections::new(1_000, 1_000, Vec::new());
+        tokio::spawn(server::serve(listener, service, Limits::default(), room, workers, stopping));
         port
     }
 

@@ -35,11 +35,11 @@ pub(crate) use self::authenticator::{Authenticator, at_the_beginning_of_a_step, 
 pub(crate) use self::children::{child_address, start_child};
 pub(crate) use self::database::{Engine, TestDatabase, each_engine};
 pub(crate) use self::disk::{SmallDisk, faulty_sync};
-pub(crate) use self::process::{PASSWORD, Site, Storehouse, Wire, copy_program};
+pub(crate) use self::process::{PASSWORD, Site, Split, Storehouse, Wire, copy_program};
 pub(crate) use self::random::Random;
 pub(crate) use self::redis::Redis;
 pub(crate) use self::server::{Server, postgres_server};
-pub(crate) use self::time::{eventually, say};
+pub(crate) use self::time::{eventually, say, soon};
 pub(crate) use self::tls::Authority;
 
 /// Runs a test against the whole system, on SQLite, then on PostgreSQL.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::json;
 
 use super::walk;
-use crate::harness::{PASSWORD, Site, Wire, eventually};
+use crate::harness::{PASSWORD, Site, Wire, soon};
 
 #[tokio::test]
 async fn parts_on_one_machine_share_a_file_and_a_secret_without_any_setting() {
@@ -29,7 +29,7 @@ async fn a_gateway_without_a_database_leaves_sessions_to_the_services() {
     for path in ["/auth/validate", "/users/me", "/orders"] {
         let token = wire.token().to_owned();
         let gateway = split.part("gateway").gateway();
-        eventually(&format!("{path} refuses an ended session"), async || {
+        soon(&format!("{path} refuses an ended session"), async || {
             let mut wire = Wire::connect(gateway).await.unwrap().with_token(&token);
             wire.get(path).await.unwrap().status == 401
         })
@@ -37,6 +37,22 @@ async fn a_gateway_without_a_database_leaves_sessions_to_the_services() {
     }
     let mut forged = split.part("gateway").connect().await.with_token("a.b.c");
     forged.get("/orders").await.unwrap().problem(401, "invalid_token");
+}
+
+/// Some parts beside the gateway, in its process, and the others in another.
+#[tokio::test]
+async fn any_set_of_parts_makes_a_process() {
+    let site = Site::new(None);
+    let others = site.start_as(site.command(&["serve", "orders", "users", "inventory"])).await;
+    let mut command = site.command(&["serve", "auth", "gateway"]);
+    for (part, address) in ["USERS", "ORDERS", "INVENTORY"].into_iter().zip(&others.addresses) {
+        command.env(format!("{part}_PORT"), address.port().to_string());
+    }
+    let front = site.start_as(command).await;
+    assert_eq!((front.addresses.len(), others.addresses.len()), (2, 3), "{}", front.banner());
+    walk(&front).await;
+    let nobody = front.connect().await.get("/products").await.unwrap();
+    nobody.problem(401, "missing_token");
 }
 
 #[tokio::test]
