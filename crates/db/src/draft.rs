@@ -25,7 +25,7 @@ impl Draft {
     pub async fn begin(target: &DatabaseUrl) -> Result<Self, Error> {
         let place = match target {
             DatabaseUrl::Sqlite(path) => Place::Sqlite(sqlite::Draft::begin(path).await?),
-            DatabaseUrl::Postgres(config) => Place::Postgres(Box::new(postgres::Draft::begin(config).await?)),
+            DatabaseUrl::Postgres(server) => Place::Postgres(Box::new(postgres::Draft::begin(server).await?)),
         };
         Ok(Self { place })
     }
@@ -34,7 +34,7 @@ impl Draft {
     pub async fn open(&self) -> Result<Db, Error> {
         let engine = match &self.place {
             Place::Sqlite(draft) => Engine::Sqlite(Sqlite::open(draft.path(), Durability::AtEnd).await?),
-            Place::Postgres(draft) => Engine::Postgres(Postgres::open_draft(&draft.lazy_config()).await?),
+            Place::Postgres(draft) => Engine::Postgres(Postgres::open_draft(&draft.lazy_server()).await?),
         };
         Ok(Db { engine: Arc::new(engine) })
     }

@@ -16,7 +16,7 @@ pub struct Dumped {
 pub async fn dump(from: &DatabaseUrl, into: &Path, progress: &Progress) -> Result<Dumped, Error> {
     match from {
         DatabaseUrl::Sqlite(path) => sqlite::dump(path, into, progress).await,
-        DatabaseUrl::Postgres(config) => postgres::dump(config, into, progress).await,
+        DatabaseUrl::Postgres(server) => postgres::dump(server, into, progress).await,
     }
 }
 

@@ -19,11 +19,11 @@
 //! 10. A rule over several rows first takes its guard row (`Tx::guard`).
 //!
 //! A closure has no effect outside its transaction, may be run more than once, and awaits nothing but the database. A lookup has no snapshot:
-//! each of its statements sees the last commit. Connections to PostgreSQL are not encrypted yet.
+//! each of its statements sees the last commit. Connections to PostgreSQL are encrypted where its address says `sslmode=require`.
 //!
 //! In reading order: `url`, `error`, `value`, `tx`, `closure`, `shared_write`, `migration`, `listener`, `log`; what is done with a database as a whole: `dump` (into a file),
 //! `draft` (a new one that is refused until it is whole), `transfer` (from SQLite to PostgreSQL); then an engine: `sqlite` (`connection`, `statement`,
-//! `failure`, `measures`, `batch`, `writer`, `syncer`, `checkpointer`, `readers`, `migrate`, `dump`, `draft`, `source`), `postgres` (`connection`, `failure`, `session`,
+//! `failure`, `measures`, `batch`, `writer`, `syncer`, `checkpointer`, `readers`, `migrate`, `dump`, `draft`, `source`), `postgres` (`server`, `connection`, `failure`, `session`,
 //! `transaction`, `together`, `migrate`, `tools`, `dump`, `draft`, `transfer`).
 
 mod closure;
@@ -55,6 +55,7 @@ pub use self::listener::Listener;
 pub use self::log::LogSql;
 pub use self::migration::Migration;
 use self::postgres::Postgres;
+pub use self::postgres::Server;
 use self::shared_write::Call;
 pub use self::shared_write::SharedWrite;
 pub use self::sqlite::WRITER_SETTINGS as SQLITE_WRITER_SETTINGS;
@@ -85,7 +86,7 @@ impl Db {
     pub async fn open(url: &DatabaseUrl) -> Result<Self, Error> {
         let engine = match url {
             DatabaseUrl::Sqlite(path) => Engine::Sqlite(Sqlite::open(path, Durability::EachCommit).await?),
-            DatabaseUrl::Postgres(config) => Engine::Postgres(Postgres::open(config).await?),
+            DatabaseUrl::Postgres(server) => Engine::Postgres(Postgres::open(server).await?),
         };
         Ok(Self { engine: Arc::new(engine) })
     }

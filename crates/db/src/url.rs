@@ -7,13 +7,15 @@ use std::str::FromStr;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
+use crate::postgres::Server;
+
 /// Where the data lives. Parsed from a path, `sqlite:PATH`, `sqlite://PATH`, `postgres://…` or `postgresql://…`; `Display` masks a password.
 #[derive(Clone, Debug)]
 pub enum DatabaseUrl {
     /// A SQLite file.
     Sqlite(PathBuf),
     /// A PostgreSQL server and database.
-    Postgres(Box<Config>),
+    Postgres(Box<Server>),
 }
 
 impl FromStr for DatabaseUrl {
@@ -48,21 +50,22 @@ fn sqlite(path: &str) -> Result<DatabaseUrl, String> {
 
 fn postgres(text: &str) -> Result<DatabaseUrl, String> {
     // The parser's own message could quote a piece of a password that holds a special character.
-    let config: Config = text.parse().map_err(|_| {
-        "the PostgreSQL address cannot be read: write postgres://USER:PASSWORD@HOST:PORT/NAME, with special characters percent-encoded"
+    let server = Server::parse(text).ok_or_else(|| {
+        "the PostgreSQL address cannot be read: write postgres://USER:PASSWORD@HOST:PORT/NAME, with special characters percent-encoded, and ?sslmode=require for TLS"
             .to_owned()
     })?;
-    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+    if server.config.get_hosts().is_empty() && server.config.get_hostaddrs().is_empty() {
         return Err("the PostgreSQL address names no host".to_owned());
     }
-    Ok(DatabaseUrl::Postgres(Box::new(config)))
+    Ok(DatabaseUrl::Postgres(Box::new(server)))
 }
 
 impl Display for DatabaseUrl {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(out, "sqlite:{}", path.display()),
-            Self::Postgres(config) => {
+            Self::Postgres(server) => {
+                let config = &server.config;
                 let user = config.get_user().map(|user| match config.get_password() {
                     Some(_) => format!("{user}:***@"),
                     None => format!("{user}@"),

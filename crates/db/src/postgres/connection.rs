@@ -9,9 +9,10 @@ use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use futures_util::future::try_join;
 use tokio::sync::Notify;
 use tokio::time::sleep;
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
+use tokio_postgres::{AsyncMessage, Client};
 
 use super::failure::{failure, text};
+use super::server::Server;
 use crate::Error;
 
 pub(super) const CONNECTIONS: usize = 16;
@@ -20,8 +21,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const LIMITS: &str = "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s";
 
 /// The caller's address with what makes a dead server noticed.
-pub(super) fn watchful(config: &Config) -> Config {
-    let mut config = config.clone();
+pub(super) fn watchful(server: &Server) -> Server {
+    let mut server = server.clone();
+    let config = &mut server.config;
     config.connect_timeout(config.get_connect_timeout().copied().unwrap_or(PATIENCE));
     config.keepalives_idle(Duration::from_secs(10));
     config.keepalives_interval(Duration::from_secs(5));
@@ -30,16 +32,16 @@ pub(super) fn watchful(config: &Config) -> Config {
     if config.get_application_name().is_none() {
         config.application_name("storehouse");
     }
-    config
+    server
 }
 
 /// The pool. Settings that the address itself gives come last, and so win.
-pub(super) fn pool(config: &Config, connections: usize) -> Result<Pool, Error> {
-    let mut config = config.clone();
+pub(super) fn pool(server: &Server, connections: usize) -> Result<Pool, Error> {
+    let mut config = server.config.clone();
     let given = config.get_options().unwrap_or_default().to_owned();
     config.options(format!("{LIMITS} {given}"));
-    let manager =
-        Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = Manager::from_config(config, server.tls()?, recycling);
     let built = Pool::builder(manager)
         .max_size(connections)
         .runtime(Runtime::Tokio1)
@@ -51,8 +53,8 @@ pub(super) fn pool(config: &Config, connections: usize) -> Result<Pool, Error> {
 }
 
 /// A connection of its own, without the pool's time limits. It ends with the client.
-pub(super) async fn connect(config: &Config) -> Result<Client, Error> {
-    let connected = config.connect(NoTls).await;
+pub(super) async fn connect(server: &Server) -> Result<Client, Error> {
+    let connected = server.config.connect(server.tls()?).await;
     let (client, connection) = connected.map_err(|error| Error::Unavailable(text(&error)))?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
@@ -63,17 +65,18 @@ pub(super) async fn connect(config: &Config) -> Result<Client, Error> {
 }
 
 /// Listens to a channel for ever, through as many connections as it takes.
-pub(super) async fn listen(config: Config, channel: &'static str, heard: Arc<Notify>) {
+pub(super) async fn listen(server: Server, channel: &'static str, heard: Arc<Notify>) {
     loop {
-        if let Err(error) = listen_once(&config, channel, &heard).await {
-            tracing::warn!(channel, error = text(&error), "the connection that listens was lost");
+        if let Err(error) = listen_once(&server, channel, &heard).await {
+            tracing::warn!(channel, %error, "the connection that listens was lost");
         }
         sleep(Duration::from_secs(1)).await;
     }
 }
 
-async fn listen_once(config: &Config, channel: &str, heard: &Notify) -> Result<(), tokio_postgres::Error> {
-    let (client, connection) = config.connect(NoTls).await?;
+async fn listen_once(server: &Server, channel: &str, heard: &Notify) -> Result<(), Error> {
+    let lost = |error: tokio_postgres::Error| Error::Unavailable(text(&error));
+    let (client, connection) = server.config.connect(server.tls()?).await.map_err(lost)?;
     let mut connection = pin!(connection);
     let listening = async {
         client.batch_execute(&format!("LISTEN \"{}\"", channel.replace('"', "\"\""))).await?;
@@ -89,7 +92,7 @@ async fn listen_once(config: &Config, channel: &str, heard: &Notify) -> Result<(
         }
         Ok(())
     };
-    try_join(listening, hearing).await.map(|_| ())
+    try_join(listening, hearing).await.map(|_| ()).map_err(lost)
 }
 
 /// The server must keep text in UTF-8, or what is written is not what is read.

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use deadpool_postgres::Pool;
-use tokio_postgres::{Client, Config};
+use tokio_postgres::Client;
 
 use super::connection::{connect, watchful};
 use super::failure::{failure, pool_failure};
 use super::migrate::run;
+use super::server::Server;
 use super::tools::{Tool, feed, server_version};
 use crate::draft::refuse_tables;
 use crate::sqlite::blocking;
@@ -57,7 +58,7 @@ const CLEAR: &str = "
 
 /// A new database that is being filled.
 pub(crate) struct Draft {
-    pub(super) config: Config,
+    pub(super) server: Server,
     /// Holds the lock.
     pub(super) client: Client,
 }
@@ -81,42 +82,47 @@ async fn is_unfinished(client: &Client) -> Result<bool, Error> {
 }
 
 impl Draft {
-    pub(crate) async fn begin(config: &Config) -> Result<Self, Error> {
-        let config = watchful(config);
-        let client = connect(&config).await?;
+    pub(crate) async fn begin(server: &Server) -> Result<Self, Error> {
+        let server = watchful(server);
+        let client = connect(&server).await?;
         let failed = |error: tokio_postgres::Error| failure(&error).error;
         if !client.query_one(LOCK, &[]).await.and_then(|row| row.try_get(0)).map_err(failed)? {
-            return Err(Error::Refused(format!("{} is being filled by another command", place(&config))));
+            return Err(Error::Refused(format!(
+                "{} is being filled by another command",
+                place(&server.config)
+            )));
         }
         if is_unfinished(&client).await? {
             run(&client, &format!("BEGIN; {CLEAR}; CREATE TABLE {UNFINISHED} (); COMMIT")).await?;
-            return Ok(Self { config, client });
+            return Ok(Self { server, client });
         }
         let found = client.query(TABLES, &[]).await.map_err(failed)?;
         let tables: Vec<String> = found.iter().map(|row| row.get(0)).collect();
-        refuse_tables(&place(&config), &tables)?;
+        refuse_tables(&place(&server.config), &tables)?;
         run(&client, &format!("CREATE TABLE {UNFINISHED} ()")).await?;
-        Ok(Self { config, client })
+        Ok(Self { server, client })
     }
 
     /// For connections whose commits needn't reach the disk one by one; the last one's does, and all before it.
-    pub(crate) fn lazy_config(&self) -> Config {
-        let mut config = self.config.clone();
-        let given = config.get_options().unwrap_or_default().to_owned();
-        config.options(format!("{given} -c synchronous_commit=off"));
-        config
+    pub(crate) fn lazy_server(&self) -> Server {
+        let mut server = self.server.clone();
+        let given = server.config.get_options().unwrap_or_default().to_owned();
+        server.config.options(format!("{given} -c synchronous_commit=off"));
+        server
     }
 
     /// In one transaction: it has all of it or nothing.
     pub(crate) async fn load(&self, file: &Path, length: u64, progress: &Progress) -> Result<(), Error> {
         let version = server_version(&self.client).await?;
-        let (config, file, progress) = (self.config.clone(), file.to_owned(), Arc::clone(progress));
+        let (server, file, progress) = (self.server.clone(), file.to_owned(), Arc::clone(progress));
         blocking(move || {
             let tool = Tool::find("pg_restore", version)?;
-            let mut command = tool.command(&config);
+            let mut command = tool.command(&server);
             command.env(RESTORE.0, RESTORE.1);
             command.args(["--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges"]);
-            command.arg("--dbname").arg(config.get_dbname().or(config.get_user()).unwrap_or_default());
+            command
+                .arg("--dbname")
+                .arg(server.config.get_dbname().or(server.config.get_user()).unwrap_or_default());
             let unreadable = |error| Error::Unavailable(format!("{}: {error}", file.display()));
             let from = File::open(&file).map_err(unreadable)?.take(length);
             feed(command, from, |done| progress("restoring", done, Some(length)), |_| ())

@@ -5,11 +5,10 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio_postgres::Config;
-
 use super::connection::{connect, watchful};
 use super::draft::UNFINISHED;
 use super::failure::failure;
+use super::server::Server;
 use super::tools::{Tool, feed, server_version};
 use crate::dump::Dumped;
 use crate::sqlite::blocking;
@@ -19,11 +18,11 @@ use crate::{Error, Progress};
 const MIGRATIONS: &str = ".schema_migrations (number, name) FROM stdin;";
 
 /// See [`crate::dump`].
-pub(crate) async fn dump(config: &Config, into: &Path, progress: &Progress) -> Result<Dumped, Error> {
+pub(crate) async fn dump(server: &Server, into: &Path, progress: &Progress) -> Result<Dumped, Error> {
     // Refuses one that is not finished.
-    super::Postgres::open(config).await?.close().await;
-    let config = watchful(config);
-    let client = connect(&config).await?;
+    super::Postgres::open(server).await?.close().await;
+    let server = watchful(server);
+    let client = connect(&server).await?;
     let version = server_version(&client).await?;
     let sql = "SELECT pg_database_size(current_database())";
     let row = client.query_one(sql, &[]).await.map_err(|error| failure(&error).error)?;
@@ -31,19 +30,19 @@ pub(crate) async fn dump(config: &Config, into: &Path, progress: &Progress) -> R
     drop(client);
     let (into, progress) = (into.to_owned(), Arc::clone(progress));
     blocking(move || {
-        write(&config, version, &into, |done| progress("copying", done, Some(size.unsigned_abs())))?;
+        write(&server, version, &into, |done| progress("copying", done, Some(size.unsigned_abs())))?;
         progress("checking", 0, None);
         check(version, &into)
     })
     .await
 }
 
-fn write(config: &Config, version: u32, into: &Path, told: impl Fn(u64) + Send + Sync) -> Result<(), Error> {
+fn write(server: &Server, version: u32, into: &Path, told: impl Fn(u64) + Send + Sync) -> Result<(), Error> {
     let unwritable = |error: io::Error| match error.kind() {
         io::ErrorKind::StorageFull => Error::DiskFull,
         _ => Error::Unavailable(format!("{}: {error}", into.display())),
     };
-    let mut command = Tool::find("pg_dump", version)?.command(config);
+    let mut command = Tool::find("pg_dump", version)?.command(server);
     command.args(["--format=custom", "--no-owner", "--no-privileges", "--lock-wait-timeout=60s"]);
     command.arg(format!("--exclude-table={UNFINISHED}"));
     let mut file = OpenOptions::new().write(true).open(into).map_err(unwritable)?;

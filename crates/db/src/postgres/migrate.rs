@@ -1,9 +1,10 @@
 //! Applying migrations to a database.
 
-use tokio_postgres::{Client, Config};
+use tokio_postgres::Client;
 
 use super::connection::connect;
 use super::failure::failure;
+use super::server::Server;
 use crate::Error;
 use crate::migration::{self, Migration};
 
@@ -11,8 +12,8 @@ use crate::migration::{self, Migration};
 const LOCK: &str = "SELECT pg_advisory_lock(7205759403792793)";
 
 /// Applies what is missing, behind a lock that ends with the connection.
-pub(super) async fn migrate(config: &Config, migrations: &[Migration]) -> Result<usize, Error> {
-    let client = connect(config).await?;
+pub(super) async fn migrate(server: &Server, migrations: &[Migration]) -> Result<usize, Error> {
+    let client = connect(server).await?;
     run(&client, LOCK).await?;
     let table = Migration::portable(0, "", migration::TABLE).for_postgres();
     run(&client, &table).await?;

@@ -1,10 +1,11 @@
-//! PostgreSQL: a pool of connections, and each write a task of its own. Connections are not encrypted yet.
+//! PostgreSQL: a pool of connections, and each write a task of its own.
 
 mod connection;
 mod draft;
 mod dump;
 mod failure;
 mod migrate;
+mod server;
 mod session;
 mod together;
 mod tools;
@@ -18,11 +19,11 @@ use futures_util::future::BoxFuture;
 use metrics::Text;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
-use tokio_postgres::Config;
 
 pub(crate) use self::draft::Draft;
 pub(crate) use self::dump::dump;
 use self::failure::{failure, pool_failure, too_slow};
+pub use self::server::Server;
 pub(crate) use self::session::{Session, all, each_row, execute, keep};
 use self::transaction::Transactions;
 pub(crate) use self::transaction::lookup;
@@ -43,7 +44,7 @@ const PING_LIMIT: Duration = Duration::from_secs(2);
 
 /// A PostgreSQL database.
 pub(crate) struct Postgres {
-    config: Config,
+    server: Server,
     transactions: Arc<Transactions>,
     /// Each write that runs holds one permit; the end takes them all.
     permits: Arc<Semaphore>,
@@ -51,23 +52,23 @@ pub(crate) struct Postgres {
 
 impl Postgres {
     /// Makes the pool and its first connection, so that a wrong address is known at the start.
-    pub(crate) async fn open(config: &Config) -> Result<Self, Error> {
-        let opened = Self::open_draft(config).await?;
+    pub(crate) async fn open(server: &Server) -> Result<Self, Error> {
+        let opened = Self::open_draft(server).await?;
         draft::refuse_unfinished(&opened.transactions.pool, &opened.describe()).await?;
         Ok(opened)
     }
 
     /// The same of one that may still be unfinished.
-    pub(crate) async fn open_draft(config: &Config) -> Result<Self, Error> {
-        let config = connection::watchful(config);
-        let pool = connection::pool(&config, connection::CONNECTIONS)?;
+    pub(crate) async fn open_draft(server: &Server) -> Result<Self, Error> {
+        let server = connection::watchful(server);
+        let pool = connection::pool(&server, connection::CONNECTIONS)?;
         connection::check_encoding(&pool).await?;
         let transactions = Arc::new(Transactions::new(pool));
-        Ok(Self { config, transactions, permits: Arc::new(Semaphore::new(PERMITS as usize)) })
+        Ok(Self { server, transactions, permits: Arc::new(Semaphore::new(PERMITS as usize)) })
     }
 
     pub(crate) async fn migrate(&self, migrations: &[Migration]) -> Result<usize, Error> {
-        migrate::migrate(&self.config, migrations).await
+        migrate::migrate(&self.server, migrations).await
     }
 
     /// Runs to its end as a task of its own, whatever becomes of the caller.
@@ -131,8 +132,8 @@ impl Postgres {
 
     pub(crate) fn listen(&self, channel: &'static str) -> Result<Ear, Error> {
         let heard = Arc::new(Notify::new());
-        let pool = connection::pool(&self.config, 1)?;
-        let task = tokio::spawn(connection::listen(self.config.clone(), channel, Arc::clone(&heard)));
+        let pool = connection::pool(&self.server, 1)?;
+        let task = tokio::spawn(connection::listen(self.server.clone(), channel, Arc::clone(&heard)));
         Ok(Ear { heard, task, pool })
     }
 
@@ -161,6 +162,6 @@ impl Postgres {
     }
 
     pub(crate) fn describe(&self) -> String {
-        format!("PostgreSQL {}", place(&self.config))
+        format!("PostgreSQL {}", place(&self.server.config))
     }
 }

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use tokio_postgres::Client;
 use tokio_postgres::config::Host;
-use tokio_postgres::{Client, Config};
 
 use super::failure::failure;
+use super::server::Server;
 use crate::Error;
 
 /// Folders that hold a folder for each version, and what stands between it and the programs.
@@ -24,7 +25,10 @@ const VERSIONS: [(&str, &str); 4] = [
 const PIECE: usize = 64 * 1024;
 
 /// A program that suits the server.
-pub(super) struct Tool(PathBuf);
+pub(super) struct Tool {
+    path: PathBuf,
+    version: u32,
+}
 
 /// The server's version: 16.
 pub(super) async fn server_version(client: &Client) -> Result<u32, Error> {
@@ -41,8 +45,8 @@ impl Tool {
             candidates(name).into_iter().filter_map(|path| Some((version_of(&path)?, path))).collect();
         let suits =
             found.iter().filter(|(version, _)| *version >= server).min_by_key(|(version, _)| *version);
-        if let Some((_, path)) = suits {
-            return Ok(Self(path.clone()));
+        if let Some((version, path)) = suits {
+            return Ok(Self { path: path.clone(), version: *version });
         }
         let newest = found.iter().map(|(version, _)| *version).max();
         let found = newest.map_or_else(
@@ -55,8 +59,8 @@ impl Tool {
     }
 
     /// The program, told how to connect.
-    pub(super) fn command(&self, config: &Config) -> Command {
-        let mut command = Command::new(&self.0);
+    pub(super) fn command(&self, server: &Server) -> Command {
+        let (mut command, config) = (self.plain(), &server.config);
         command.env_remove("PGSERVICE").env_remove("PGSERVICEFILE");
         let hosts: Vec<String> = config.get_hosts().iter().map(host).collect();
         let addresses: Vec<String> = config.get_hostaddrs().iter().map(ToString::to_string).collect();
@@ -77,11 +81,26 @@ impl Tool {
         if let Some(password) = config.get_password() {
             command.env("PGPASSWORD", String::from_utf8_lossy(password).as_ref());
         }
+        self.tell_authorities(server, &mut command);
         command
     }
 
+    /// What makes its connection as safe as ours. Before version 16 it can't be told to trust whom browsers trust: then it is encrypted and no more.
+    fn tell_authorities(&self, server: &Server, command: &mut Command) {
+        let (mode, authorities) = match &server.authorities {
+            _ if !server.is_safe() => return,
+            Some(file) => ("verify-full", file.as_path()),
+            None if self.version >= 16 => ("verify-full", Path::new("system")),
+            None => {
+                command.env("PGSSLMODE", "require");
+                return;
+            }
+        };
+        command.env("PGSSLMODE", mode).env("PGSSLROOTCERT", authorities);
+    }
+
     pub(super) fn plain(&self) -> Command {
-        Command::new(&self.0)
+        Command::new(&self.path)
     }
 }
 
@@ -230,8 +249,9 @@ mod tests {
 
     #[test]
     fn the_password_is_no_argument() {
-        let config: Config = "postgres://me:canary@db.example:5433/store".parse().unwrap();
-        let command = Tool(PathBuf::from("pg_dump")).command(&config);
+        let server = Server::parse("postgres://me:canary@db.example:5433/store").unwrap();
+        let tool = Tool { path: PathBuf::from("pg_dump"), version: 16 };
+        let command = tool.command(&server);
         assert!(command.get_args().next().is_none());
         let set = |name: &str| {
             let found = command.get_envs().find(|(known, _)| *known == name);
@@ -241,5 +261,23 @@ mod tests {
         assert_eq!(set("PGPORT").as_deref(), Some("5433"));
         assert_eq!(set("PGDATABASE").as_deref(), Some("store"));
         assert_eq!(set("PGPASSWORD").as_deref(), Some("canary"));
+        assert_eq!(set("PGSSLMODE"), None);
+    }
+
+    #[test]
+    fn it_is_told_whom_to_trust() {
+        for (version, more, mode, file) in [
+            (15, "", "require", None),
+            (16, "", "verify-full", Some("system")),
+            (15, "&sslrootcert=/own.pem", "verify-full", Some("/own.pem")),
+        ] {
+            let server = Server::parse(&format!("postgres://me@db/store?sslmode=require{more}")).unwrap();
+            let command = Tool { path: PathBuf::from("pg_dump"), version }.command(&server);
+            let set = |name: &str| {
+                command.get_envs().find(|(known, _)| *known == name).and_then(|(_, value)| value)
+            };
+            assert_eq!(set("PGSSLMODE").unwrap(), mode);
+            assert_eq!(set("PGSSLROOTCERT").map(|value| value.to_str().unwrap()), file);
+        }
     }
 }

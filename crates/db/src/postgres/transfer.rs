@@ -48,7 +48,7 @@ pub(crate) async fn fill(
     migrations: &'static [Migration],
     progress: &Progress,
 ) -> Result<Vec<Moved>, Error> {
-    migrate(&draft.config, migrations).await?;
+    migrate(&draft.server, migrations).await?;
     let client = &draft.client;
     let tables = agree(&source.tables()?, &columns(client).await?)?;
     let order = in_order(&tables, &references(client).await?)?;

@@ -22,6 +22,8 @@ mod postgres;
 mod sharing;
 /// What statements take and give.
 mod statements;
+/// PostgreSQL over TLS.
+mod tls;
 
 use std::path::Path;
 use std::pin::Pin;

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
@@ -55,6 +56,27 @@ impl Server {
     /// A server of one test's own, as durable as in production.
     pub(crate) fn start() -> Option<Self> {
         Self::make(true)
+    }
+
+    /// One that takes connections over TLS alone, with this certificate and key.
+    pub(crate) fn start_over_tls((certificate, key): (String, String)) -> Option<Self> {
+        let mut server = Self::start()?;
+        server.stop();
+        let data = server.folder.join("data");
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            fs::write(data.join(name), text).unwrap();
+            fs::set_permissions(data.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+            give_to_server(&data.join(name));
+        }
+        fs::write(
+            data.join("pg_hba.conf"),
+            "hostssl all all 127.0.0.1/32 trust\nhostssl all all ::1/128 trust\n",
+        )
+        .unwrap();
+        let settings = fs::read_to_string(data.join("postgresql.conf")).unwrap();
+        fs::write(data.join("postgresql.conf"), settings + "\nssl = on\n").unwrap();
+        server.start_again();
+        Some(server)
     }
 
     pub(crate) fn url(&self, database: &str) -> String {
@@ -210,14 +232,19 @@ impl Drop for Server {
 
 /// Makes the data folder, as the user that will run the server.
 fn prepare(binaries: &Path, folder: &Path) {
-    if is_root() {
-        assert!(Command::new("chown").arg("postgres").arg(folder).status().unwrap().success());
-    }
+    give_to_server(folder);
     let mut command = plain_or_other_user(binaries.join("initdb").as_os_str());
     command.arg("-D").arg(folder.join("data"));
     command.args(["-U", "storehouse", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
     let output = command.current_dir(folder).output().unwrap();
     assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The server's user owns it from now on.
+fn give_to_server(path: &Path) {
+    if is_root() {
+        assert!(Command::new("chown").arg("postgres").arg(path).status().unwrap().success());
+    }
 }
 
 fn plain_or_other_user(program: &OsStr) -> Command {

@@ -20,6 +20,13 @@ impl Authority {
         self.0.pem()
     }
 
+    /// A certificate for a server of this name, and its key, both in PEM.
+    pub(crate) fn certificate(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.signed_by(&key, &*self.0).unwrap().pem(), key.serialize_pem())
+    }
+
     /// What a server of this name needs, with a certificate of its own.
     pub(crate) fn server(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> ServerConfig {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
