@@ -12,6 +12,7 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
 COPY crates crates
+COPY LICENSE scripts/notices.sh ./
 # The caches keep downloads and built dependencies between builds. Cargo tells a changed file by its time alone, and a
 # fresh checkout may carry an older one than the cache: touched, our own crates are always built anew.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
@@ -19,6 +20,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     find crates -type f -exec touch {} + \
     && cargo build --release --locked \
     && install -D target/release/storehouse /out/storehouse \
+    && install -D -m 644 LICENSE /out/doc/LICENSE \
+    && install -D notices.sh scripts/notices.sh && scripts/notices.sh >/out/doc/NOTICES.txt \
     && mkdir -p /out/data
 
 # What backs PostgreSQL up: pg_dump and pg_restore as they are beside the server that docker-compose.yml runs, since neither
@@ -39,6 +42,7 @@ LABEL org.opencontainers.image.title="Storehouse" \
 COPY --from=postgres /out/bin /usr/local/bin
 COPY --from=postgres /out/lib /usr/lib
 COPY --from=build /out/storehouse /usr/local/bin/storehouse
+COPY --from=build /out/doc /usr/share/doc/storehouse
 COPY --from=build --chown=65532:65532 /out/data /data
 # A number, because that is how an orchestrator can see that it isn't root.
 USER 65532:65532

@@ -31,10 +31,16 @@ time=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 install -D -m 755 "$binary" "$work/$name/storehouse"
-install -m 644 LICENSE README.md CHANGELOG.md routes.yaml .env.example "$work/$name"
+install -m 644 LICENSE README.md CHANGELOG.md ARCHITECTURE.md CONTRIBUTING.md SECURITY.md routes.yaml .env.example "$work/$name"
 install -D -m 644 -t "$work/$name/deploy" deploy/storehouse.service deploy/storehouse@.service deploy/storehouse.env
 install -D -m 644 -t "$work/$name/deploy/prometheus" deploy/prometheus/*.yml
 install -D -m 644 -t "$work/$name/deploy/grafana/dashboards" deploy/grafana/dashboards/*.json
+install -D -m 644 -t "$work/$name/deploy/grafana/provisioning/dashboards" deploy/grafana/provisioning/dashboards/*.yml
+install -D -m 644 -t "$work/$name/deploy/grafana/provisioning/datasources" deploy/grafana/provisioning/datasources/*.yml
+install -D -m 644 -t "$work/$name/deploy" deploy/routes.yaml
+install -D -m 644 -t "$work/$name/docs" docs/*.md docs/routes.schema.json
+install -D -m 644 -t "$work/$name/docs/decisions" docs/decisions/*.md
+scripts/notices.sh >"$work/$name/NOTICES.txt"
 
 # What is in the program: every crate with its version, licence and checksum. The same tree gives the same text: no random number, and the commit's time.
 cargo cyclonedx --version >/dev/null 2>&1 || env -u CARGO_TARGET_DIR cargo install --quiet --locked cargo-cyclonedx@0.5.9

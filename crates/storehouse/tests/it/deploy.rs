@@ -6,6 +6,7 @@ mod expressions;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -414,7 +415,32 @@ fn a_release_packs_files_that_are_there() {
     let words = installs.flat_map(|line| line.split(' ').skip(1));
     let files: Vec<&str> = words.filter(|word| word.contains(['.', '/']) && !word.contains('$')).collect();
     assert!(files.len() > 5, "{files:?}");
-    for file in files {
+    for file in &files {
         exists(file.split('*').next().unwrap(), "scripts/release.sh");
     }
+    // What its README sends readers to; what needs a checkout is told as such.
+    let readme = text("README.md");
+    for told in
+        readme.split('`').filter(|words| ["docs/", "deploy/"].iter().any(|folder| words.starts_with(folder)))
+    {
+        let is_packed = |file: &&str| match file.split_once('*') {
+            Some((folder, end)) => {
+                file.starts_with(told) || (told.starts_with(folder) && told.ends_with(end))
+            }
+            None => *file == told,
+        };
+        assert!(files.iter().any(is_packed), "the archive lacks {told}");
+    }
+}
+
+/// Each text stands there once, so the program's parts are told by their headings.
+#[test]
+fn the_licences_of_all_parts_are_printed() {
+    let output = Command::new(root().join("scripts/notices.sh")).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for part in ["axum 0.", "rusqlite 0.", "ring 0.", "libsqlite3-sys 0.", "crates/kit/assets"] {
+        assert!(printed.contains(&format!("\n==== {part}")), "{part}");
+    }
+    assert!(printed.contains("Mrinmoy Majumdar"), "the one who made the pages of /docs");
 }
