@@ -28,19 +28,23 @@ const RATE: f64 = 1000.0;
 /// What one running Argon2id hash takes.
 const HASH_MIB: f64 = 19.0;
 
+/// What a connection with its request takes.
+const CONNECTION_MIB: f64 = 16.0 / 1024.0;
+
 pub(crate) async fn measure(setup: &Setup, report: &mut Report<impl Write>) -> Result<()> {
     let mut site = Site::new(setup)?;
     // Each login comes from an address of its own, as through a balancer, so that no limit is met.
     site.set("TRUSTED_PROXIES", "127.0.0.1");
     let program = site.start().await?;
-    let idle = program.memory("VmRSS")?;
     let reader = token(&site.register("reader").await?)?;
     add_people(&site)?;
     let request = Request::get("/auth/validate").token(&reader).bytes();
     let load = Load { rate: Some(RATE), ..Load::new(site.ports.gateway, READERS, vec![request]) };
     let (mut before, mut during, mut answers) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let mut at_work = None;
     for _ in 0..setup.rounds() {
         before.push(load::run(&load, setup.seconds(), &|| program.cpu()).await?);
+        at_work.get_or_insert(program.memory("VmHWM")?);
         let burst = log_in_all(site.ports.gateway);
         let (sample, counts) = load::run_until(&load, &|| program.cpu(), burst).await?;
         during.push(sample);
@@ -57,17 +61,26 @@ pub(crate) async fn measure(setup: &Setup, report: &mut Report<impl Write>) -> R
     ];
     report.table("logins, 500 at once, beside 1000 reads a second", &rows)?;
     report.note(&format!("logins by status: {answers:?} (503: too many wait already; 0: no answer)"))?;
-    tell_memory(report, &program, idle)?;
+    tell_memory(report, &program, at_work.unwrap_or_default())?;
     tell_apart::measure(site.ports.gateway, report).await
 }
 
-#[expect(clippy::cast_precision_loss, reason = "there are few cores")]
-fn tell_memory(report: &mut Report<impl Write>, program: &Program, idle: f64) -> Result<()> {
+/// What the logins take beside the reads: the hashes that run, and the connections that wait for one.
+#[expect(clippy::cast_precision_loss, reason = "there are few cores, and connections")]
+fn tell_memory(report: &mut Report<impl Write>, program: &Program, at_work: f64) -> Result<()> {
     let hashes = (std::thread::available_parallelism()?.get() - 1).max(1) as f64;
-    let (peak, bound) = (program.memory("VmHWM")?, hashes * HASH_MIB);
-    let text =
-        format!("memory {idle:.1} MiB before, {peak:.1} at most; {hashes} hashes at a time take {bound:.0}");
-    Ok(report.note(&text)?)
+    let (peak, bound) = (program.memory("VmHWM")?, hashes * HASH_MIB + LOGINS as f64 * CONNECTION_MIB);
+    let text = format!(
+        "memory {at_work:.1} MiB before, {peak:.1} at most; {hashes} hashes at a time and {LOGINS} connections take {bound:.0}"
+    );
+    report.note(&text)?;
+    report.judge(
+        "memory that 500 logins take, of its bound",
+        (peak - at_work) / bound,
+        "",
+        Target::AtMost(1.0),
+    );
+    Ok(())
 }
 
 fn email(number: usize) -> String {

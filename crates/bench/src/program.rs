@@ -87,7 +87,8 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         let begun = Instant::now();
-        if self.terminate().is_ok() {
+        let runs = matches!(self.child.try_wait(), Ok(None));
+        if runs && self.terminate().is_ok() {
             while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < LAST_WORDS {
                 std::thread::sleep(Duration::from_millis(5));
             }

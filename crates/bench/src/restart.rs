@@ -1,5 +1,5 @@
-//! `restart`: clients place and read orders through the gateway, while the two copies of the orders service behind it
-//! are stopped and started again in turn. A 502, 503 or 504 says that the request may be sent again, and it is, with its
+//! `restart`: clients place orders and read through the gateway, while the two copies of each service behind it are
+//! stopped and started again in turn. A 502, 503 or 504 says that the request may be sent again, and it is, with its
 //! `Idempotency-Key`; a connection that is lost says nothing, and counts as a fault.
 
 use std::collections::{BTreeMap, HashSet};
@@ -26,36 +26,66 @@ const REQUESTS: usize = 100_000;
 const CLIENTS: usize = 32;
 
 /// One restart follows another after so long, so that the copy that came back has taken its share again.
-const BETWEEN: Duration = Duration::from_secs(2);
+const BETWEEN: Duration = Duration::from_secs(1);
+
+/// What is read meanwhile: something of each service.
+const READ: [&str; 4] = ["/orders?limit=1", "/users/me", "/auth/validate", "/products?limit=1"];
 
 /// A request that is refused so often is given up.
 const MAX_TRIES: usize = 100;
 
 pub(crate) async fn measure(setup: &Setup, report: &mut Report<impl Write>) -> Result<()> {
-    let (site, copies) = lay_out(setup)?;
+    let (site, places) = lay_out(setup)?;
     let server = Database::server(&setup.options.postgres).await.ok();
     let database = match server {
         Some(server) => Some(server.create("restart").await?),
         None => None,
     };
-    run(setup, report, site, copies, database).await
+    run(setup, report, site, places, database).await
 }
 
-/// The gateway's file names both copies of the orders service.
-fn lay_out(setup: &Setup) -> Result<(Site, [SocketAddr; 2])> {
+/// Where each copy of each service listens.
+type Places = [(&'static str, [SocketAddr; 2]); 4];
+
+/// The gateway's file names both copies of each service.
+fn lay_out(setup: &Setup) -> Result<(Site, Places)> {
     let mut site = Site::new(setup)?;
-    let [second] = free_ports()?;
-    let copies = [site.ports.orders, second];
-    let (auth, users) = ([site.ports.auth], [site.ports.users]);
-    site.route(&[("/auth", &auth), ("/users", &users), ("/orders", &copies)])?;
-    Ok((site, copies))
+    let [auth, users, orders, inventory] = free_ports()?;
+    let places = [
+        ("auth", [site.ports.auth, auth]),
+        ("users", [site.ports.users, users]),
+        ("orders", [site.ports.orders, orders]),
+        ("inventory", [site.ports.inventory, inventory]),
+    ];
+    let [(_, auth), (_, users), (_, orders), (_, inventory)] = &places;
+    site.route(&[("/auth", auth), ("/users", users), ("/orders", orders), ("/products", inventory)])?;
+    Ok((site, places))
+}
+
+/// A copy of a service.
+struct Copy {
+    service: &'static str,
+    address: SocketAddr,
+    program: Program,
+}
+
+/// First one copy of each, then the other, which is the order of restarts too.
+async fn start_all(site: &Site, places: Places) -> Result<Vec<Copy>> {
+    let mut copies = Vec::new();
+    for number in 0..2 {
+        for (service, addresses) in places {
+            let address = addresses[number];
+            copies.push(Copy { service, address, program: site.start_copy(service, address).await? });
+        }
+    }
+    Ok(copies)
 }
 
 async fn run(
     setup: &Setup,
     report: &mut Report<impl Write>,
     mut site: Site,
-    copies: [SocketAddr; 2],
+    places: Places,
     database: Option<Database>,
 ) -> Result<()> {
     let on = if database.is_some() { "PostgreSQL" } else { "SQLite" };
@@ -63,8 +93,7 @@ async fn run(
         site.set("DATABASE_URL", &database.url);
     }
     site.migrate()?;
-    let _services = site.start_part(&["serve", "auth", "users"], site.ports.auth).await?;
-    let mut orders = [site.start_orders(copies[0]).await?, site.start_orders(copies[1]).await?];
+    let mut copies = start_all(&site, places).await?;
     let _gateway = site.start_part(&["serve", "gateway"], site.ports.gateway).await?;
     let token = token(&site.register("boss").await?)?;
     let count = if setup.options.quick { REQUESTS / 10 } else { REQUESTS };
@@ -75,7 +104,8 @@ async fn run(
     }
     let mut restarts = 0;
     while next.load(Ordering::Relaxed) < count {
-        restart(&site, &mut orders, copies, restarts % copies.len()).await?;
+        let number = restarts % copies.len();
+        restart(&site, &mut copies[number]).await?;
         restarts += 1;
     }
     let mut seen = Seen::default();
@@ -87,17 +117,11 @@ async fn run(
     tell(report, &seen, &stored, restarts, on)
 }
 
-/// Stops one copy as a deployment does, and starts it again where it was.
-async fn restart(
-    site: &Site,
-    orders: &mut [Program; 2],
-    copies: [SocketAddr; 2],
-    number: usize,
-) -> Result<()> {
+/// Stops a copy as a deployment does, and starts it again where it was.
+async fn restart(site: &Site, copy: &mut Copy) -> Result<()> {
     sleep(BETWEEN).await;
-    let (Some(copy), Some(address)) = (orders.get_mut(number), copies.get(number)) else { return Ok(()) };
-    copy.stop().await?;
-    *copy = site.start_orders(*address).await?;
+    copy.program.stop().await?;
+    copy.program = site.start_copy(copy.service, copy.address).await?;
     Ok(())
 }
 
@@ -141,7 +165,7 @@ async fn client(gateway: SocketAddr, token: String, next: Arc<AtomicUsize>, coun
         }
         let key = format!("bench-{number}");
         let places = number.is_multiple_of(2);
-        let request = if places { placement(&key) } else { Request::get("/orders?limit=1") };
+        let request = if places { placement(&key) } else { Request::get(READ[number / 2 % READ.len()]) };
         if send(&mut wire, gateway, &request.token(&token).bytes(), &mut seen).await && places {
             seen.acknowledged.push(key);
         }
@@ -217,7 +241,7 @@ fn tell(
     restarts: usize,
     on: &str,
 ) -> Result<()> {
-    report.title(&format!("restart: two copies of orders on {on}, {restarts} restarts, 32 clients"))?;
+    report.title(&format!("restart: two copies of each service on {on}, {restarts} restarts, 32 clients"))?;
     report.note(&format!("{} answered 2xx", seen.answered))?;
     report.note(&format!("refused and sent again, by status: {:?}", seen.refused))?;
     report.note(&format!("other answers, by status: {:?}; given up: {}", seen.wrong, seen.given_up))?;

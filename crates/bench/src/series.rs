@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use fastrand::Rng;
 
 use crate::load::send_all;
-use crate::report::Report;
+use crate::report::{Report, Target};
 use crate::setup::Setup;
 use crate::site::{Site, token};
 use crate::wire::{Request, Wire};
@@ -23,14 +23,18 @@ pub(crate) async fn measure(setup: &Setup, report: &mut Report<impl Write>) -> R
     let count = if setup.options.quick { REQUESTS / 10 } else { REQUESTS };
     report.title(&format!("series, {count} random paths, methods and hosts"))?;
     let mut random = Rng::with_seed(5);
-    // A few go first, so that what is made once for all isn't counted as growth.
-    send_all(site.ports.gateway, CLIENTS, requests(&mut random, 1000, &token)).await?;
+    // As many go first, and a look at the metrics itself, so that what is made once for all isn't counted as growth.
+    series(site.ports.gateway).await?;
+    send_all(site.ports.gateway, CLIENTS, requests(&mut random, count, &token)).await?;
     let (before, held) = (series(site.ports.gateway).await?, program.memory("VmRSS")?);
     let answers = send_all(site.ports.gateway, CLIENTS, requests(&mut random, count, &token)).await?;
     let (after, holds) = (series(site.ports.gateway).await?, program.memory("VmRSS")?);
     report.note(&format!("answers by status: {answers:?} (0: none)"))?;
     report.note(&format!("memory {held:.1} MiB before, {holds:.1} after"))?;
-    Ok(report.note(&format!("series {before} before, {after} after"))?)
+    report.note(&format!("series {before} before, {after} after"))?;
+    report.judge("series that random paths, methods and hosts make", after - before, "", Target::AtMost(0.0));
+    report.judge("memory that they take", holds - held, "MiB", Target::AtMost(1.0));
+    Ok(())
 }
 
 fn requests(random: &mut Rng, count: usize, token: &str) -> Vec<Vec<u8>> {
@@ -51,10 +55,11 @@ fn request(random: &mut Rng, token: &str) -> Vec<u8> {
 }
 
 /// Lines of `/metrics` that are no comments.
-async fn series(address: SocketAddr) -> Result<usize> {
+async fn series(address: SocketAddr) -> Result<f64> {
     let mut wire = Wire::connect(address).await?;
     let status = wire.exchange(&Request::get("/metrics").bytes()).await?;
     ensure!(status == 200, "/metrics answered {status}");
     let text = String::from_utf8_lossy(wire.body()).into_owned();
-    Ok(text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count())
+    let count = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count();
+    Ok(u32::try_from(count)?.into())
 }

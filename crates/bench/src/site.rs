@@ -113,10 +113,10 @@ impl Site {
         Program::start(self.command(arguments), &self.log())
     }
 
-    /// Starts the orders service on a port of its own, so that there can be several.
-    pub(crate) async fn start_orders(&self, address: SocketAddr) -> Result<Program> {
-        let mut command = self.command(&["serve", "orders"]);
-        command.env("ORDERS_PORT", address.port().to_string());
+    /// Starts a service on a port of its own, so that there can be several of it.
+    pub(crate) async fn start_copy(&self, service: &str, address: SocketAddr) -> Result<Program> {
+        let mut command = self.command(&["serve", service]);
+        command.env(format!("{}_PORT", service.to_uppercase()), address.port().to_string());
         ready(Program::start(command, &self.log())?, address).await
     }
 
