@@ -42,7 +42,7 @@ const NOTICE: Duration = Duration::from_millis(200);
 const NOTICE_TO_GATEWAYS: Duration = Duration::from_millis(1500);
 
 /// Files that the process has open beside its connections: databases, logs, connections of its own.
-const OTHER_FILES: usize = 256;
+const OTHER_FILES: usize = 128;
 
 /// A port holds so many even where hardly any file may be open.
 const FEWEST_CONNECTIONS: usize = 16;
@@ -249,8 +249,11 @@ fn with_room(
     system: &System,
     listeners: Listeners,
 ) -> Vec<(Part, TcpListener, Arc<Connections>)> {
+    let has = |part| listeners.iter().any(|(own, _)| *own == part);
+    // A gateway may need a second one for each to a service that isn't in its process.
+    let files = if has(Part::Gateway) && listeners.len() < Part::ALL.len() { 2 } else { 1 };
     let wanted = settings.listen.max_connections;
-    let most = most_connections().map_or(wanted, |most| most.min(wanted));
+    let most = most_connections(files).map_or(wanted, |most| most.min(wanted));
     if most < wanted {
         warn!(
             most,
@@ -270,13 +273,13 @@ fn with_room(
     listeners.into_iter().map(with_room).collect()
 }
 
-/// How many connections there is room for, with as many files open as the system lets us; nothing if that is without end. Each may
-/// need a second one to a backend, and some files are for other things.
-fn most_connections() -> Option<usize> {
+/// How many connections there is room for, each of so many files, with as many open as the system lets us; nothing if that is without
+/// end.
+fn most_connections(files_each: usize) -> Option<usize> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
     let files = usize::try_from(if raised { maximum? } else { current? }).ok()?;
-    Some((files.saturating_sub(OTHER_FILES) / 2).max(FEWEST_CONNECTIONS))
+    Some((files.saturating_sub(OTHER_FILES) / files_each).max(FEWEST_CONNECTIONS))
 }
 
 async fn serve_until_stopped(
