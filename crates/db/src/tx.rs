@@ -208,16 +208,24 @@ impl Tx {
     /// so many locks. Nothing on SQLite, where all go one by one.
     pub async fn exclude_others(&self, among: &'static str, ids: &[Uuid]) -> Result<(), Error> {
         const BESIDE: &str = "SELECT pg_advisory_xact_lock_shared(hashtext($1), 0) IS NULL";
-        const ALONE: &str = "SELECT pg_advisory_xact_lock(hashtext($1), 0) IS NULL";
         const EACH: &str = "SELECT pg_advisory_xact_lock(CAST(key AS BIGINT)) IS NULL FROM unnest(string_to_array($1, ' ')) AS key";
         match &self.link {
-            Link::Postgres(_) if ids.len() > MOST_LOCKS => self.later(&[(ALONE, &[among.into()])]).await,
+            Link::Postgres(_) if ids.len() > MOST_LOCKS => self.exclude_all(among).await,
             Link::Postgres(_) if !ids.is_empty() => {
                 let keys: Vec<String> =
                     ids.iter().map(|id| id.as_u64_pair().1.cast_signed().to_string()).collect();
                 self.later(&[(BESIDE, &[among.into()]), (EACH, &[keys.join(" ").as_str().into()])]).await
             }
             Link::Sqlite(_) | Link::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Makes a transaction go alone among all of a kind, whatever ids they name. Nothing on SQLite.
+    pub async fn exclude_all(&self, among: &'static str) -> Result<(), Error> {
+        const ALONE: &str = "SELECT pg_advisory_xact_lock(hashtext($1), 0) IS NULL";
+        match &self.link {
+            Link::Sqlite(_) => Ok(()),
+            Link::Postgres(_) => self.later(&[(ALONE, &[among.into()])]).await,
         }
     }
 

@@ -57,11 +57,8 @@ impl Changing {
         }
         change_rest(&self.change, &mut after);
         after.touch(self.author.now);
-        if after.backorder_limit != before.backorder_limit {
-            stock::store::set_backorder_limit(tx, after.id, after.backorder_limit).await?;
-        }
-        if after.watched_point() != before.watched_point() {
-            stock::set_reorder_points(tx, &[(after.id, after.watched_point())], &self.author).await?;
+        if after.terms() != before.terms() {
+            stock::set_terms(tx, &[after.terms()], &self.author).await?;
         }
         refuse_taken(update_product(tx, &after).await)?;
         replace_words(tx, after.id, &words_of(&before), &words_of(&after)).await?;

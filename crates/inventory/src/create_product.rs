@@ -47,8 +47,7 @@ async fn store_product(
     let product = Product { category, ..product.clone() };
     refuse_taken(insert_product(tx, &product).await)?;
     replace_words(tx, product.id, &Default::default(), &words_of(&product)).await?;
-    let level = (product.id, product.backorder_limit, product.watched_point());
-    stock::store::open_levels(tx, &[level], product.created_at).await?;
+    stock::store::open_levels(tx, &[product.terms()], product.created_at).await?;
     record_change(tx, EventType::ProductCreated, &product, Vec::new(), author).await?;
     let location = format!("/products/{}", product.id);
     let versions = (product.version, product.stock.version);

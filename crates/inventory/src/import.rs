@@ -23,6 +23,7 @@ use kit::fields::{Invalid, ReadContext};
 use kit::identity::Role;
 use kit::money::Currency;
 use kit::problem::Problem;
+use stock::Terms;
 use uuid::Uuid;
 
 use crate::counts::StockCounts;
@@ -78,6 +79,8 @@ pub(crate) struct Tally {
     pub(crate) unchanged: usize,
     /// What makes the names of new categories unique.
     pub(crate) categories: BTreeSet<String>,
+    /// Changed terms of products, which are stored last.
+    pub(crate) terms: Vec<Terms>,
 }
 
 impl Tally {
@@ -86,6 +89,7 @@ impl Tally {
         self.changed += more.changed;
         self.unchanged += more.unchanged;
         self.categories.append(&mut more.categories);
+        self.terms.append(&mut more.terms);
     }
 }
 
@@ -93,6 +97,9 @@ impl Tally {
 pub(crate) trait Importable: Sized + Send + Sync + 'static {
     /// What the audit log calls it.
     const ACTION: Action;
+
+    /// Whether each row changes stock, whose products all take in one order.
+    const CHANGES_STOCK: bool;
 
     /// The columns that a file may have; the first must be there.
     const COLUMNS: &'static [Column];
@@ -185,6 +192,9 @@ impl<K: Importable> Import<K> {
     /// Stores all of it.
     pub(crate) async fn store(&self, tx: &Tx) -> Result<ImportView, Problem> {
         let (mut done, mut tally) = (0, Tally::default());
+        if K::CHANGES_STOCK && self.order.len() > STORED_AT_ONCE {
+            stock::store::take_all_products(tx).await?;
+        }
         for rows in self.order.chunks(STORED_AT_ONCE) {
             tx.plan_anew().await?;
             let mut faults = RowFaults::new(self.max_faults);
@@ -200,11 +210,13 @@ impl<K: Importable> Import<K> {
         }
         let facts = Facts::Import(ImportFacts { rows: self.table.len(), created, changed });
         audit::record(tx, &self.author, Act::new(K::ACTION, None).after(facts)).await?;
+        // Orders of these products wait from here to the commit, so there is nothing more to do by then.
+        stock::set_terms(tx, &tally.terms, &self.author).await?;
         Ok(self.view(&tally, false))
     }
 
     fn view(&self, tally: &Tally, dry_run: bool) -> ImportView {
-        let Tally { created, changed, unchanged, ref categories } = *tally;
+        let Tally { created, changed, unchanged, ref categories, .. } = *tally;
         let rows = self.table.len();
         ImportView { rows, created, changed, unchanged, new_categories: categories.len(), dry_run }
     }

@@ -9,7 +9,7 @@ use kit::json::Json;
 use kit::money::{Currency, Money};
 use kit::text::{JsonObject, Quantity, Text};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use stock::Sku;
+use stock::{Sku, Terms};
 use uuid::Uuid;
 
 /// A product's name.
@@ -72,9 +72,10 @@ impl Product {
         Sku::key_of(&self.sku)
     }
 
-    /// How little may be free before it should be bought; none if nobody asked, or its stock isn't tracked.
-    pub(crate) fn watched_point(&self) -> Option<i64> {
-        self.reorder_point.filter(|_| self.track_stock)
+    /// What its level at MAIN knows of it.
+    pub(crate) fn terms(&self) -> Terms {
+        let reorder_point = self.reorder_point.filter(|_| self.track_stock);
+        Terms { product_id: self.id, backorder_limit: self.backorder_limit, reorder_point }
     }
 
     /// How many can be ordered now; nothing where it isn't tracked.

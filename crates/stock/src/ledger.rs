@@ -11,7 +11,7 @@ use kit::clock::new_id;
 use kit::problem::Problem;
 use uuid::Uuid;
 
-use crate::model::{Cause, Delta, Kind, Level, MAX_LEVEL, Movement};
+use crate::model::{Cause, Delta, Kind, Level, MAX_LEVEL, Movement, Terms};
 use crate::store;
 
 /// Why a level was not changed.
@@ -194,6 +194,15 @@ impl Ledger {
         self.levels.iter().zip(sums).try_for_each(|(level, sum)| require_sound(tx, level, sum))
     }
 
+    /// What is told of a product that is low by these terms, and wasn't by those that it has.
+    fn becomes_low(&self, terms: &Terms) -> Option<(Uuid, LowStock)> {
+        let levels = self.levels(self.of(terms.product_id));
+        let before = levels.iter().find_map(|level| level.reorder_point).unwrap_or(i64::MIN);
+        let (free, reorder_point) = (levels.iter().map(Level::free).sum(), terms.reorder_point?);
+        has_become_low((free, before), (free, reorder_point))
+            .then_some((terms.product_id, LowStock { free, reorder_point }))
+    }
+
     async fn write_down(self, tx: &Tx) -> Result<Vec<Movement>, db::Error> {
         store::insert_movements(tx, &self.movements).await?;
         events::record_rows(tx, self.movements.iter().map(event)).await?;
@@ -236,25 +245,15 @@ async fn record_low(tx: &Tx, product: Uuid, free: i64, point: i64, author: &Auth
     events::record(tx, EventType::StockLow, product, &data, author).await
 }
 
-/// Changes products' reorder points, none where one isn't to be watched; a point above what is free tells that the product is low, unless it was before.
-pub async fn set_reorder_points(
-    tx: &Tx,
-    points: &[(Uuid, Option<i64>)],
-    author: &Author,
-) -> Result<(), db::Error> {
-    let ledger = Ledger::open(tx, &points.iter().map(|(product, _)| *product).collect()).await?;
-    store::set_reorder_points(tx, points).await?;
-    for (product, point) in points {
-        let levels = ledger.levels(ledger.of(*product));
-        let before = levels.iter().find_map(|level| level.reorder_point);
-        let free = levels.iter().map(Level::free).sum();
-        if let Some(point) = *point
-            && has_become_low((free, before.unwrap_or(i64::MIN)), (free, point))
-        {
-            record_low(tx, *product, free, point, author).await?;
-        }
-    }
-    Ok(())
+/// Changes the terms of products; a reorder point above what is free tells that the product is low, unless it was before. What else a transaction waits for
+/// comes first: it holds the products up to its end, and of very many all.
+pub async fn set_terms(tx: &Tx, terms: &[Terms], author: &Author) -> Result<(), db::Error> {
+    let mut in_order = terms.to_vec();
+    in_order.sort_by_key(|terms| terms.product_id);
+    let ledger = Ledger::open(tx, &in_order.iter().map(|terms| terms.product_id).collect()).await?;
+    store::set_terms(tx, &in_order, author.now).await?;
+    let low = in_order.iter().filter_map(|terms| ledger.becomes_low(terms));
+    events::record_many(tx, EventType::StockLow, low, author).await
 }
 
 fn event(movement: &Movement) -> NewEvent {

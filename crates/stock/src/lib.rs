@@ -4,8 +4,8 @@
 //! inventory's, of which it reads what an order must know.
 //!
 //! Every change of a level has its row in the ledger, and that its event, in the same transaction, and the level is the sum of its rows. All that
-//! change the same product go one by one (`Ledger::open` takes the products in the order of their keys, so nobody waits in a circle); a level is stored only over the
-//! version that was read, and the schema refuses what is negative and any change of the ledger. So nothing is sold twice, whatever
+//! change the same product go one by one (`Ledger::open` takes the products in the order of their keys, and a transaction takes them last and once, so nobody waits in
+//! a circle); a level is stored only over the version that was read, and the schema refuses what is negative and any change of the ledger. So nothing is sold twice, whatever
 //! runs beside it.
 //!
 //! Tables: `locations`, `stock_levels`, `stock_movements`.
@@ -25,8 +25,8 @@ mod verify;
 
 pub use adjust::{Adjusted, Adjustment, Change, adjust};
 pub use count::{CountTally, Counted, preview_counts, store_counts};
-pub use ledger::{Refused, STOCK_LEVEL, set_reorder_points};
-pub use model::{Cause, CauseKind, Delta, Kind, Level, MAIN, Movement, Shortage, Sku};
+pub use ledger::{Refused, STOCK_LEVEL, set_terms};
+pub use model::{Cause, CauseKind, Delta, Kind, Level, MAIN, Movement, Shortage, Sku, Terms};
 pub use order_stock::{ORDER_HOLDS, OrderStock, give_back, hold, place, ship};
 pub use transfer::{Transfer, transfer};
 pub use verify::{Difference, verify_levels};

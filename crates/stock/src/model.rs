@@ -97,6 +97,17 @@ pub struct Level {
     pub updated_at: Timestamp,
 }
 
+/// What the catalogue says of a product's stock. Its level at MAIN has a copy, so that what may be allocated, and whether it runs low, is decided by levels alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Whose.
+    pub product_id: Uuid,
+    /// How much more may be allocated than there is.
+    pub backorder_limit: i64,
+    /// How little may be free before it should be bought; none if nobody asked, or it isn't tracked.
+    pub reorder_point: Option<i64>,
+}
+
 impl Level {
     /// A level that nothing has moved yet.
     pub(crate) fn empty(product_id: Uuid, location_id: Uuid) -> Self {

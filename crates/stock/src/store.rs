@@ -1,6 +1,6 @@
 //! Every statement on levels and the ledger, and what orders must know of products.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use db::{Error, Row, Tx, Value};
 use kit::clock::Timestamp;
@@ -8,7 +8,7 @@ use kit::money::Money;
 use kit::statement::{IDS_AT_ONCE, filled_up, insert_rows, placeholders, upsert_rows};
 use uuid::Uuid;
 
-use crate::model::{Cause, Delta, Level, MAIN, Movement};
+use crate::model::{Cause, Delta, Level, MAIN, Movement, Terms};
 use crate::split::fill_order;
 
 /// What an order must know of a product.
@@ -237,51 +237,36 @@ pub async fn take_product(tx: &Tx, product_id: Uuid) -> Result<(), Error> {
 
 /// The same for several, in the order of their ids.
 pub(crate) async fn take_products(tx: &Tx, in_order: &[Uuid]) -> Result<(), Error> {
-    tx.exclude_others("products", in_order).await
+    tx.exclude_others(PRODUCTS, in_order).await
 }
 
-/// Changes at which level products should be bought.
-pub(crate) async fn set_reorder_points(tx: &Tx, points: &[(Uuid, Option<i64>)]) -> Result<(), Error> {
-    set_at_main(tx, "reorder_point", points.iter().copied()).await
+/// The same for all, for who will come to more than can be named at once: to take others later would break the order.
+pub async fn take_all_products(tx: &Tx) -> Result<(), Error> {
+    tx.exclude_all(PRODUCTS).await
 }
 
-/// Changes a figure of many products at MAIN; those that get the same one share statements.
-async fn set_at_main(
-    tx: &Tx,
-    column: &str,
-    figures: impl Iterator<Item = (Uuid, Option<i64>)>,
-) -> Result<(), Error> {
-    let mut sharing: BTreeMap<Option<i64>, Vec<Value<'_>>> = BTreeMap::new();
-    for (product, figure) in figures {
-        sharing.entry(figure).or_default().push(product.into());
-    }
-    for (figure, products) in sharing {
-        for products in products.chunks(IDS_AT_ONCE) {
-            let ids = filled_up(products.to_vec());
-            let (list, next) = (placeholders(ids.len()), ids.len() + 1);
-            let sql = format!(
-                "UPDATE stock_levels SET {column} = ${next} WHERE product_id IN ({list}) AND location_id = ${}",
-                next + 1
-            );
-            let args = [ids.as_slice(), &[figure.into(), MAIN.into()]].concat();
-            tx.later(&[(&sql, &args)]).await?;
-        }
-    }
-    Ok(())
+const PRODUCTS: &str = "products";
+
+/// Gives new products their levels at MAIN, each with its terms, so that they can be backordered before any of them came in.
+pub async fn open_levels(tx: &Tx, terms: &[Terms], now: Timestamp) -> Result<(), Error> {
+    insert_rows(tx, LEVEL_AT_MAIN, AT_MAIN, &terms_args(terms, now)).await
 }
 
-/// Gives new products their levels at MAIN, each with its backorder limit and its reorder point, so that they can be backordered before any of them came in.
-pub async fn open_levels(
-    tx: &Tx,
-    products: &[(Uuid, i64, Option<i64>)],
-    now: Timestamp,
-) -> Result<(), Error> {
-    let insert = "INSERT INTO stock_levels (product_id, location_id, on_hand, allocated, unavailable, version, updated_at, backorder_limit, reorder_point)";
-    let row = &["$", "$", "0", "0", "0", "0", "$", "$", "$"];
-    let args = |(product_id, limit, point): &(Uuid, i64, Option<i64>)| {
-        [(*product_id).into(), MAIN.into(), now.0.into(), (*limit).into(), (*point).into()]
+/// Changes the terms of products that are taken, in the order of their ids.
+pub(crate) async fn set_terms(tx: &Tx, in_order: &[Terms], now: Timestamp) -> Result<(), Error> {
+    let over = "ON CONFLICT (product_id, location_id) DO UPDATE SET backorder_limit = excluded.backorder_limit, reorder_point = excluded.reorder_point";
+    upsert_rows(tx, LEVEL_AT_MAIN, AT_MAIN, over, &terms_args(in_order, now)).await.map(drop)
+}
+
+const LEVEL_AT_MAIN: &str = "INSERT INTO stock_levels (product_id, location_id, on_hand, allocated, unavailable, version, updated_at, backorder_limit, reorder_point)";
+const AT_MAIN: &[&str] = &["$", "$", "0", "0", "0", "0", "$", "$", "$"];
+
+fn terms_args(terms: &[Terms], now: Timestamp) -> Vec<[Value<'static>; 5]> {
+    let args = |terms: &Terms| {
+        let Terms { product_id, backorder_limit, reorder_point } = *terms;
+        [product_id.into(), MAIN.into(), now.0.into(), backorder_limit.into(), reorder_point.into()]
     };
-    insert_rows(tx, insert, row, &products.iter().map(args).collect::<Vec<_>>()).await
+    terms.iter().map(args).collect()
 }
 
 /// Removes the levels of a product that nothing ever moved; a level that was moved stays, and so the product can't be removed.
@@ -289,19 +274,6 @@ pub async fn close_levels(tx: &Tx, product_id: Uuid) -> Result<(), Error> {
     take_product(tx, product_id).await?;
     let sql = "DELETE FROM stock_levels WHERE product_id = $1 AND version = 0";
     tx.execute(sql, &[product_id.into()]).await.map(drop)
-}
-
-/// Changes how much of a product may be allocated beyond what there is.
-pub async fn set_backorder_limit(tx: &Tx, product_id: Uuid, limit: i64) -> Result<(), Error> {
-    take_product(tx, product_id).await?;
-    let sql = "UPDATE stock_levels SET backorder_limit = $3 WHERE product_id = $1 AND location_id = $2";
-    tx.execute(sql, &[product_id.into(), MAIN.into(), limit.into()]).await.map(drop)
-}
-
-/// Changes many limits. The products aren't taken, so that who changes many makes no order wait: whether an order that runs beside it meets the old
-/// limit or the new one, it might have come before or after.
-pub async fn set_backorder_limits(tx: &Tx, limits: &[(Uuid, i64)]) -> Result<(), Error> {
-    set_at_main(tx, "backorder_limit", limits.iter().map(|(product, limit)| (*product, Some(*limit)))).await
 }
 
 /// The next products behind one, by their ids.

@@ -35,6 +35,7 @@ pub(crate) struct Counts;
 
 impl Importable for Counts {
     const ACTION: Action = Action::StockImported;
+    const CHANGES_STOCK: bool = true;
     const COLUMNS: &'static [Column] = COLUMNS;
 
     fn keys(table: &Table, row: usize) -> Vec<(&'static str, String)> {
@@ -78,7 +79,7 @@ impl Importable for Counts {
 
 impl From<CountTally> for Tally {
     fn from(CountTally { created, changed, unchanged }: CountTally) -> Self {
-        Self { created, changed, unchanged, categories: BTreeSet::new() }
+        Self { created, changed, unchanged, ..Self::default() }
     }
 }
 

@@ -13,7 +13,7 @@ use kit::csv::{Column, Kind, RowFaults, Table};
 use kit::fields::{Faults, FromFields, Invalid, read_object};
 use kit::json::Json;
 use kit::problem::{Fault, Problem};
-use stock::Sku;
+use stock::{Sku, Terms};
 use uuid::Uuid;
 
 use super::{Import, Importable, Tally};
@@ -63,6 +63,7 @@ pub(crate) struct Products;
 
 impl Importable for Products {
     const ACTION: Action = Action::ProductsImported;
+    const CHANGES_STOCK: bool = false;
     const COLUMNS: &'static [Column] = COLUMNS;
 
     fn keys(table: &Table, row: usize) -> Vec<(&'static str, String)> {
@@ -145,6 +146,7 @@ impl Plan {
                 }
             }
         }
+        plan.new_categories.sort_by_cached_key(|category| category.name.to_lowercase());
         plan.new_categories.iter_mut().for_each(|category| category.created_at = import.author.now);
         Ok(plan)
     }
@@ -155,9 +157,16 @@ impl Plan {
             changed: self.changed.len(),
             unchanged: self.unchanged,
             categories: self.new_categories.iter().map(|category| category.name.to_lowercase()).collect(),
+            terms: self.new_terms().collect(),
         }
     }
 
+    fn new_terms(&self) -> impl Iterator<Item = Terms> {
+        let terms = self.changed.iter().map(|(before, after)| (before.terms(), after.terms()));
+        terms.filter(|(before, after)| before != after).map(|(_, after)| after)
+    }
+
+    /// Stores all but the terms of products that are there.
     async fn store(&self, import: &Import<Products>, tx: &Tx) -> Result<(), Problem> {
         for category in &self.new_categories {
             let stored = insert_category(tx, category).await;
@@ -168,9 +177,7 @@ impl Plan {
                 "A category was made meanwhile; try again.",
             )?;
         }
-        let products: Vec<&Product> =
-            self.created.iter().chain(self.changed.iter().map(|(_, after)| after)).collect();
-        match store_products(tx, &products).await {
+        match self.store_products(tx).await {
             Ok(true) => {}
             Err(error) if !["products_sku_key", "products_barcode"].iter().any(|key| error.violates(key)) => {
                 return Err(error.into());
@@ -181,24 +188,19 @@ impl Plan {
                 return Err(Problem::conflict("changed_meanwhile", detail));
             }
         }
-        let level = |product: &Product| (product.id, product.backorder_limit, product.watched_point());
-        let levels: Vec<_> = self.created.iter().map(level).collect();
-        stock::store::open_levels(tx, &levels, import.author.now).await?;
-        let limits =
-            self.changed.iter().filter(|(before, after)| before.backorder_limit != after.backorder_limit);
-        let limits: Vec<(Uuid, i64)> = limits.map(|(_, after)| (after.id, after.backorder_limit)).collect();
-        stock::store::set_backorder_limits(tx, &limits).await?;
-        self.watch(tx, &import.author).await?;
+        let opened: Vec<Terms> = self.created.iter().map(Product::terms).collect();
+        stock::store::open_levels(tx, &opened, import.author.now).await?;
         self.tell(tx, &import.author).await?;
         Ok(self.store_words(tx).await?)
     }
 
-    /// Changes the reorder points, for which a product is taken as for any change of its stock.
-    async fn watch(&self, tx: &Tx, author: &Author) -> Result<(), Error> {
-        let moved =
-            self.changed.iter().filter(|(before, after)| before.watched_point() != after.watched_point());
-        let points: Vec<_> = moved.map(|(_, after)| (after.id, after.watched_point())).collect();
-        stock::set_reorder_points(tx, &points, author).await
+    /// False if one was changed meanwhile. They are stored in the order of their SKUs, so that two files don't wait in a circle.
+    async fn store_products(&self, tx: &Tx) -> Result<bool, Error> {
+        let mut products: Vec<&Product> =
+            self.created.iter().chain(self.changed.iter().map(|(_, after)| after)).collect();
+        products.sort_by_cached_key(|product| product.sku_key());
+        let new_barcodes = self.changed.iter().any(|(before, after)| before.barcode != after.barcode);
+        store_products(tx, &products, new_barcodes).await
     }
 
     /// Each product has its event, as if it had come by itself.

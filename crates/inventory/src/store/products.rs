@@ -105,12 +105,12 @@ fn figures(row: &Row<'_>, first: usize) -> Result<Figures, Error> {
     })
 }
 
-/// A product with its figures, locked until the transaction ends, and its stock too: who changes stock takes that first, so nobody waits in a circle.
-/// The update that changes nothing takes the row's lock on an engine where writers run side by side.
+/// A product with its figures, locked until the transaction ends, and then its stock too: all take a product's row before its stock, so nobody waits in a
+/// circle. The update that changes nothing takes the row's lock on an engine where writers run side by side.
 pub(crate) async fn lock_product(tx: &Tx, id: Uuid) -> Result<Option<Product>, Error> {
-    stock::store::take_product(tx, id).await?;
     let sql = format!("UPDATE products SET version = version WHERE id = $1 RETURNING {PRODUCT}");
     let Some(mut locked) = tx.optional(&sql, &[id.into()], product).await? else { return Ok(None) };
+    stock::store::take_product(tx, id).await?;
     add_figures(tx, std::slice::from_mut(&mut locked)).await?;
     Ok(Some(locked))
 }
@@ -331,10 +331,18 @@ pub(crate) async fn insert_product(tx: &Tx, product: &Product) -> Result<(), Err
     tx.execute(&sql, &args).await.map(drop)
 }
 
-/// Stores many new products and changed ones, without levels and words. Each that was there must have the version before; false if one hasn't any more.
-pub(crate) async fn store_products(tx: &Tx, products: &[&Product]) -> Result<bool, Error> {
+/// Stores many new products and changed ones, without levels and words. Each that was there must have the version before, and keeps its SKU's key; false if one
+/// hasn't that version any more. A statement that names a unique column keeps those waiting on PostgreSQL who give its product a level, so barcodes are named
+/// only where one changes.
+pub(crate) async fn store_products(
+    tx: &Tx,
+    products: &[&Product],
+    new_barcodes: bool,
+) -> Result<bool, Error> {
     let insert = format!("INSERT INTO products ({}, search, created_at)", STORED.join(", "));
-    let columns = STORED.iter().skip(1).chain(&["search"]);
+    let is_kept =
+        |column: &str| ["id", "sku_key"].contains(&column) || (column == "barcode" && !new_barcodes);
+    let columns = STORED.into_iter().filter(|column| !is_kept(column)).chain(["search"]);
     let columns: Vec<String> = columns.map(|column| format!("{column} = excluded.{column}")).collect();
     let over = format!(
         "ON CONFLICT (id) DO UPDATE SET {} WHERE products.version = excluded.version - 1",

@@ -4,7 +4,7 @@ use ::db::{Db, Error};
 use futures_util::FutureExt;
 use kit::author::Author;
 use kit::clock::{Clock, Timestamp, new_id};
-use stock::{Adjustment, Change, MAIN, Movement, Refused};
+use stock::{Adjustment, Change, MAIN, Movement, Refused, Terms};
 use uuid::Uuid;
 
 /// A product to be made.
@@ -49,7 +49,8 @@ impl<'a> Goods<'a> {
                         backorder_limit.into(),
                     ];
                     tx.execute(sql, &args).await?;
-                    stock::store::open_levels(tx, &[(*id, backorder_limit, None)], Timestamp(0)).await
+                    let terms = Terms { product_id: *id, backorder_limit, reorder_point: None };
+                    stock::store::open_levels(tx, &[terms], Timestamp(0)).await
                 }
                 .boxed()
             })
