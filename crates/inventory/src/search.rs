@@ -1,8 +1,9 @@
 //! How products are found by words. Each word of a query is the beginning of a word of the product, and all must match.
 //!
 //! Where a word, or all together, is rare, the table of words names the few products that can match, and only those are read. Where that isn't so, the
-//! list is walked in its order, since a page is full soon; only if it isn't, since all that match stand far behind, are the products of a word looked up
-//! after all. So neither reads many rows.
+//! list is walked in its order, since a page is full soon; only if it isn't are the products of a word looked up after all, or of common words those
+//! that have all. So neither reads many products: only where the words are common together, or one is and stands alone, and all stands far behind, is the
+//! list walked to there.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use uuid::Uuid;
 
 use crate::model::Product;
 use crate::store::products::{ProductFilter, list_products, position_behind};
-use crate::store::words::{WordRange, count_words, list_products_with, next_words};
+use crate::store::words::{OtherWord, WordRange, count_words, list_products_with, next_words};
 
 /// More products than this are too many to read them all: of 100,000 products, walking until a page is full takes less time then.
 const RARE: usize = 2_000;
@@ -20,8 +21,11 @@ const RARE: usize = 2_000;
 /// So many products that have all words together are named one by one.
 const NAMED: usize = 800;
 
-/// A word that more products have is not looked up at all.
+/// A word that more products have is looked up only where a walk has found too few.
 const COMMON: usize = 4 * RARE;
+
+/// A word's products are counted so far at first.
+const COUNTED: usize = 2 * COMMON;
 
 /// So many products are walked before those of a word are looked up.
 const WALKED: usize = 3_000;
@@ -29,7 +33,7 @@ const WALKED: usize = 3_000;
 /// The longest word that is stored; of a longer one its beginning is.
 const LONGEST_WORD: usize = 64;
 
-/// The beginning of more words than this is not compared with each of them.
+/// The beginning of more words than this is looked for among all that it begins, and not as each of them.
 const WORDS_OF_BEGINNING: usize = 8;
 
 /// Which products can match at all.
@@ -49,61 +53,91 @@ pub(crate) async fn find_products(
     filter: &ProductFilter,
     page: &PageRequest,
 ) -> Result<(Vec<Product>, Option<i64>), Error> {
-    let (among, is_common) = candidates(tx, &filter.words).await?;
-    if matches!(&among, Among::Few(none) if none.is_empty()) {
+    let Some(asked) = count_all(tx, &filter.words, COUNTED + 1).await? else {
         return Ok((Vec::new(), page.count.then_some(0)));
+    };
+    let among = match asked.first() {
+        None => Among::All,
+        Some(rarest) if rarest.count <= RARE => Among::WithWord(rarest.range.clone()),
+        // Together they may be rare, and looking is cheap.
+        Some(rarest) if rarest.count <= COMMON => match together(tx, &asked, false).await? {
+            Some(few) => few,
+            None => match walk_a_bit(tx, filter, page).await? {
+                Some(found) => return Ok((found, None)),
+                None => Among::WithWord(rarest.range.clone()),
+            },
+        },
+        Some(_) => match walk_a_bit(tx, filter, page).await? {
+            Some(found) => return Ok((found, None)),
+            None => all_common(tx, asked, &filter.words).await?,
+        },
+    };
+    match &among {
+        Among::Few(none) if none.is_empty() => Ok((Vec::new(), page.count.then_some(0))),
+        among => list_products(tx, filter, among, page).await,
     }
-    // To count them all, all are read anyway.
-    if is_common
-        && !page.count
-        && let Some(found) = walk_a_bit(tx, filter, page).await?
-    {
-        return Ok((found, None));
-    }
-    list_products(tx, filter, &among, page).await
 }
 
-/// A full page, if the first products of the list have one.
+/// A full page, if the first products of the list have one. To count them all, all are read anyway.
 async fn walk_a_bit(
     tx: &Tx,
     filter: &ProductFilter,
     page: &PageRequest,
 ) -> Result<Option<Vec<Product>>, Error> {
+    if page.count {
+        return Ok(None);
+    }
     let Some(last) = position_behind(tx, page, WALKED).await? else { return Ok(None) };
     let (found, _) = list_products(tx, filter, &Among::UpTo(last), page).await?;
     Ok(Some(found).filter(|found| i64::try_from(found.len()).is_ok_and(|count| count >= page.fetch())))
 }
 
-/// Which products can match, and whether they are so many that a walk may find a page of them sooner.
-async fn candidates(tx: &Tx, words: &[String]) -> Result<(Among, bool), Error> {
-    let mut ranges: Vec<(usize, WordRange)> = Vec::with_capacity(words.len());
+/// A word that was asked for, and how many products have it.
+struct Asked {
+    count: usize,
+    range: WordRange,
+}
+
+/// The words, the rarest first, each counted so far; none if nothing has one of them.
+async fn count_all(tx: &Tx, words: &[String], at_most: usize) -> Result<Option<Vec<Asked>>, Error> {
+    let mut asked = Vec::with_capacity(words.len());
     for word in words {
         let range = range(word);
-        match count_words(tx, &range, COMMON + 1).await? {
-            0 => return Ok((Among::Few(Vec::new()), false)),
-            count => ranges.push((count, range)),
+        match count_words(tx, &range, at_most).await? {
+            0 => return Ok(None),
+            count => asked.push(Asked { count, range }),
         }
     }
-    ranges.sort_by_key(|(count, _)| *count);
-    let mut ranges = ranges.into_iter();
-    let Some((count, rarest)) = ranges.next().filter(|(count, _)| *count <= COMMON) else {
-        return Ok((Among::All, false));
-    };
-    if count <= RARE {
-        return Ok((Among::WithWord(rarest), false));
+    asked.sort_by_key(|asked| asked.count);
+    Ok(Some(asked))
+}
+
+/// Of words that are all common a walk has found too few together: so they may be rare together, or stand far behind.
+async fn all_common(tx: &Tx, mut asked: Vec<Asked>, words: &[String]) -> Result<Among, Error> {
+    if asked.len() > 1 && asked.iter().all(|asked| asked.count > COUNTED) {
+        asked = count_all(tx, words, usize::MAX).await?.unwrap_or_default();
     }
-    let mut others = Vec::new();
-    for (_, range) in ranges {
-        let words = next_words(tx, &range, WORDS_OF_BEGINNING + 1).await?;
-        others.extend(Some(words).filter(|words| words.len() <= WORDS_OF_BEGINNING));
-    }
-    if !others.is_empty() {
-        let found = list_products_with(tx, &rarest, &others, NAMED + 1).await?;
-        if found.len() <= NAMED {
-            return Ok((Among::Few(each_once(found)), false));
+    Ok(together(tx, &asked, true).await?.unwrap_or(Among::All))
+}
+
+/// The products that have all words, if they are few: of each that has the rarest it is looked up whether it has the others. A beginning of very many words
+/// takes longer, and is left out unless it is worth it.
+async fn together(tx: &Tx, asked: &[Asked], is_worth_it: bool) -> Result<Option<Among>, Error> {
+    let [rarest, others @ ..] = asked else { return Ok(None) };
+    let mut compared = Vec::with_capacity(others.len());
+    for other in others {
+        let words = next_words(tx, &other.range, WORDS_OF_BEGINNING + 1).await?;
+        if words.len() <= WORDS_OF_BEGINNING {
+            compared.push(OtherWord::OneOf(words));
+        } else if is_worth_it {
+            compared.push(OtherWord::Of(&other.range));
         }
     }
-    Ok((Among::WithWord(rarest), true))
+    if compared.is_empty() {
+        return Ok(None);
+    }
+    let found = list_products_with(tx, &rarest.range, &compared, NAMED + 1).await?;
+    Ok((found.len() <= NAMED).then(|| Among::Few(each_once(found))))
 }
 
 fn each_once(found: Vec<Uuid>) -> Vec<Uuid> {

@@ -24,10 +24,11 @@ const THINGS: [&str; 10] =
     ["laptop", "stand", "cable", "mouse", "keyboard", "screen", "lamp", "chair", "desk", "shelf"];
 
 /// What is looked for, and how.
-pub(super) const QUERIES: [(&str, &str); 5] = [
+pub(super) const QUERIES: [(&str, &str); 6] = [
     ("by SKU", "sku-54321"),
     ("a common word", "laptop"),
     ("two common words", "red+lamp"),
+    ("two common words that nothing has both of", "red+blue"),
     ("the beginning of a word", "keyb"),
     ("nothing", "zebra+laptop"),
 ];

@@ -7,6 +7,7 @@ use kit::statement::{delete_rows, insert_rows};
 use uuid::Uuid;
 
 /// All words from one on, and before another.
+#[derive(Clone)]
 pub(crate) struct WordRange {
     pub(crate) from: String,
     pub(crate) behind: String,
@@ -32,25 +33,44 @@ pub(crate) async fn next_words(tx: &Tx, range: &WordRange, at_most: usize) -> Re
     tx.rows(sql, &[(&range.from).into(), (&range.behind).into(), limit(at_most)], |row| row.get(0)).await
 }
 
-/// The products, at most as many as are asked for, that have a word in this range, and of each other list one of its words. One that has several stands
-/// there as often.
+/// What else a product has to have.
+pub(crate) enum OtherWord<'a> {
+    /// One of these, which are looked up.
+    OneOf(Vec<String>),
+    /// One of a range of very many, whose products are collected first.
+    Of(&'a WordRange),
+}
+
+/// The products, at most as many as are asked for, that have a word in this range and all others. One that has several stands there as often.
 pub(crate) async fn list_products_with(
     tx: &Tx,
     range: &WordRange,
-    others: &[Vec<String>],
+    others: &[OtherWord<'_>],
     at_most: usize,
 ) -> Result<Vec<Uuid>, Error> {
     let mut args: Vec<Value<'_>> = vec![(&range.from).into(), (&range.behind).into(), limit(at_most)];
     // The order of a CROSS JOIN is kept.
     let (mut from, mut conditions) = (String::new(), String::new());
-    for (index, words) in others.iter().enumerate() {
+    for (index, other) in others.iter().enumerate() {
         let first = args.len() + 1;
-        args.extend(words.iter().map(Value::from));
-        let list: Vec<String> = (first..=args.len()).map(|number| format!("${number}")).collect();
-        from += &format!(" CROSS JOIN product_words AS other{index}");
-        let list = list.join(", ");
-        conditions +=
-            &format!(" AND other{index}.product_id = own.product_id AND other{index}.word IN ({list})");
+        match other {
+            OtherWord::OneOf(words) => {
+                args.extend(words.iter().map(Value::from));
+                let list: Vec<String> = (first..=args.len()).map(|number| format!("${number}")).collect();
+                from += &format!(" CROSS JOIN product_words AS other{index}");
+                let list = list.join(", ");
+                conditions += &format!(
+                    " AND other{index}.product_id = own.product_id AND other{index}.word IN ({list})"
+                );
+            }
+            OtherWord::Of(range) => {
+                args.extend([Value::from(&range.from), Value::from(&range.behind)]);
+                let (from, behind) = (first, first + 1);
+                conditions += &format!(
+                    " AND own.product_id IN (SELECT product_id FROM product_words WHERE word >= ${from} AND word < ${behind})"
+                );
+            }
+        }
     }
     let sql = format!(
         "SELECT own.product_id FROM product_words AS own{from} WHERE own.word >= $1 AND own.word < $2{conditions} LIMIT $3"

@@ -1,11 +1,13 @@
 //! Products found by words: rare ones, common ones, and several together, always what a plain comparison finds.
 
-use futures_util::{StreamExt, stream};
+use std::fmt::Write as _;
+
+use futures_util::{FutureExt, StreamExt, stream};
 use kit::search::fold;
 use serde_json::{Value, json};
 
 use super::{each, items, path, product};
-use crate::harness::{Client, each_app};
+use crate::harness::{App, Client, Engine, TestDatabase, each_app, each_engine, eventually};
 
 /// More than are read one by one, so that each way of searching is taken.
 const PRODUCTS: usize = 4_600;
@@ -78,6 +80,83 @@ async fn what_is_found_is_what_a_plain_comparison_finds() {
         assert_eq!(staff.get("/products?q=nothing&count=exact").await.expect(200).json()["total"], 0);
     })
     .await;
+}
+
+/// So many that two of them are common words.
+const MANY: usize = 17_400;
+
+/// Nearly half are red and nearly half blue, a few of the oldest both, and none of those is a chair.
+async fn fill_common(staff: &Client<'_>) -> Vec<Value> {
+    let mut file = "sku,name,unit_price\n".to_owned();
+    let mut all = Vec::with_capacity(MANY);
+    for number in 0..MANY {
+        let colour = if number.is_multiple_of(2) { "Red" } else { "Blue" };
+        let thing = if number.is_multiple_of(40) { "chair" } else { "lamp" };
+        let name = if number % 300 == 7 && number < 3_000 {
+            "Red and blue lamp".to_owned()
+        } else {
+            format!("{colour} {thing} {}{number}", number % 10)
+        };
+        let sku = format!("SKU-{number:05}");
+        writeln!(file, "{sku},{name},1").unwrap();
+        all.push(json!({"sku": sku, "name": name}));
+    }
+    super::csv::import(staff, "/products/import", file).await.expect(200);
+    all
+}
+
+/// How many products were read, as PostgreSQL has counted once all connections but this are closed, which tell all that they have read at their end.
+async fn read_so_far(database: &TestDatabase) -> i64 {
+    let db = &database.open().await;
+    let ask = async |sql: &'static str| {
+        let found: Result<i64, ::db::Error> =
+            db.lookup((), |tx, ()| async move { tx.one(sql, &[], |row| row.get(0)).await }.boxed()).await;
+        found.unwrap()
+    };
+    let others = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    eventually("all others are gone", async || ask(others).await == 0).await;
+    ask("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'products'").await
+}
+
+#[tokio::test]
+async fn words_that_are_common_alone_and_rare_together_read_few_products() {
+    each_engine(storehouse::migrations::MIGRATIONS, async |database| {
+        let app = &App::new(database).await;
+        let staff = app.staff("staff").await;
+        let all = fill_common(&staff).await;
+        for query in ["red blue", "blue re", "red blue chair", "red chair", "1 blue red", "sku red blue"] {
+            for sort in ["sku", "-created_at"] {
+                let path = format!("/products?sort={sort}&limit=200&q={}", encoded(query));
+                let found = items(&staff, &path).await;
+                let mut skus = each(&found, "sku");
+                skus.sort_unstable();
+                assert_eq!(skus, expected(&all, query), "{query} by {sort}");
+            }
+        }
+        let counted = staff.get("/products?q=red%20blue&count=exact&limit=1").await.expect(200).json();
+        assert_eq!(counted["total"], expected(&all, "red blue").len());
+        app.stop_work();
+        app.db.close().await;
+        if database.engine == Engine::Postgres {
+            check_bound(database).await;
+        }
+    })
+    .await;
+}
+
+/// Fails if the list is walked to its end.
+async fn check_bound(database: &TestDatabase) {
+    const TIMES: i64 = 10;
+    let before = read_so_far(database).await;
+    let app = &App::new(database).await;
+    let staff = app.staff("boss").await;
+    for _ in 0..TIMES {
+        staff.get("/products?q=red%20blue&limit=20").await.expect(200);
+    }
+    app.stop_work();
+    app.db.close().await;
+    let read = (read_so_far(database).await - before) / TIMES;
+    assert!((1..9_000).contains(&read), "{read} products were read for a page");
 }
 
 fn encoded(query: &str) -> String {
