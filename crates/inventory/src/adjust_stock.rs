@@ -57,7 +57,11 @@ impl Adjusting {
     /// What is to be done, once all that the body names is known to be there.
     async fn adjustment(&self, tx: &Tx) -> Result<(Adjustment, Product), Problem> {
         let (body, mut faults) = (&self.body, Vec::new());
-        let product = keep(find_referenced(tx, &body.product).await?, &mut faults);
+        let found = match &body.unit_cost {
+            Some(_) => take_referenced(tx, &body.product).await?,
+            None => find_referenced(tx, &body.product).await?,
+        };
+        let product = keep(found, &mut faults);
         let location_id = match &body.location {
             Some(location) => keep(find_place(tx, "location", location).await?, &mut faults),
             None => Some(MAIN),
@@ -130,6 +134,17 @@ pub(crate) async fn find_referenced(
     };
     let unknown = || fault(named.field(), "unknown_product", "is no product's");
     Ok(find_product(tx, &key).await?.ok_or_else(unknown))
+}
+
+/// The same with its stock taken, so that its currency stays what it is.
+async fn take_referenced(tx: &Tx, named: &ProductReference) -> Result<Result<Product, Fault>, db::Error> {
+    match find_referenced(tx, named).await? {
+        Ok(product) => {
+            stock::store::take_product(tx, product.id).await?;
+            find_referenced(tx, named).await
+        }
+        Err(fault) => Ok(Err(fault)),
+    }
 }
 
 /// The location that a body names in this field.

@@ -84,11 +84,7 @@ async fn record_prices(tx: &Tx, before: &Product, after: &Product, author: &Auth
 }
 
 /// What was ordered at a price, or came in at a cost, has kept its figure in the currency of then.
-pub(crate) async fn may_change_currency(
-    tx: &Tx,
-    before: &Product,
-    after: &Product,
-) -> Result<bool, db::Error> {
+async fn may_change_currency(tx: &Tx, before: &Product, after: &Product) -> Result<bool, db::Error> {
     Ok(after.currency() == before.currency() || !was_moved(tx, before.id).await?)
 }
 

@@ -81,6 +81,8 @@ pub(crate) struct Tally {
     pub(crate) categories: BTreeSet<String>,
     /// Changed terms of products, which are stored last.
     pub(crate) terms: Vec<Terms>,
+    /// Products that get another currency, as none may whose stock has moved.
+    pub(crate) new_currencies: Vec<Uuid>,
 }
 
 impl Tally {
@@ -90,6 +92,7 @@ impl Tally {
         self.unchanged += more.unchanged;
         self.categories.append(&mut more.categories);
         self.terms.append(&mut more.terms);
+        self.new_currencies.append(&mut more.new_currencies);
     }
 }
 
@@ -211,7 +214,7 @@ impl<K: Importable> Import<K> {
         let facts = Facts::Import(ImportFacts { rows: self.table.len(), created, changed });
         audit::record(tx, &self.author, Act::new(K::ACTION, None).after(facts)).await?;
         // Orders of these products wait from here to the commit, so there is nothing more to do by then.
-        stock::set_terms(tx, &tally.terms, &self.author).await?;
+        products::settle(tx, &tally, &self.author).await?;
         Ok(self.view(&tally, false))
     }
 

@@ -79,8 +79,7 @@ impl Stored {
 impl Ledger {
     /// Reads all levels of these products. Until the transaction ends nobody else changes them.
     pub(crate) async fn open(tx: &Tx, products: &BTreeSet<Uuid>) -> Result<Self, db::Error> {
-        let in_order: Vec<Uuid> = products.iter().copied().collect();
-        store::take_products(tx, &in_order).await?;
+        store::take_products(tx, products).await?;
         Self::look(tx, products).await
     }
 

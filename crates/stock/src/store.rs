@@ -232,12 +232,12 @@ pub async fn held_by(tx: &Tx, order_id: Uuid) -> Result<Vec<Held>, Error> {
 
 /// Makes all who change a product's stock go one by one.
 pub async fn take_product(tx: &Tx, product_id: Uuid) -> Result<(), Error> {
-    take_products(tx, &[product_id]).await
+    take_products(tx, &BTreeSet::from([product_id])).await
 }
 
 /// The same for several, in the order of their ids.
-pub(crate) async fn take_products(tx: &Tx, in_order: &[Uuid]) -> Result<(), Error> {
-    tx.exclude_others(PRODUCTS, in_order).await
+pub async fn take_products(tx: &Tx, products: &BTreeSet<Uuid>) -> Result<(), Error> {
+    tx.exclude_others(PRODUCTS, &products.iter().copied().collect::<Vec<_>>()).await
 }
 
 /// The same for all, for who will come to more than can be named at once: to take others later would break the order.

@@ -18,11 +18,12 @@ use uuid::Uuid;
 
 use super::{Import, Importable, Tally};
 use crate::body::{ChangeProduct, CreateProduct};
-use crate::change_product::{change_prices, change_rest, changed_fields, may_change_currency};
+use crate::change_product::{change_prices, change_rest, changed_fields};
 use crate::create_product::{change_of, new_product};
 use crate::model::{Category, Label, Product, Reference};
 use crate::search::words_of;
 use crate::store::categories::{find_category, insert_category};
+use crate::store::movements::list_moved;
 use crate::store::or_conflict;
 use crate::store::products::{find_ids_by_barcode, find_products_by_sku, store_products};
 use crate::store::words::change_words;
@@ -158,12 +159,18 @@ impl Plan {
             unchanged: self.unchanged,
             categories: self.new_categories.iter().map(|category| category.name.to_lowercase()).collect(),
             terms: self.new_terms().collect(),
+            new_currencies: self.new_currencies().collect(),
         }
     }
 
     fn new_terms(&self) -> impl Iterator<Item = Terms> {
         let terms = self.changed.iter().map(|(before, after)| (before.terms(), after.terms()));
         terms.filter(|(before, after)| before != after).map(|(_, after)| after)
+    }
+
+    fn new_currencies(&self) -> impl Iterator<Item = Uuid> {
+        let changed = self.changed.iter();
+        changed.filter(|(before, after)| before.currency() != after.currency()).map(|(_, after)| after.id)
     }
 
     /// Stores all but the terms of products that are there.
@@ -183,10 +190,7 @@ impl Plan {
                 return Err(error.into());
             }
             // What is taken now wasn't when the file was looked at.
-            Ok(false) | Err(_) => {
-                let detail = "A product was changed meanwhile; try again.";
-                return Err(Problem::conflict("changed_meanwhile", detail));
-            }
+            Ok(false) | Err(_) => return Err(changed_meanwhile()),
         }
         let opened: Vec<Terms> = self.created.iter().map(Product::terms).collect();
         stock::store::open_levels(tx, &opened, import.author.now).await?;
@@ -350,20 +354,37 @@ async fn note_taken_barcodes(
     Ok(())
 }
 
+/// What was ordered at a price, or came in at a cost, has kept its figure in the currency of then.
 async fn note_fixed_currencies(
     table: &Table,
     tx: &Tx,
     planned: &[Planned],
     faults: &mut RowFaults,
 ) -> Result<(), Error> {
-    for Planned { row, before, after } in planned {
-        if let Some(before) = before
-            && !may_change_currency(tx, before, after).await?
-        {
-            let message = "can't be changed once the product's stock has moved";
-            let invalid = Invalid { code: "product_has_history", message: message.into() };
-            faults.add(table.number(*row), "currency", invalid);
-        }
+    let changes = |planned: &&Planned| {
+        planned.before.as_ref().is_some_and(|before| before.currency() != planned.after.currency())
+    };
+    let changing: Vec<Uuid> = planned.iter().filter(changes).map(|planned| planned.after.id).collect();
+    let moved: BTreeSet<Uuid> = list_moved(tx, &changing).await?.into_iter().collect();
+    for planned in planned.iter().filter(|planned| moved.contains(&planned.after.id)) {
+        let message = "can't be changed once the product's stock has moved";
+        let invalid = Invalid { code: "product_has_history", message: message.into() };
+        faults.add(table.number(planned.row), "currency", invalid);
     }
     Ok(())
+}
+
+/// Does what is left of a file once all its rows are stored, with the stock of these products taken, which so can't move any more.
+pub(super) async fn settle(tx: &Tx, tally: &Tally, author: &Author) -> Result<(), Problem> {
+    let Tally { terms, new_currencies, .. } = tally;
+    let products = terms.iter().map(|terms| terms.product_id).chain(new_currencies.iter().copied());
+    stock::store::take_products(tx, &products.collect()).await?;
+    if !list_moved(tx, new_currencies).await?.is_empty() {
+        return Err(changed_meanwhile());
+    }
+    Ok(stock::set_terms(tx, terms, author).await?)
+}
+
+fn changed_meanwhile() -> Problem {
+    Problem::conflict("changed_meanwhile", "A product was changed meanwhile; try again.")
 }

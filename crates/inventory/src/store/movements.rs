@@ -4,6 +4,7 @@ use db::{Error, Row, Tx};
 use kit::clock::Timestamp;
 use kit::money::Currency;
 use kit::page::{Conditions, Key, PageRequest, Position};
+use kit::statement::{IDS_AT_ONCE, filled_up, placeholders};
 use stock::store::{FEW, elsewhere, movement, movement_columns};
 use stock::{Kind, MAIN, Movement};
 use uuid::Uuid;
@@ -74,6 +75,20 @@ pub(crate) fn movement_position((movement, _): &(Movement, Currency)) -> Positio
 pub(crate) async fn was_moved(tx: &Tx, product_id: Uuid) -> Result<bool, Error> {
     let sql = "SELECT 1 FROM stock_movements WHERE product_id = $1 LIMIT 1";
     Ok(tx.optional(sql, &[product_id.into()], |row| row.get::<i64>(0)).await?.is_some())
+}
+
+/// Those of some products to whose stock anything ever happened.
+pub(crate) async fn list_moved(tx: &Tx, product_ids: &[Uuid]) -> Result<Vec<Uuid>, Error> {
+    let mut moved = Vec::new();
+    for ids in product_ids.chunks(IDS_AT_ONCE) {
+        let ids = filled_up(ids.iter().map(|id| (*id).into()).collect());
+        let sql = format!(
+            "SELECT id FROM products WHERE id IN ({}) AND EXISTS (SELECT 1 FROM stock_movements WHERE product_id = products.id)",
+            placeholders(ids.len())
+        );
+        moved.extend(tx.rows(&sql, &ids, |row| row.get::<Uuid>(0)).await?);
+    }
+    Ok(moved)
 }
 
 /// The orders that hold some of a product, the largest first.

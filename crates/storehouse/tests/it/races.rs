@@ -1,6 +1,6 @@
 //! Many at once, and clients that go away: on both engines, through the gateway.
 
-/// Files of products beside orders and changes of the same products.
+/// Files beside orders and changes of the same products.
 mod imports;
 
 /// Logins, logouts and refreshes at once.

@@ -1,4 +1,4 @@
-//! Files of products beside orders and changes of the same products: no order is refused for them, and nobody waits in a circle.
+//! Files beside orders and changes of the same products: no order is refused for a file of products, nobody waits in a circle, and no currency changes under a cost.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -22,6 +22,10 @@ const MANY: usize = 4_100;
 
 /// More than can be taken by name.
 const SOME: usize = 150;
+
+/// How many wait for others.
+const WAITING: &str =
+    "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 /// A file of so many products: the names, and then limit and reorder point of each as it is given.
 fn file(count: usize, name: &str, terms: impl Fn(usize) -> (usize, usize)) -> String {
@@ -47,7 +51,7 @@ fn of(numbers: &[usize]) -> Value {
     json!({"lines": numbers.iter().map(line).collect::<Vec<_>>()})
 }
 
-/// Keeps a product's row from others until it is released.
+/// Keeps a product's row, and the SKU `HELD`, from others until it is released.
 struct Holder {
     sku_key: String,
     holds: Notify,
@@ -55,20 +59,26 @@ struct Holder {
 }
 
 impl Holder {
+    fn of(number: usize) -> Arc<Self> {
+        let sku_key = sku(number).to_lowercase();
+        Arc::new(Self { sku_key, holds: Notify::new(), released: Notify::new() })
+    }
+
+    /// It leaves nothing.
     async fn hold(self: Arc<Self>, db: &Db) {
         let held: Result<(), Error> = db
             .write(self, |tx, holder| {
                 async move {
-                    let sql = "UPDATE products SET version = version WHERE sku_key = $1";
+                    let sql = "UPDATE products SET sku_key = 'held' WHERE sku_key = $1";
                     tx.execute(sql, &[(&holder.sku_key).into()]).await?;
                     holder.holds.notify_one();
                     holder.released.notified().await;
-                    Ok(())
+                    Err(Error::Spent)
                 }
                 .boxed()
             })
             .await;
-        held.unwrap();
+        assert_eq!(held, Err(Error::Spent));
     }
 }
 
@@ -83,8 +93,7 @@ async fn no_order_waits_for_a_file_of_its_products() {
     let (staff, ada) = (app.staff("staff").await, app.customer("ada").await);
     staff.post("/locations", json!({"code": "NEW", "name": "New"})).await.expect(201);
     import(&staff, file(MANY, "Lamp", |_| (50, 1))).await.expect(200);
-    let sku_key = sku(MANY - 1).to_lowercase();
-    let holder = Arc::new(Holder { sku_key, holds: Notify::new(), released: Notify::new() });
+    let holder = Holder::of(MANY - 1);
     let held = Arc::clone(&holder).hold(&app.db);
     let terms = |number: usize| (number % 7, number % 5);
     let stored = async {
@@ -92,13 +101,12 @@ async fn no_order_waits_for_a_file_of_its_products() {
         import(&staff, file(MANY, "Light", terms)).await
     };
     let ordered = async {
-        let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        eventually("the file waits", async || count(app, waiting).await == 1).await;
+        eventually("the file waits", async || count(app, WAITING).await == 1).await;
         let buy = async |number: usize| ada.post("/orders", of(&[number, number + 20, number + 40])).await;
         at_once(20, buy).await.into_iter().for_each(|answer| drop(answer.expect(201)));
         let receive = json!({"sku": sku(3), "location": "NEW", "kind": "receive", "quantity": 1});
         staff.post("/stock/adjustments", receive).await.expect(201);
-        assert_eq!(count(app, waiting).await, 1, "the file still waits");
+        assert_eq!(count(app, WAITING).await, 1, "the file still waits");
         holder.released.notify_one();
     };
     let ((), (stored, ())) = join(held, join(stored, ordered)).await;
@@ -106,6 +114,81 @@ async fn no_order_waits_for_a_file_of_its_products() {
     let shown = staff.get(&format!("/products/by-sku/{}", sku(13))).await.expect(200).json();
     assert_eq!([&shown["backorder_limit"], &shown["reorder_point"]], [6, 3]);
     check_stock(&app.db).await;
+}
+
+/// A file is stopped between its look at what has moved and its commit: whatever comes in meanwhile has its cost in the old currency.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_changes_no_currency_of_what_has_moved_meanwhile() {
+    if postgres_server().is_none() {
+        return;
+    }
+    let database = TestDatabase::new(Engine::Postgres, storehouse::migrations::MIGRATIONS).await;
+    let app = &App::new(&database).await;
+    let staff = app.staff("staff").await;
+    import(&staff, file(2, "Lamp", |_| (50, 1))).await.expect(200);
+    let holder = Holder::of(1);
+    let held = Arc::clone(&holder).hold(&app.db);
+    let stored = async {
+        holder.holds.notified().await;
+        import(
+            &staff,
+            file(2, "Light", |_| (50, 1))
+                .replace(",1,50", ",2,50")
+                .replace("reorder_point", "reorder_point,currency")
+                .replace(",1\n", ",1,JPY\n"),
+        )
+        .await
+    };
+    let received = async {
+        eventually("the file waits", async || count(app, WAITING).await == 1).await;
+        let receive = json!({"sku": sku(0), "kind": "receive", "quantity": 1, "unit_cost": 5.25});
+        staff.post("/stock/adjustments", receive).await.expect(201);
+        holder.released.notify_one();
+    };
+    let ((), (stored, ())) = join(held, join(stored, received)).await;
+    stored.problem(409, "changed_meanwhile");
+    let shown = staff.get(&format!("/products/by-sku/{}", sku(0))).await.expect(200).json();
+    assert_eq!([&shown["currency"], &shown["name"]], ["USD", "Lamp"]);
+}
+
+/// A change of currency is stopped just before its commit, while goods come in that it doesn't know of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cost_is_in_the_currency_that_the_product_has_by_then() {
+    if postgres_server().is_none() {
+        return;
+    }
+    let database = TestDatabase::new(Engine::Postgres, storehouse::migrations::MIGRATIONS).await;
+    let app = &App::new(&database).await;
+    let staff = app.staff("staff").await;
+    import(&staff, file(2, "Lamp", |_| (50, 1))).await.expect(200);
+    let by_sku = async |sku: &str| staff.get(&format!("/products/by-sku/{sku}")).await.expect(200).json();
+    let path = format!("/products/{}", by_sku(&sku(0)).await["id"].as_str().unwrap());
+    let holder = Holder::of(1);
+    let held = Arc::clone(&holder).hold(&app.db);
+    let changed = async {
+        holder.holds.notified().await;
+        // It waits for the SKU, which the holder gives to another product until it is released.
+        staff.put(&path, json!({"sku": "HELD", "unit_price": 100, "currency": "JPY"})).await
+    };
+    let received = async {
+        eventually("the change waits", async || count(app, WAITING).await == 1).await;
+        let cost = async |cost: &str| {
+            let receive = json!({"product_id": path.replace("/products/", ""), "kind": "receive", "quantity": 1, "unit_cost": cost});
+            staff.post("/stock/adjustments", receive).await
+        };
+        let release = async {
+            eventually("they wait", async || count(app, WAITING).await == 3).await;
+            holder.released.notify_one();
+        };
+        let (whole, (broken, ())) = join(cost("5"), join(cost("5.25"), release)).await;
+        assert_eq!(whole.expect(201).json()["unit_cost"], 5);
+        assert_eq!(broken.problem(422, "validation_failed").faulty_fields(), ["unit_cost"]);
+    };
+    let ((), (changed, ())) = join(held, join(changed, received)).await;
+    changed.expect(200);
+    assert_eq!(by_sku("HELD").await["stock"]["on_hand"], 1);
+    let movements = staff.get("/stock/movements").await.expect(200).json();
+    assert_eq!(movements["items"][0]["unit_cost"], 5, "and not 500");
 }
 
 /// All that may be done to products that a file changes at once.
