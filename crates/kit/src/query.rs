@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::fields::Invalid;
 use crate::openapi;
 use crate::problem::{Fault, Problem};
+use crate::search::words;
 
 /// The longest value of one parameter, in characters.
 const MAX_VALUE: usize = 1000;
@@ -140,12 +141,12 @@ impl Params {
 
     /// A parameter that is any text, of at most 1,000 characters.
     pub fn text(&mut self, name: &'static str) -> Option<String> {
-        self.optional_with(name, |text| {
-            if text.chars().count() > MAX_VALUE || text.contains('\0') {
-                return Err(Invalid::value("is too long, or has a NUL character"));
-            }
-            Ok(text.to_owned())
-        })
+        self.optional_with(name, |text| read_text(text).map(str::to_owned))
+    }
+
+    /// A parameter that is words to search by, folded; none of them if it is left out.
+    pub fn words(&mut self, name: &'static str) -> Vec<String> {
+        self.optional_with(name, |text| words(read_text(text)?)).unwrap_or_default()
     }
 
     /// A parameter that is one of a few words.
@@ -200,6 +201,13 @@ impl Params {
         }
         if self.faults.is_empty() { Ok(value) } else { Err(Problem::invalid_parameters(self.faults)) }
     }
+}
+
+fn read_text(text: &str) -> Result<&str, Invalid> {
+    if text.chars().count() > MAX_VALUE || text.contains('\0') {
+        return Err(Invalid::value("is too long, or has a NUL character"));
+    }
+    Ok(text)
 }
 
 /// A type that is read from a query.

@@ -3,7 +3,9 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-/// How many words of a query count.
+use crate::fields::Invalid;
+
+/// How many words a query may have.
 const MAX_WORDS: usize = 16;
 
 /// Words of letters and digits, without case and accents, each behind a space: ` ada lovelace`.
@@ -30,17 +32,16 @@ fn push_words(folded: &mut String, text: &str) {
     }
 }
 
-/// The words of a query, folded; a row must have words that begin with each of them.
-pub fn words(query: &str) -> Vec<String> {
-    fold([query]).split_whitespace().take(MAX_WORDS).map(str::to_owned).collect()
+/// The words of a query, folded; a row must have words that begin with each of them, so no more are taken than are looked for.
+pub(crate) fn words(query: &str) -> Result<Vec<String>, Invalid> {
+    let words: Vec<String> = fold([query]).split_whitespace().map(str::to_owned).collect();
+    if words.len() > MAX_WORDS {
+        return Err(Invalid::value(format!("has more than {MAX_WORDS} words")));
+    }
+    Ok(words)
 }
 
-/// A `LIKE` pattern for each word of a query, to match against [`fold`]ed text; a row must match all.
-pub fn patterns(query: &str) -> Vec<String> {
-    words(query).iter().map(|word| pattern(word)).collect()
-}
-
-/// The `LIKE` pattern of one folded word.
+/// The `LIKE` pattern of a folded word, to match against [`fold`]ed text.
 pub fn pattern(word: &str) -> String {
     format!("% {word}%")
 }
@@ -53,7 +54,14 @@ mod tests {
     fn folds_case_and_accents_and_splits_at_anything_else() {
         assert_eq!(fold(["Élan-Vital", "x_1%"]), " elan vital x 1");
         assert_eq!(fold(["7", "", "LAPTOP stand 0-9", "ﬁn ½"]), " 7 laptop stand 0 9 fin 1 2");
-        assert_eq!(patterns("ÉLAN 1%"), ["% elan%", "% 1%"]);
-        assert!(patterns("%_'").is_empty());
+        assert_eq!(pattern("elan"), "% elan%");
+    }
+
+    #[test]
+    fn a_query_has_so_many_words_and_no_more() {
+        assert_eq!(words("ÉLAN 1%").unwrap(), ["elan", "1"]);
+        assert!(words("%_'").unwrap().is_empty());
+        assert_eq!(words("a-b ".repeat(8).as_str()).unwrap().len(), MAX_WORDS);
+        words("a-b ".repeat(9).as_str()).unwrap_err();
     }
 }

@@ -161,7 +161,8 @@ struct OrderQuery {
     /// Only with this name in another system.
     external_id: Option<String>,
     /// Words of the number, the lines' names and SKUs, the note, or the external id.
-    q: Option<String>,
+    #[schemars(with = "Option<String>")]
+    q: Vec<String>,
 }
 
 impl FromParams for OrderQuery {
@@ -181,7 +182,7 @@ impl FromParams for OrderQuery {
             created_after: params.optional_with("created_after", moment),
             created_before: params.optional_with("created_before", moment),
             external_id: params.text("external_id"),
-            q: params.text("q"),
+            q: params.words("q"),
         }
     }
 }
@@ -196,7 +197,7 @@ impl OrderQuery {
             created_after: self.created_after,
             created_before: self.created_before,
             external_id: self.external_id,
-            patterns: search::patterns(self.q.as_deref().unwrap_or_default()),
+            patterns: self.q.iter().map(|word| search::pattern(word)).collect(),
             visible_to,
         }
     }

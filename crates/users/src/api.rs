@@ -85,14 +85,15 @@ pub(crate) fn endpoints() -> Endpoints<Users> {
 #[derive(JsonSchema)]
 struct UserFilter {
     /// Words of the user name, email or full name.
-    q: Option<String>,
+    #[schemars(with = "Option<String>")]
+    q: Vec<String>,
     /// Only this role.
     role: Option<Role>,
 }
 
 impl FromParams for UserFilter {
     fn from_params(params: &mut Params) -> Self {
-        Self { q: params.text("q"), role: params.word("role", Role::parse, "customer, staff, admin") }
+        Self { q: params.words("q"), role: params.word("role", Role::parse, "customer, staff, admin") }
     }
 }
 
@@ -105,7 +106,7 @@ async fn user_list(
     list: List<UserFilter>,
 ) -> Result<Page<Account>, Problem> {
     let page = list.page.clone();
-    let patterns = search::patterns(list.filter.q.as_deref().unwrap_or_default());
+    let patterns = list.filter.q.iter().map(|word| search::pattern(word)).collect::<Vec<_>>();
     let input = (patterns, list.filter.role, list.page);
     let (accounts, total) = users
         .shared

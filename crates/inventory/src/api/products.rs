@@ -18,7 +18,6 @@ use kit::page::{List, Listing, Page, Sorts};
 use kit::permission::{ANYONE, Party, STAFF, Scope};
 use kit::problem::Problem;
 use kit::query::{FromParams, NoQuery, Params, PathId, PathText, Query};
-use kit::search;
 use schemars::JsonSchema;
 use stock::Sku;
 use uuid::Uuid;
@@ -109,7 +108,8 @@ pub(crate) fn endpoints() -> Endpoints<Inventory> {
 #[derive(JsonSchema)]
 pub(crate) struct ProductQuery {
     /// Words of the name, SKU, barcode or external id.
-    q: Option<String>,
+    #[schemars(with = "Option<String>")]
+    q: Vec<String>,
     /// Only of this category, by its name or its id.
     category: Option<String>,
     /// Only what is on sale, or only what isn't.
@@ -123,7 +123,7 @@ pub(crate) struct ProductQuery {
 impl FromParams for ProductQuery {
     fn from_params(params: &mut Params) -> Self {
         Self {
-            q: params.text("q"),
+            q: params.words("q"),
             category: params.text("category"),
             active: params.flag("active"),
             sku: params.text("sku"),
@@ -140,7 +140,7 @@ impl ProductQuery {
             active: [self.active, (!is_staff).then_some(true)],
             sku_key: self.sku.map(|sku| Sku::key_of(&sku)),
             low_stock: self.low_stock,
-            words: search::words(self.q.as_deref().unwrap_or_default()),
+            words: self.q,
         }
     }
 }
