@@ -281,8 +281,9 @@ impl FromFields for AdjustStock {
         // Without a kind any whole number might be meant.
         let reading = kind.unwrap_or(AdjustmentKind::Adjust);
         let change = fields.required_with("quantity", |json, faults| reading.read_change(json, faults));
-        let (reason, expected) = (fields.optional("reason"), fields.optional("expected_on_hand"));
-        let unit_cost = fields.optional::<Amount>("unit_cost")?;
+        // Null is refused where it would be taken for nothing said, and a figure was meant.
+        let (reason, expected) = (fields.optional("reason"), fields.change("expected_on_hand"));
+        let unit_cost = fields.change::<Amount>("unit_cost")?;
         if unit_cost.is_some() && !matches!(kind?, AdjustmentKind::Receive) {
             return fields.fault("unit_cost", Invalid::value("is only known of what came in (`receive`)"));
         }

@@ -96,7 +96,7 @@ struct ChangeLocation {
 
 /// A change of what lies at a location; the product is named by `product_id` or `sku`.
 #[derive(JsonSchema)]
-#[schemars(transform = refuse_null(&["product_id", "sku"]))]
+#[schemars(transform = refuse_null(&["product_id", "sku", "expected_on_hand", "unit_cost"]))]
 struct AdjustStock {
     product_id: Option<Uuid>,
     sku: Option<Sku>,

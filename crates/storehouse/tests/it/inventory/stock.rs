@@ -98,6 +98,22 @@ async fn a_count_can_be_compared_before_it_is_set() {
     .await;
 }
 
+/// Bodies with a place for a figure, each with its address.
+fn with_figures() -> Vec<(&'static str, String)> {
+    let adjustment = |kind: &str| format!(r#"{{"sku": "LAP-1", "kind": "{kind}", "quantity": @}}"#);
+    let mut bodies = ["receive", "adjust", "count", "quarantine"]
+        .map(|kind| ("/stock/adjustments", adjustment(kind)))
+        .to_vec();
+    for (address, body) in [
+        ("/stock/transfers", r#"{"sku": "LAP-1", "from": "MAIN", "to": "B", "quantity": @}"#),
+        ("/stock/adjustments", r#"{"sku": "LAP-1", "kind": "count", "quantity": 7, "expected_on_hand": @}"#),
+        ("/products", r#"{"sku": "NEW", "name": "x", "unit_price": 1, "backorder_limit": @}"#),
+    ] {
+        bodies.push((address, body.to_owned()));
+    }
+    bodies
+}
+
 /// Requirement I06: numbers that are no quantities, in every place for one.
 #[tokio::test]
 async fn i06_every_number_that_is_no_quantity_is_refused_and_nothing_changes() {
@@ -125,17 +141,7 @@ async fn i06_every_number_that_is_no_quantity_is_refused_and_nothing_changes() {
         location(&staff, "B").await;
         adjust(&staff, "LAP-1", "MAIN", "receive", 5).await.expect(201);
         let before = dump(&app.db).await;
-        let adjustment = |kind: &str| format!(r#"{{"sku": "LAP-1", "kind": "{kind}", "quantity": @}}"#);
-        let mut bodies = ["receive", "adjust", "count", "quarantine"]
-            .map(|kind| ("/stock/adjustments", adjustment(kind)))
-            .to_vec();
-        bodies.push((
-            "/stock/transfers",
-            r#"{"sku": "LAP-1", "from": "MAIN", "to": "B", "quantity": @}"#.to_owned(),
-        ));
-        let made = r#"{"sku": "NEW", "name": "x", "unit_price": 1, "backorder_limit": @}"#;
-        bodies.push(("/products", made.to_owned()));
-        for (address, body) in &bodies {
+        for (address, body) in with_figures() {
             for number in NUMBERS {
                 let call = staff.request(Method::POST, address);
                 let answer = call.raw("application/json", body.replace('@', number)).send().await;
@@ -144,6 +150,9 @@ async fn i06_every_number_that_is_no_quantity_is_refused_and_nothing_changes() {
                 answer.expect(if is_json { 422 } else { 400 });
             }
         }
+        let nothing = json!({"sku": "LAP-1", "kind": "receive", "quantity": 1, "expected_on_hand": null, "unit_cost": null});
+        let refused = staff.post("/stock/adjustments", nothing).await.problem(422, "validation_failed");
+        assert_eq!(refused.faulty_fields(), ["expected_on_hand", "unit_cost"]);
         for (kind, number) in [
             ("receive", 0),
             ("receive", -1),
