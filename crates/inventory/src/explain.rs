@@ -4,15 +4,17 @@ use db::{Error, Tx};
 
 use crate::model::Product;
 use crate::store::levels::list_places;
-use crate::store::movements::{list_allocated, list_unavailable};
+use crate::store::movements::{
+    list_allocated, list_unavailable, sum_allocated_behind, sum_unavailable_behind,
+};
 use crate::store::products::{ProductKey, find_product};
 use crate::view::{AvailabilityView, ExplanationView};
 use uuid::Uuid;
 
-/// How many orders are named.
+/// How many orders are named; what the others hold is told in a sum.
 const MOST_ORDERS: i64 = 1_000;
 
-/// How many movements are named.
+/// How many movements are named; so of the others.
 const MOST_MOVEMENTS: i64 = 200;
 
 /// A product's units by location; with `explains`, by order and by reason too. All of one moment if the transaction is.
@@ -40,14 +42,22 @@ pub(crate) async fn availability(
 
 /// Looks through the product's movements only for what there is to explain.
 async fn explanation(tx: &Tx, product: &Product) -> Result<ExplanationView, Error> {
-    let (id, figures) = (product.id, &product.stock);
-    let allocated = if figures.allocated == 0 { 0 } else { MOST_ORDERS + 1 };
-    let unavailable = if figures.unavailable == 0 { 0 } else { MOST_MOVEMENTS + 1 };
-    let allocated = if allocated > 0 { list_allocated(tx, id, allocated).await? } else { Vec::new() };
-    let unavailable = if unavailable > 0 { list_unavailable(tx, id, unavailable).await? } else { Vec::new() };
-    let (allocated, allocated_has_more) = cut(allocated, MOST_ORDERS);
-    let (unavailable, unavailable_has_more) = cut(unavailable, MOST_MOVEMENTS);
-    Ok(ExplanationView { allocated, allocated_has_more, unavailable, unavailable_has_more })
+    let (id, mut whole) = (product.id, ExplanationView::default());
+    if product.stock.allocated != 0 {
+        let found = list_allocated(tx, id, MOST_ORDERS + 1).await?;
+        (whole.allocated, whole.allocated_has_more) = cut(found, MOST_ORDERS);
+    }
+    if whole.allocated_has_more {
+        whole.allocated_rest = sum_allocated_behind(tx, id, MOST_ORDERS).await?;
+    }
+    if product.stock.unavailable != 0 {
+        let found = list_unavailable(tx, id, MOST_MOVEMENTS + 1).await?;
+        (whole.unavailable, whole.unavailable_has_more) = cut(found, MOST_MOVEMENTS);
+    }
+    if whole.unavailable_has_more {
+        whole.unavailable_rest = sum_unavailable_behind(tx, id, MOST_MOVEMENTS).await?;
+    }
+    Ok(whole)
 }
 
 /// A list to its end, and whether it would go on.

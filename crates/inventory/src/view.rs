@@ -306,18 +306,33 @@ impl PlaceView {
     }
 }
 
-/// Who holds what of a product, and why some of it can't be sold; each list has its longest part first, or its newest, and an end.
-#[derive(Serialize, JsonSchema)]
+/// Who holds what of a product, and why some of it can't be sold. Each list has its largest part first, or its newest, and an end; with what is told of the rest it
+/// adds up to the product's figure.
+#[derive(Default, Serialize, JsonSchema)]
 #[schemars(rename = "AvailabilityExplanation")]
 pub(crate) struct ExplanationView {
     /// The orders that hold some, at most 1,000, the largest first.
     pub(crate) allocated: Vec<AllocatedView>,
     /// Whether more orders hold some.
     pub(crate) allocated_has_more: bool,
+    /// What these hold together. `GET /orders?sku=` lists them.
+    pub(crate) allocated_rest: RestView,
     /// What was put aside and given free again, at most the newest 200.
     pub(crate) unavailable: Vec<UnavailableView>,
     /// Whether more was put aside before.
     pub(crate) unavailable_has_more: bool,
+    /// What that comes to. `GET /stock/movements?product_id=` lists it.
+    pub(crate) unavailable_rest: RestView,
+}
+
+/// What a list has no place for.
+#[derive(Default, Serialize, JsonSchema)]
+#[schemars(rename = "AvailabilityRest")]
+pub(crate) struct RestView {
+    /// So many more rows.
+    pub(crate) count: i64,
+    /// So many units in them, in all.
+    pub(crate) quantity: i64,
 }
 
 /// What an order holds at a location.

@@ -10,7 +10,7 @@ use stock::{Kind, MAIN, Movement};
 use uuid::Uuid;
 
 use crate::store::paged;
-use crate::view::{AllocatedView, UnavailableView};
+use crate::view::{AllocatedView, RestView, UnavailableView};
 
 /// How many columns a movement has; behind them stands its product's currency.
 const MOVEMENT_COLUMNS: usize = 17;
@@ -91,19 +91,31 @@ pub(crate) async fn list_moved(tx: &Tx, product_ids: &[Uuid]) -> Result<Vec<Uuid
     Ok(moved)
 }
 
+/// The orders that hold some of a product, a row for each location.
+const ALLOCATED: &str = "SELECT cause_id, location_id, CAST(SUM(allocated_delta) AS BIGINT) AS held FROM stock_movements
+                         WHERE product_id = $1 AND cause = 'order' GROUP BY cause_id, location_id HAVING SUM(allocated_delta) <> 0
+                         ORDER BY held DESC, cause_id, location_id";
+
+/// What of a product was put aside and given free again.
+const UNAVAILABLE: &str = "SELECT id, location_id, unavailable_delta, reason, actor_id, created_at FROM stock_movements
+                           WHERE product_id = $1 AND unavailable_delta <> 0 ORDER BY created_at DESC, id DESC";
+
 /// The orders that hold some of a product, the largest first.
 pub(crate) async fn list_allocated(
     tx: &Tx,
     product_id: Uuid,
     limit: i64,
 ) -> Result<Vec<AllocatedView>, Error> {
-    let sql = "SELECT cause_id, location_id, CAST(SUM(allocated_delta) AS BIGINT) AS held FROM stock_movements
-               WHERE product_id = $1 AND cause = 'order' GROUP BY cause_id, location_id HAVING SUM(allocated_delta) <> 0
-               ORDER BY held DESC, cause_id, location_id LIMIT $2";
-    tx.rows(sql, &[product_id.into(), limit.into()], |row| {
+    let sql = [ALLOCATED, " LIMIT $2"].concat();
+    tx.rows(&sql, &[product_id.into(), limit.into()], |row| {
         Ok(AllocatedView { order_id: row.get(0)?, location_id: row.get(1)?, quantity: row.get(2)? })
     })
     .await
+}
+
+/// What those hold that come behind so many.
+pub(crate) async fn sum_allocated_behind(tx: &Tx, product_id: Uuid, count: i64) -> Result<RestView, Error> {
+    sum_behind(tx, ALLOCATED, "held", product_id, count).await
 }
 
 /// What of a product was put aside and given free again, the newest first.
@@ -112,9 +124,8 @@ pub(crate) async fn list_unavailable(
     product_id: Uuid,
     limit: i64,
 ) -> Result<Vec<UnavailableView>, Error> {
-    let sql = "SELECT id, location_id, unavailable_delta, reason, actor_id, created_at FROM stock_movements
-               WHERE product_id = $1 AND unavailable_delta <> 0 ORDER BY created_at DESC, id DESC LIMIT $2";
-    tx.rows(sql, &[product_id.into(), limit.into()], |row| {
+    let sql = [UNAVAILABLE, " LIMIT $2"].concat();
+    tx.rows(&sql, &[product_id.into(), limit.into()], |row| {
         Ok(UnavailableView {
             movement_id: row.get(0)?,
             location_id: row.get(1)?,
@@ -123,6 +134,29 @@ pub(crate) async fn list_unavailable(
             actor_id: row.get(4)?,
             created_at: row.get(5)?,
         })
+    })
+    .await
+}
+
+/// What those come to that are behind so many.
+pub(crate) async fn sum_unavailable_behind(tx: &Tx, product_id: Uuid, count: i64) -> Result<RestView, Error> {
+    sum_behind(tx, UNAVAILABLE, "unavailable_delta", product_id, count).await
+}
+
+async fn sum_behind(
+    tx: &Tx,
+    list: &str,
+    quantity: &str,
+    product_id: Uuid,
+    count: i64,
+) -> Result<RestView, Error> {
+    // One engine takes no OFFSET without a LIMIT.
+    let sql = format!(
+        "SELECT COUNT(*), CAST(COALESCE(SUM({quantity}), 0) AS BIGINT) FROM ({list} LIMIT {} OFFSET $2) AS rest",
+        i64::MAX
+    );
+    tx.one(&sql, &[product_id.into(), count.into()], |row| {
+        Ok(RestView { count: row.get(0)?, quantity: row.get(1)? })
     })
     .await
 }

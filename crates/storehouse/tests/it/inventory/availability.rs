@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ::stock::{OrderStock, Refused, place};
+use ::stock::{Adjustment, Change, MAIN, OrderStock, Refused, place};
 use futures_util::FutureExt;
 use kit::author::Author;
 use kit::clock::{Timestamp, new_id};
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{adjust, check_ledger, each, figures, items, location, path, product};
+use crate::harness::goods::nobody;
 use crate::harness::{App, each_app};
 
 /// An order that holds so much of a product; gives its id.
@@ -85,8 +86,69 @@ async fn every_unit_is_explained() {
             (&explained["allocated_has_more"], &explained["unavailable_has_more"]),
             (&json!(false), &json!(false))
         );
+        let none = json!({"count": 0, "quantity": 0});
+        assert_eq!([&explained["allocated_rest"], &explained["unavailable_rest"]], [&none; 2]);
         ada.get(&address).await.problem(403, "forbidden");
         staff.get(&format!("{address}?explain=yes")).await.problem(400, "invalid_parameter");
+        check_ledger(app).await;
+    })
+    .await;
+}
+
+/// So many orders that hold one more each, and so many units put aside one by one.
+async fn hold_and_put_aside(app: &App, product: &Value, orders: i64, units: i64) {
+    let product_id: Uuid = product["id"].as_str().unwrap().parse().unwrap();
+    let order = |quantity: i64| OrderStock {
+        order_id: new_id(),
+        step: 1,
+        author: nobody(),
+        held_before: BTreeMap::new(),
+        quantities: BTreeMap::from([(product_id, quantity)]),
+    };
+    let input = ((1..=orders).map(order).collect::<Vec<_>>(), product_id, units);
+    let done: Result<(), Unexpected> = app
+        .db
+        .write(input, |tx, (orders, product_id, units)| {
+            async move {
+                let orders: Vec<&OrderStock> = orders.iter().collect();
+                assert!(place(tx, &orders).await?.concat().is_empty());
+                for _ in 0..*units {
+                    let adjustment = Adjustment {
+                        product_id: *product_id,
+                        location_id: MAIN,
+                        change: Change::Quarantine(1),
+                        expected_on_hand: None,
+                        reason: None,
+                        unit_cost_minor: None,
+                        author: nobody(),
+                    };
+                    ::stock::adjust(tx, &adjustment).await?;
+                }
+                Ok(())
+            }
+            .boxed()
+        })
+        .await;
+    done.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_lists_have_no_place_for_is_explained_by_its_sum() {
+    each_app(async |app| {
+        let staff = app.staff("staff").await;
+        let lap = product(&staff, "LAP-1", json!({})).await;
+        adjust(&staff, "LAP-1", "MAIN", "receive", 1_000_000).await.expect(201);
+        hold_and_put_aside(app, &lap, 1_003, 204).await;
+        let path = path("products", &lap, "/availability?explain=true");
+        let whole = staff.get(&path).await.expect(200).json();
+        let explained = &whole["explanation"];
+        for (name, count, quantity) in [("allocated", 3, 1 + 2 + 3), ("unavailable", 4, 4)] {
+            let listed = explained[name].as_array().unwrap().iter();
+            let listed: i64 = listed.map(|part| part["quantity"].as_i64().unwrap()).sum();
+            assert_eq!(explained[format!("{name}_has_more")], true);
+            assert_eq!(explained[format!("{name}_rest")], json!({"count": count, "quantity": quantity}));
+            assert_eq!(whole[name], listed + quantity, "{name} adds up");
+        }
         check_ledger(app).await;
     })
     .await;
