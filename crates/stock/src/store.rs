@@ -282,16 +282,22 @@ pub(crate) async fn next_products(tx: &Tx, after: Uuid, limit: i64) -> Result<Ve
     tx.rows(sql, &[after.into(), limit.into()], |row| row.get(0)).await
 }
 
-/// The levels of the products behind one id and up to another, each with its product's backorder limit.
+/// The levels of the products behind one id and up to another, each with its product's terms.
 pub(crate) async fn levels_beside_products(
     tx: &Tx,
     after: Uuid,
     last: Uuid,
-) -> Result<Vec<(Level, i64)>, Error> {
+) -> Result<Vec<(Level, Terms)>, Error> {
     let sql = "SELECT product_id, location_id, on_hand, allocated, unavailable, stock_levels.backorder_limit, stock_levels.version,
-                      stock_levels.updated_at, products.backorder_limit
+                      stock_levels.updated_at, stock_levels.reorder_point, products.backorder_limit,
+                      CASE WHEN track_stock = TRUE THEN products.reorder_point END
                FROM stock_levels JOIN products ON products.id = product_id WHERE product_id > $1 AND product_id <= $2";
-    tx.rows(sql, &[after.into(), last.into()], |row| Ok((level(row)?, row.get(8)?))).await
+    tx.rows(sql, &[after.into(), last.into()], |row| {
+        let level = level(row)?;
+        let product_id = level.product_id;
+        Ok((level, Terms { product_id, backorder_limit: row.get(9)?, reorder_point: row.get(10)? }))
+    })
+    .await
 }
 
 /// Where a row stands in the ledger of all products.

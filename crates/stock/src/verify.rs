@@ -7,7 +7,7 @@ use db::Tx;
 use kit::clock::Timestamp;
 use uuid::Uuid;
 
-use crate::model::{Level, MAIN, Movement};
+use crate::model::{Level, MAIN, Movement, Terms};
 use crate::store;
 
 /// So many products are compared at once, and only what is known of them is kept.
@@ -39,6 +39,8 @@ enum Mistake {
     Unavailable { unavailable: i64, on_hand: i64 },
     /// Not the product's limit at MAIN, and nothing elsewhere.
     BackorderLimit { level: i64, product: i64 },
+    /// Likewise; the product's counts only while it is tracked.
+    ReorderPoint { level: Option<i64>, product: Option<i64> },
     /// A row of the ledger tells another figure than the row before it and its own change make.
     Row { movement_id: Uuid, figure: &'static str, row: i64, sum: i64 },
 }
@@ -111,8 +113,8 @@ impl Sum {
     }
 }
 
-fn compare(levels: &[(Level, i64)], sums: &BTreeMap<Place, Sum>, found: &mut Vec<(Place, Mistake)>) {
-    let levels: BTreeMap<Place, &(Level, i64)> =
+fn compare(levels: &[(Level, Terms)], sums: &BTreeMap<Place, Sum>, found: &mut Vec<(Place, Mistake)>) {
+    let levels: BTreeMap<Place, &(Level, Terms)> =
         levels.iter().map(|known| ((known.0.product_id, known.0.location_id), known)).collect();
     let places: BTreeSet<&Place> = levels.keys().chain(sums.keys()).collect();
     for place in places {
@@ -125,19 +127,23 @@ fn compare(levels: &[(Level, i64)], sums: &BTreeMap<Place, Sum>, found: &mut Vec
                 found.push((*place, Mistake::Sum { figure, level, ledger }));
             }
         }
-        if let Some((level, limit)) = levels.get(place) {
-            found.extend(mistakes_of(level, *limit).into_iter().flatten().map(|mistake| (*place, mistake)));
+        if let Some((level, terms)) = levels.get(place) {
+            found.extend(mistakes_of(level, terms).into_iter().flatten().map(|mistake| (*place, mistake)));
         }
     }
 }
 
-/// What is wrong with a level by itself.
-fn mistakes_of(level: &Level, limit: i64) -> [Option<Mistake>; 2] {
-    let Level { on_hand, unavailable, backorder_limit, .. } = *level;
-    let product = if level.location_id == MAIN { limit } else { 0 };
+/// What is wrong with a level by itself, and beside its product.
+fn mistakes_of(level: &Level, terms: &Terms) -> [Option<Mistake>; 3] {
+    let Level { on_hand, unavailable, backorder_limit, reorder_point, .. } = *level;
+    let is_main = level.location_id == MAIN;
+    let limit = if is_main { terms.backorder_limit } else { 0 };
+    let point = terms.reorder_point.filter(|_| is_main);
     [
         (unavailable > on_hand).then_some(Mistake::Unavailable { unavailable, on_hand }),
-        (backorder_limit != product).then_some(Mistake::BackorderLimit { level: backorder_limit, product }),
+        (backorder_limit != limit)
+            .then_some(Mistake::BackorderLimit { level: backorder_limit, product: limit }),
+        (reorder_point != point).then_some(Mistake::ReorderPoint { level: reorder_point, product: point }),
     ]
 }
 
@@ -178,6 +184,11 @@ impl Display for Mistake {
             }
             Self::BackorderLimit { level, product } => {
                 write!(out, "backorder_limit is {level}, its product says {product}")
+            }
+            Self::ReorderPoint { level, product } => {
+                let [level, product] = [level, product]
+                    .map(|point| point.map_or_else(|| "none".to_owned(), |point| point.to_string()));
+                write!(out, "reorder_point is {level}, its product says {product}")
             }
             Self::Row { movement_id, figure, row, sum } => {
                 write!(out, "movement {movement_id} says {figure} {row}, the rows up to it say {sum}")

@@ -39,7 +39,7 @@ async fn verify_names_each_difference_and_tells_by_its_exit_code() {
              SELECT id, id, location_id, 'ship', -4, 0, 0, 0, 0, 'order', product_id, 1, 0 FROM stock_movements WHERE kind = 'receive'",
         )
         .await;
-        tamper(&db, "UPDATE stock_levels SET backorder_limit = 7, unavailable = 8").await;
+        tamper(&db, "UPDATE stock_levels SET backorder_limit = 7, unavailable = 8, reorder_point = 9").await;
         let found = site.run(&["verify"]);
         assert_eq!(found.status.code(), Some(1));
         let text = String::from_utf8(found.stdout).unwrap();
@@ -49,17 +49,18 @@ async fn verify_names_each_difference_and_tells_by_its_exit_code() {
             format!("product LAP-1/{product} at MAIN: allocated is 0, the ledger says 2"),
             format!("product LAP-1/{product} at MAIN: unavailable is 8, but only 6 on hand"),
             format!("product LAP-1/{product} at MAIN: backorder_limit is 7, its product says 0"),
+            format!("product LAP-1/{product} at MAIN: reorder_point is 9, its product says none"),
             "at MAIN: there is no level, the ledger says on_hand -4".to_owned(),
             "says on_hand_after 0, the rows up to it say -4".to_owned(),
             format!("order 1001/{id} holds 3 of LAP-1/{product}, the ledger says 2"),
             format!("order ?/{product} shipped 0 of ?/"),
-            "Products: 1, orders: 1, differences: 10.".to_owned(),
+            "Products: 1, orders: 1, differences: 11.".to_owned(),
         ] {
             assert!(text.contains(&line), "{line} is not in\n{text}");
         }
-        assert_eq!(text.lines().count(), 12, "{text}");
+        assert_eq!(text.lines().count(), 13, "{text}");
         let said = String::from_utf8(found.stderr).unwrap();
-        assert_eq!(said, "storehouse: stock does not add up: 10 differences\n");
+        assert_eq!(said, "storehouse: stock does not add up: 11 differences\n");
         wire.get("/orders").await.unwrap().expect(200);
     })
     .await;
