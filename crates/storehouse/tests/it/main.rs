@@ -82,6 +82,10 @@ mod tidy;
 #[cfg(test)]
 mod races;
 
+/// What many clients are told, explained by one order of events.
+#[cfg(test)]
+mod linearizability;
+
 /// Writers over real connections, and what must be found of what they were told.
 #[cfg(test)]
 mod load;

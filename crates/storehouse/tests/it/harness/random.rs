@@ -4,19 +4,21 @@ use super::say;
 
 /// A generator whose seed is told when the test fails; `TEST_SEED` sets it.
 pub(crate) struct Random {
-    seed: u64,
+    /// What is told; nothing of one that another one's numbers make again.
+    seed: Option<u64>,
     state: u64,
 }
 
 impl Random {
     pub(crate) fn new() -> Self {
         let given = std::env::var("TEST_SEED").ok().map(|seed| seed.parse().unwrap());
-        Self::from(given.unwrap_or_else(|| kit::clock::new_id().as_u64_pair().1))
+        let seed = given.unwrap_or_else(|| kit::clock::new_id().as_u64_pair().1);
+        Self { seed: Some(seed), state: seed }
     }
 
     /// One of several that a test runs at once, with a seed of another's.
     pub(crate) fn from(seed: u64) -> Self {
-        Self { seed, state: seed }
+        Self { seed: None, state: seed }
     }
 
     /// The next number (SplitMix64).
@@ -50,8 +52,8 @@ impl Random {
 
 impl Drop for Random {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            say(&format!("repeat it with TEST_SEED={}", self.seed));
+        if let Some(seed) = self.seed.filter(|_| std::thread::panicking()) {
+            say(&format!("repeat it with TEST_SEED={seed}"));
         }
     }
 }
