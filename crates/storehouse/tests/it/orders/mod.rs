@@ -9,7 +9,6 @@ mod model;
 mod steps;
 mod stock;
 mod stock_lives;
-mod stock_model;
 mod stock_steps;
 
 use serde_json::{Value, json};

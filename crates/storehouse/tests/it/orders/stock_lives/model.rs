@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use ::stock::Change;
 
+use crate::orders::model::{Ask, Expected, Line as Counters, Model as Lifecycle};
+
 /// MAIN, and two others in the order in which they are emptied.
 pub(super) const PLACES: usize = 3;
 
@@ -23,24 +25,29 @@ pub(super) struct Product {
 }
 
 /// So much of a product at a place.
-type Spots = BTreeMap<(usize, usize), i64>;
+pub(super) type Spots = BTreeMap<(usize, usize), i64>;
 
+/// An order: what it is by itself, and what it does with stock.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
-    pub(super) status: &'static str,
+    /// Whose it is, among those who order.
+    pub(super) owner: usize,
+    /// From its owner.
+    pub(super) hidden: bool,
+    pub(super) life: Lifecycle,
     pub(super) lines: Vec<Line>,
-    held: Spots,
+    pub(super) held: Spots,
     /// Shipped from there and not put back.
-    gone: Spots,
+    pub(super) gone: Spots,
 }
 
-/// `product` is nothing where the line takes no stock.
+/// What a line was ordered as: `product` is nothing where it takes no stock, `sku` where it is in no catalogue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line {
     pub(super) product: Option<usize>,
+    pub(super) sku: Option<&'static str>,
     pub(super) quantity: i64,
-    pub(super) shipped: i64,
-    pub(super) returned: i64,
+    pub(super) unit_price: i64,
 }
 
 /// A product, how much of it was asked for, and how much there is.
@@ -104,35 +111,66 @@ impl Model {
         Outcome::Done
     }
 
-    pub(super) fn place(&mut self, lines: Vec<Line>) -> Outcome {
-        self.orders.push(Order { status: "pending", lines, held: Spots::new(), gone: Spots::new() });
+    pub(super) fn place(&mut self, owner: usize, lines: Vec<Line>) -> Outcome {
+        let quantities: Vec<i64> = lines.iter().map(|line| line.quantity).collect();
+        let life = Lifecycle::new(&quantities, total(&lines), true);
+        let (held, gone) = (Spots::new(), Spots::new());
+        self.orders.push(Order { owner, hidden: false, life, lines, held, gone });
         self.hold(self.orders.len() - 1)
     }
 
     pub(super) fn edit(&mut self, order: usize, lines: Vec<Line>) -> Outcome {
-        if self.orders[order].status != "pending" {
+        let Order { life, lines: own, .. } = &mut self.orders[order];
+        if life.status != "pending" {
             return Outcome::Refused;
         }
-        self.orders[order].lines = lines;
+        let line = |line: &Line| Counters { quantity: line.quantity, shipped: 0, delivered: 0, returned: 0 };
+        life.lines = lines.iter().map(line).collect();
+        life.total = total(&lines);
+        life.record("change", life.status, true, None);
+        *own = lines;
         self.hold(order)
     }
 
     /// Takes a step that moves no goods.
     pub(super) fn step(&mut self, order: usize, step: &str) -> Outcome {
-        let status = match (step, self.orders[order].status) {
-            ("confirm", "pending") | ("release", "on_hold") => "confirmed",
-            ("hold", "confirmed") => "on_hold",
-            ("cancel", "pending" | "confirmed" | "on_hold") => "cancelled",
-            ("expire", "pending") => "expired",
-            _ => return Outcome::Refused,
-        };
-        self.orders[order].status = status;
+        match self.orders[order].life.take(step, &Ask::default(), true, None) {
+            Expected::Done => self.hold(order),
+            _ => Outcome::Refused,
+        }
+    }
+
+    /// Lets the pending ones that take stock expire, except those for which money was received.
+    pub(super) fn expire(&mut self) {
+        for order in 0..self.orders.len() {
+            let Order { life, lines, .. } = &mut self.orders[order];
+            let takes_stock = lines.iter().any(|line| line.product.is_some());
+            if life.status == "pending" && takes_stock && life.paid <= life.refunded {
+                life.status = "expired";
+                life.record("expire", "pending", false, None);
+                self.hold(order);
+            }
+        }
+    }
+
+    /// Calls it off, unless it is over, and hides it.
+    pub(super) fn delete(&mut self, order: usize) -> Outcome {
+        let Order { life, hidden, .. } = &mut self.orders[order];
+        if life.lines.iter().any(|line| line.shipped > 0) {
+            return Outcome::Refused;
+        }
+        if !*hidden {
+            let before = life.status;
+            life.status = if before == "expired" { before } else { "cancelled" };
+            life.record("delete", before, true, None);
+        }
+        *hidden = true;
         self.hold(order)
     }
 
     /// Ships so much of each line.
     pub(super) fn ship(&mut self, order: usize, counts: &[i64]) -> Outcome {
-        if self.orders[order].status != "confirmed" || counts.iter().sum::<i64>() == 0 {
+        if self.move_goods(order, "ship", counts) != Expected::Done {
             return Outcome::Refused;
         }
         let wanted = self.orders[order].sums(|index, _| counts[index]);
@@ -144,9 +182,6 @@ impl Model {
             if available < requested {
                 short.push((product, requested, available));
             }
-        }
-        for (line, count) in self.orders[order].lines.iter_mut().zip(counts) {
-            line.shipped += count;
         }
         if short.is_empty() { Outcome::Done } else { Outcome::Short(short) }
     }
@@ -168,8 +203,7 @@ impl Model {
 
     /// Takes so much of each line back.
     pub(super) fn give_back(&mut self, order: usize, counts: &[i64], restock: bool) -> Outcome {
-        let is_possible = ["confirmed", "on_hold", "cancelled"].contains(&self.orders[order].status);
-        if !is_possible || counts.iter().sum::<i64>() == 0 {
+        if self.move_goods(order, "return", counts) != Expected::Done {
             return Outcome::Refused;
         }
         for (product, quantity) in self.orders[order].sums(|index, _| counts[index]) {
@@ -182,17 +216,19 @@ impl Model {
                 self.products[product].shelves[place].on_hand += 1;
             }
         }
-        for (line, count) in self.orders[order].lines.iter_mut().zip(counts) {
-            line.returned += count;
-        }
         Outcome::Done
+    }
+
+    fn move_goods(&mut self, order: usize, step: &str, counts: &[i64]) -> Expected {
+        let ask = Ask { counts: Some(counts.to_vec()), amount: None };
+        self.orders[order].life.take(step, &ask, true, None)
     }
 
     /// Lets an order hold what is still to be shipped, as long as it may be.
     fn hold(&mut self, order: usize) -> Outcome {
-        let is_open = ["pending", "confirmed", "on_hold"].contains(&self.orders[order].status);
-        let wanted =
-            self.orders[order].sums(|_, line| if is_open { line.quantity - line.shipped } else { 0 });
+        let is_open = ["pending", "confirmed", "on_hold"].contains(&self.orders[order].life.status);
+        let open = |line: &Counters| if is_open { line.quantity - line.shipped } else { 0 };
+        let wanted = self.orders[order].sums(|index, life| open(&life.lines[index]));
         let mut short = Vec::new();
         let mut products = self.orders[order].products();
         products.extend(
@@ -250,11 +286,11 @@ impl Order {
         products
     }
 
-    fn sums(&self, count: impl Fn(usize, &Line) -> i64) -> BTreeMap<usize, i64> {
+    fn sums(&self, count: impl Fn(usize, &Lifecycle) -> i64) -> BTreeMap<usize, i64> {
         let mut sums = BTreeMap::new();
         for (index, line) in self.lines.iter().enumerate() {
             if let Some(product) = line.product {
-                *sums.entry(product).or_default() += count(index, line);
+                *sums.entry(product).or_default() += count(index, &self.life);
             }
         }
         sums
@@ -263,4 +299,8 @@ impl Order {
     fn held_of(&self, product: usize) -> i64 {
         self.held.iter().filter(|((held, _), _)| *held == product).map(|(_, count)| *count).sum()
     }
+}
+
+fn total(lines: &[Line]) -> i64 {
+    lines.iter().map(|line| line.quantity * line.unit_price).sum()
 }
