@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::{Barrier, oneshot};
 
 use super::{INSERT, SCHEMA, add, has, id, numbers};
-use crate::harness::{Engine, each_engine};
+use crate::harness::{Engine, deadlocks, each_engine};
 
 /// Adds an item if there are fewer than five: a rule over several rows.
 fn add_if_few<'a>(tx: &'a Tx, number: &'a i64) -> BoxFuture<'a, Result<bool, Error>> {
@@ -153,7 +153,7 @@ async fn the_loser_of_a_deadlock_tries_again() {
         let db = database.open().await;
         add(&db, 10).await.unwrap();
         add(&db, 20).await.unwrap();
-        for is_later in [false, true] {
+        for (index, is_later) in [false, true].into_iter().enumerate() {
             let (barrier, attempts) = (Arc::new(Barrier::new(2)), Arc::new(AtomicU64::new(0)));
             let crossing = |first, second| Crossing {
                 is_later,
@@ -167,6 +167,7 @@ async fn the_loser_of_a_deadlock_tries_again() {
             one.unwrap();
             two.unwrap();
             assert_eq!(attempts.load(Ordering::SeqCst), 3, "one of them lost once");
+            assert_eq!(usize::try_from(deadlocks(&db)).unwrap(), index + 1, "it is counted");
         }
         assert_eq!(numbers(&db).await, [14, 24]);
     })

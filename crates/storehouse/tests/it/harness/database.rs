@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::db::{Db, Migration};
 use futures_util::FutureExt;
+use kit::metrics::Text;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, Config, NoTls};
@@ -93,6 +94,17 @@ impl TestDatabase {
     pub(crate) async fn open(&self) -> Db {
         Db::open(&self.url.parse().unwrap()).await.unwrap()
     }
+}
+
+/// How often PostgreSQL ended one of two transactions that waited for each other. Who is ended is run again without a word, so it has to be asked for;
+/// nothing on SQLite, where all go one by one.
+pub(crate) fn deadlocks(db: &Db) -> u64 {
+    let mut text = Text::default();
+    db.write_metrics(&mut text);
+    // What is run again for another reason is none of ours: no transaction here is serializable.
+    let text = text.finish();
+    let retries = text.lines().find_map(|line| line.strip_prefix("storehouse_db_retries_total "));
+    retries.map_or(0, |retries| retries.parse().unwrap())
 }
 
 impl Drop for TestDatabase {

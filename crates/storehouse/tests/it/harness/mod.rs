@@ -2,6 +2,7 @@
 //!
 //! - `each_engine(MIGRATIONS, async |database| …)`: the same test on SQLite, then on PostgreSQL, each time in a fresh database.
 //! - `TestDatabase`: a fresh database: `open()` for a `Db`, `url()` for a configuration.
+//! - `deadlocks(&db)`: how many there were, since nobody else tells.
 //! - `postgres_server()`: the server that all tests share, or nothing where there is none; `Server::start()`: one of the test's own, to stop, kill and start again.
 //! - `Redis::start()`: one of the test's own, to stop, pause and start again.
 //! - `each_app(async |app| …)`: the same test against the whole system on each engine; `App::with` for other settings, `limited_app` with the limits on, whose time a test moves by `app.clock.advance`.
@@ -33,7 +34,7 @@ mod tls;
 pub(crate) use self::app::{Answer, App, Call, Client, SECRET};
 pub(crate) use self::authenticator::{Authenticator, at_the_beginning_of_a_step, enrol};
 pub(crate) use self::children::{child_address, start_child};
-pub(crate) use self::database::{Engine, TestDatabase, each_engine};
+pub(crate) use self::database::{Engine, TestDatabase, deadlocks, each_engine};
 pub(crate) use self::disk::{SmallDisk, faulty_sync};
 pub(crate) use self::process::{PASSWORD, Site, Split, Storehouse, Wire, copy_program};
 pub(crate) use self::random::Random;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{adjust, check_ledger, each, figures, items, location, path, product, transfer};
 use crate::contract::dump::dump;
-use crate::harness::{Random, each_app};
+use crate::harness::{Random, deadlocks, each_app};
 
 #[tokio::test]
 async fn each_kind_changes_a_level_in_its_way() {
@@ -278,6 +278,7 @@ async fn opposite_transfers_at_once_move_everything_once() {
                 "{own:?}"
             );
         }
+        assert_eq!(deadlocks(&app.db), 0, "nobody waited in a circle");
         check_ledger(app).await;
     })
     .await;

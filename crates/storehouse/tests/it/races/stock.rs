@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 
 use super::{at_once, with_status};
 use crate::harness::goods::{Goods, add_location, adjust, check_stock, level};
-use crate::harness::{Answer, App, Client, Random, each_app};
+use crate::harness::{Answer, App, Client, Random, deadlocks, each_app, each_engine};
 
 const BUYERS: usize = 100;
 const CLIENTS: usize = 64;
+const SCARCE: [&str; 5] = ["A", "B", "C", "D", "E"];
 
 fn rounds() -> usize {
     std::env::var("STOREHOUSE_ROUNDS").map_or(5, |rounds| rounds.parse().unwrap())
@@ -90,37 +91,53 @@ async fn a_thousand_units_are_sold_a_thousand_times() {
     .await;
 }
 
-/// Each line's products in random order, so that whoever took them in the order of the lines would wait in a circle.
+/// Each line's products in random order, so that whoever took them in the order of the lines would wait in a circle; and by several processes, since one
+/// places what waits together.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scarce_orders_of_several_lines_are_whole_or_not_at_all() {
-    each_app(async |app| {
-        let buyers = people(app, CLIENTS).await;
-        let names = ["A", "B", "C", "D", "E"];
+    each_engine(storehouse::migrations::MIGRATIONS, async |database| {
+        let apps = [App::new(database).await, App::new(database).await, App::new(database).await];
+        let buyers = people(&apps[0], CLIENTS).await;
         let mut products = Vec::new();
-        for name in names {
-            products.push(Goods::new(name, 40).add_to(&app.db).await);
+        for name in SCARCE {
+            products.push(Goods::new(name, 40).add_to(&apps[0].db).await);
         }
         let mut random = Random::new();
-        let wishes: Vec<Vec<(&str, i64)>> = (0..CLIENTS * 4)
-            .map(|_| (0..3).map(|_| (*random.pick(&names), random.between(1, 2))).collect())
+        let wishes: Vec<Vec<Vec<(&str, i64)>>> = (0..CLIENTS)
+            .map(|_| (0..6).map(|_| (0..3).map(|_| wish(&mut random)).collect()).collect())
             .collect();
-        let buy = async |number: usize| buyers[number % CLIENTS].post("/orders", of(&wishes[number])).await;
-        let answers = at_once(wishes.len(), buy).await;
-        let orders = placed(&answers);
-        let mut sold = [0; 5];
-        for order in &orders {
-            for line in order["lines"].as_array().unwrap() {
-                let index = names.iter().position(|name| line["sku"] == *name).unwrap();
-                sold[index] += line["quantity"].as_i64().unwrap();
+        let buy = async |client: usize| {
+            let (buyer, mut answers) = (buyers[client].on(&apps[client % apps.len()]), Vec::new());
+            for wish in &wishes[client] {
+                answers.push(buyer.post("/orders", of(wish)).await);
             }
-        }
+            placed(&answers)
+        };
+        let orders = join_all((0..CLIENTS).map(buy)).await.concat();
+        let sold = sold(&orders);
         for (product, sold) in products.iter().zip(sold) {
-            assert_eq!(level(&app.db, *product, MAIN).await, [40, sold, 0]);
+            assert_eq!(level(&apps[0].db, *product, MAIN).await, [40, sold, 0]);
         }
         assert!(orders.len() > 30 && sold.iter().any(|sold| *sold > 35), "{sold:?}");
-        check_stock(&app.db).await;
+        let circles: Vec<u64> = apps.iter().map(|app| deadlocks(&app.db)).collect();
+        assert_eq!(circles, [0; 3], "nobody waited in a circle");
+        check_stock(&apps[0].db).await;
     })
     .await;
+}
+
+fn wish<'a>(random: &mut Random) -> (&'a str, i64) {
+    (*random.pick(&SCARCE), random.between(1, 2))
+}
+
+/// How many of each were sold.
+fn sold(orders: &[Value]) -> [i64; 5] {
+    let mut sold = [0; 5];
+    for line in orders.iter().flat_map(|order| order["lines"].as_array().unwrap()) {
+        let index = SCARCE.iter().position(|name| line["sku"] == *name).unwrap();
+        sold[index] += line["quantity"].as_i64().unwrap();
+    }
+    sold
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -186,6 +203,7 @@ async fn opposite_orders_changes_and_transfers_do_not_wait_for_each_other() {
         for product in [a, b] {
             assert_eq!(level(&app.db, product, MAIN).await, [1000, 0, 0]);
         }
+        assert_eq!(deadlocks(&app.db), 0, "nobody waited in a circle");
         check_stock(&app.db).await;
     })
     .await;
