@@ -9,6 +9,9 @@ mod sessions;
 /// Many who want the same stock.
 mod stock;
 
+/// The same over real connections.
+mod connections;
+
 use std::collections::HashSet;
 
 use ::db::Error;

@@ -10,15 +10,15 @@ use super::{at_once, with_status};
 use crate::harness::goods::{Goods, add_location, adjust, check_stock, level};
 use crate::harness::{Answer, App, Client, Random, deadlocks, each_app, each_engine};
 
-const BUYERS: usize = 100;
+pub(super) const BUYERS: usize = 100;
 const CLIENTS: usize = 64;
 const SCARCE: [&str; 5] = ["A", "B", "C", "D", "E"];
 
-fn rounds() -> usize {
+pub(super) fn rounds() -> usize {
     std::env::var("STOREHOUSE_ROUNDS").map_or(5, |rounds| rounds.parse().unwrap())
 }
 
-async fn people<'a>(app: &'a App, count: usize) -> Vec<Client<'a>> {
+pub(super) async fn people<'a>(app: &'a App, count: usize) -> Vec<Client<'a>> {
     let mut people = Vec::new();
     for number in 0..count {
         people.push(app.customer(&format!("buyer{number}")).await);
@@ -26,14 +26,14 @@ async fn people<'a>(app: &'a App, count: usize) -> Vec<Client<'a>> {
     people
 }
 
-fn of(lines: &[(&str, i64)]) -> Value {
+pub(super) fn of(lines: &[(&str, i64)]) -> Value {
     let line = |(sku, quantity): &(&str, i64)| json!({"sku": sku, "quantity": quantity});
     json!({"lines": lines.iter().map(line).collect::<Vec<_>>()})
 }
 
 /// Fails unless each is placed or too short; gives those that are placed.
 #[track_caller]
-fn placed(answers: &[Answer]) -> Vec<Value> {
+pub(super) fn placed(answers: &[Answer]) -> Vec<Value> {
     for answer in answers.iter().filter(|answer| answer.status != 201) {
         answer.clone().problem(409, "insufficient_stock");
     }
