@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{laptop, place, two_lines, view};
-use crate::harness::{App, Random, TestDatabase, each_app, each_engine};
+use crate::harness::{App, Random, TestDatabase, each_app, each_engine, say};
 
 const MEMBERS: [&str; 19] = [
     "allowed_transitions",
@@ -218,14 +218,19 @@ async fn staff_order_for_somebody_who_is_there() {
     .await;
 }
 
+/// The full run: `STOREHOUSE_ORDERS=100000 cargo test --release --test it i07`
 #[tokio::test]
 async fn i07_lines_add_up_to_the_total_in_minor_units() {
     each_app(async |app| {
         let staff = app.staff("staff").await;
         let mut random = Random::new();
-        for _ in 0..200 {
+        let given = std::env::var("STOREHOUSE_ORDERS").ok();
+        for _ in 0..given.as_ref().map_or(200, |orders| orders.parse().unwrap()) {
             let decimals = *random.pick(&[("USD", 2), ("JPY", 0), ("BHD", 3)]);
             check_sums(&staff, &mut random, decimals).await;
+        }
+        if let Some(orders) = given {
+            say(&format!("{orders} orders add up"));
         }
         let too_much =
             |line: Value| json!({"lines": [line, {"name": "B", "quantity": 1, "unit_price": 0.01}]});
