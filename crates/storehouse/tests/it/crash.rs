@@ -1,7 +1,7 @@
 //! Processes and servers that are killed under load, and disks that fail: nothing acknowledged is lost, nothing is there by halves.
 //!
 //! An ordinary run does two rounds. The full run:
-//! `STOREHOUSE_ROUNDS=20 cargo test -p storehouse --test it crash -- --nocapture`
+//! `STOREHOUSE_ROUNDS=50 cargo test -p storehouse --test it crash -- --nocapture`
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -34,8 +34,10 @@ fn report(what: &str, dice: &Dice, entries: &[Entry], unanswered: usize) {
     if wanted {
         let orders = entries.iter().filter(|entry| entry.is_order()).count();
         let others = entries.len() - orders;
+        let steps: usize =
+            entries.iter().filter(|entry| entry.is_order()).map(|entry| entry.changes() - 1).sum();
         say(&format!(
-            "{what}: {rounds} rounds, seed {}: {orders} orders, {others} receipts, counts and transfers, {unanswered} requests without an answer, nothing lost",
+            "{what}: {rounds} rounds, seed {}: {orders} orders with {steps} steps, {others} receipts, counts and transfers, {unanswered} requests without an answer, nothing lost",
             dice.seed
         ));
     }
@@ -56,7 +58,9 @@ async fn admin(process: &Storehouse) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b05_a_killed_process_loses_nothing_that_it_acknowledged() {
     each_engine(&[], async |database| {
-        let (site, mut dice) = (Site::new(Some(database.url())), Dice::new());
+        // Some expire meanwhile.
+        let site = Site::new(Some(database.url())).with("PENDING_EXPIRY", "2s");
+        let mut dice = Dice::new();
         let mut process = site.start().await;
         let token = admin(&process).await;
         stock_up(database.url()).await;
