@@ -1,9 +1,11 @@
 //! Clients that do anything to a few products, and write down what they were told.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::checker::{Answered, Operation};
 use super::shelf::{Act, Outcome, Step};
@@ -20,14 +22,20 @@ pub(super) async fn live(stage: &Stage<'_>, client: usize, seed: u64) {
         let key =
             (act != Act::Read && random.once_in(2)).then(|| format!("{}-{client}-{number}", product.sku));
         let request = request(product, act, &mut random);
+        let patience = random.once_in(20).then(|| Duration::from_millis(random.next() % 8));
         let called = stage.now();
-        let answer = ask(stage, client, &mut wire, &request, key.as_deref()).await;
+        let (answer, is_repeated) = ask(stage, client, &mut wire, &request, key.as_deref(), patience).await;
         let answer = answer.map(|answer| {
             let outcome = outcome(act, &answer);
             learn(product, act, outcome, &answer);
             Answered { at: stage.now(), outcome }
         });
-        product.history.borrow_mut().push(Operation { client, act, called, answer });
+        let mut history = product.history.borrow_mut();
+        history.push(Operation { client, act, called, answer });
+        // A key keeps what was done from being done again, and nothing that was refused from being done by an earlier request, if that is still on its way.
+        if is_repeated && answer.is_some_and(|answer| answer.outcome.is_refusal()) {
+            history.push(Operation { client, act, called, answer: None });
+        }
     }
 }
 
@@ -49,21 +57,30 @@ async fn enter(stage: &Stage<'_>, client: usize) -> Wire {
 
 type Asked = (Method, String, Option<Value>);
 
-/// The answer, if there is one that says what became of the request. With a key it is asked for until there is.
+/// The answer, if there is one that says what became of the request, and whether it was repeated: with a key it is, until there is one. Who waits for so long
+/// only gives up once, whatever the program does about it meanwhile.
 async fn ask(
     stage: &Stage<'_>,
     client: usize,
     wire: &mut Wire,
     (method, path, body): &Asked,
     key: Option<&str>,
-) -> Option<Answer> {
+    mut patience: Option<Duration>,
+) -> (Option<Answer>, bool) {
+    let mut is_repeated = false;
     loop {
-        match wire.send(method.clone(), path, body.as_ref(), key).await {
-            Ok(answer) if !matches!(answer.status.as_u16(), 502..=504) => return Some(answer),
-            Ok(_) => {}
-            Err(_) => *wire = enter(stage, client).await,
+        let sent = wire.send(method.clone(), path, body.as_ref(), key);
+        match timeout(patience.take().unwrap_or(Duration::MAX), sent).await {
+            Ok(Ok(answer)) if !matches!(answer.status.as_u16(), 502..=504) => {
+                return (Some(answer), is_repeated);
+            }
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) | Err(_) => *wire = enter(stage, client).await,
         }
-        key?;
+        if key.is_none() {
+            return (None, is_repeated);
+        }
+        is_repeated = true;
     }
 }
 

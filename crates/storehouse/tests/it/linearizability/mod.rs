@@ -1,8 +1,8 @@
 //! Linearizability (R11): what many clients are told of a product and its orders, over real connections to the real program, is what
 //! one client would have been told who did all of it one by one, each between its call and its answer.
 //!
-//! A round is a few products of its own; in every second one a process is killed and started again in the midst of it. An ordinary run does
-//! two rounds, `STOREHOUSE_ROUNDS=50 cargo test --release --test it linearizability` is the full run.
+//! A round is a few products of its own. Now and then a client gives up before its answer has come; in every second round a process is killed and
+//! started again in the midst of it. An ordinary run does two rounds, `STOREHOUSE_ROUNDS=50 cargo test --release --test it linearizability` is the full run.
 
 mod checker;
 mod checks;

@@ -37,6 +37,12 @@ pub(super) enum Outcome {
     Illegal,
 }
 
+impl Outcome {
+    pub(super) fn is_refusal(self) -> bool {
+        matches!(self, Self::Unexpected(_) | Self::TooLittle(_) | Self::Illegal)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Status {
     Pending,

@@ -40,13 +40,8 @@ impl Life<'_> {
             let figures = json!([shelf.on_hand, shelf.allocated, shelf.unavailable, available]);
             assert_eq!(figures_of(row), figures, "{row}");
         }
-        for (id, name) in self
-            .stage
-            .products
-            .iter()
-            .map(|id| (id, "product_id"))
-            .chain(self.stage.places.iter().map(|id| (id, "location_id")))
-        {
+        let products = self.stage.products.iter().map(|id| ("product_id", id));
+        for (name, id) in products.chain(self.stage.places.iter().map(|id| ("location_id", id))) {
             let own = all_pages(staff, &format!("/stock?{name}={id}"), 1).await;
             let expected: Vec<&Value> = all.iter().filter(|row| row[name] == id.to_string()).collect();
             assert_eq!(own.iter().collect::<Vec<_>>(), expected, "{name}");
@@ -83,33 +78,28 @@ impl Life<'_> {
 
     async fn check_availability(&self) {
         for (product, id) in self.stage.products.iter().enumerate() {
-            let path = format!("/products/{id}/availability?explain=true");
-            let found = self.stage.staff.get(&path).await.expect(200).json();
+            let show = async |path: &str| self.stage.staff.get(path).await.expect(200).json();
+            let by_sku = show(&format!("/products/by-sku/{}", SKUS[product])).await;
+            assert_eq!(figures_of(&by_sku["stock"]), json!(self.totals(product)), "{by_sku}");
+            let found = show(&format!("/products/{id}/availability?explain=true")).await;
             assert_eq!(figures_of(&found), json!(self.totals(product)), "{found}");
-            let by_name =
-                self.stage.staff.get(&format!("/products/by-sku/{}", SKUS[product])).await.expect(200).json();
-            assert_eq!(figures_of(&by_name["stock"]), json!(self.totals(product)), "{by_name}");
-            let mut expected = BTreeMap::new();
-            for (order, model) in self.orders.iter().zip(&self.model.orders) {
-                for ((_, place), quantity) in
-                    model.held.iter().filter(|(spot, held)| spot.0 == product && **held > 0)
-                {
-                    let place = self.stage.places[*place].to_string();
-                    expected.insert((order["id"].as_str().unwrap(), place), *quantity);
-                }
-            }
-            let held = found["explanation"]["allocated"].as_array().unwrap();
-            let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
-            let held: BTreeMap<(String, String), i64> = held
-                .iter()
-                .map(|row| {
-                    ((text(row, "order_id"), text(row, "location_id")), row["quantity"].as_i64().unwrap())
-                })
-                .collect();
-            let expected =
-                expected.into_iter().map(|((order, place), quantity)| ((order.to_owned(), place), quantity));
-            assert_eq!(held, expected.collect());
+            let held = found["explanation"]["allocated"].as_array().unwrap().iter();
+            let held =
+                held.map(|row| ((text(&row["order_id"]), text(&row["location_id"])), text(&row["quantity"])));
+            assert_eq!(held.collect::<BTreeMap<_, _>>(), self.holders(product), "{found}");
         }
+    }
+
+    /// Which order holds how much of a product, and where.
+    fn holders(&self, product: usize) -> BTreeMap<(String, String), String> {
+        let orders = self.orders.iter().zip(&self.model.orders);
+        let held =
+            orders.flat_map(|(order, model)| kept(&model.held).into_iter().map(move |held| (order, held)));
+        let own = held.filter(|(_, (spot, _))| spot.0 == product);
+        own.map(|(order, ((_, place), quantity))| {
+            ((text(&order["id"]), self.stage.places[place].to_string()), quantity.to_string())
+        })
+        .collect()
     }
 
     /// The rows add up to the levels, and those of an order to what it holds and has shipped.
