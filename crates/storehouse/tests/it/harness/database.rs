@@ -101,9 +101,13 @@ impl TestDatabase {
 pub(crate) fn deadlocks(db: &Db) -> u64 {
     let mut text = Text::default();
     db.write_metrics(&mut text);
+    deadlocks_told(&text.finish())
+}
+
+/// The same of a process, which tells it among its metrics.
+pub(crate) fn deadlocks_told(metrics: &str) -> u64 {
     // What is run again for another reason is none of ours: no transaction here is serializable.
-    let text = text.finish();
-    let retries = text.lines().find_map(|line| line.strip_prefix("storehouse_db_retries_total "));
+    let retries = metrics.lines().find_map(|line| line.strip_prefix("storehouse_db_retries_total "));
     retries.map_or(0, |retries| retries.parse().unwrap())
 }
 

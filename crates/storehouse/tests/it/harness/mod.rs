@@ -34,7 +34,7 @@ mod tls;
 pub(crate) use self::app::{Answer, App, Call, Client, SECRET};
 pub(crate) use self::authenticator::{Authenticator, at_the_beginning_of_a_step, enrol};
 pub(crate) use self::children::{child_address, start_child};
-pub(crate) use self::database::{Engine, TestDatabase, deadlocks, each_engine};
+pub(crate) use self::database::{Engine, TestDatabase, deadlocks, deadlocks_told, each_engine};
 pub(crate) use self::disk::{SmallDisk, faulty_sync};
 pub(crate) use self::process::{PASSWORD, Site, Split, Storehouse, Wire, copy_program};
 pub(crate) use self::random::Random;

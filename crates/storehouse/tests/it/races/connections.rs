@@ -10,7 +10,7 @@ use stock::MAIN;
 use super::stock::{BUYERS, of, people, placed, rounds};
 use crate::harness::goods::{Goods, check_stock, level};
 use crate::harness::{
-    Answer, App, Engine, SECRET, Site, TestDatabase, Wire, each_engine, postgres_server, say,
+    Answer, App, Engine, SECRET, Site, TestDatabase, Wire, deadlocks_told, each_engine, postgres_server, say,
 };
 
 /// Each round another product, of which there is one; the buyers are spread over so many processes.
@@ -42,6 +42,10 @@ async fn sell(database: &TestDatabase, count: usize) {
         }
     }
     check_stock(&app.db).await;
+    for process in &processes {
+        let metrics = process.connect().await.get("/metrics").await.unwrap().expect(200);
+        assert_eq!(deadlocks_told(&metrics.text()), 0, "nobody waited in a circle");
+    }
     if std::env::var_os("STOREHOUSE_ROUNDS").is_some() {
         let (rounds, engine) = (rounds(), database.engine);
         say(&format!(
