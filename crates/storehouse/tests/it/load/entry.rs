@@ -43,6 +43,8 @@ pub(crate) struct Entry {
     pub(super) is_short: bool,
     /// It expired before the next step was taken.
     is_expired: bool,
+    /// And it was changed before that, of which nobody was told.
+    is_changed_unseen: bool,
 }
 
 /// A request that has no answer yet.
@@ -116,17 +118,18 @@ impl Entry {
     pub(super) fn new(writer: &str, number: usize) -> Self {
         let key = format!("{writer}-{number}");
         let (path, body, steps) = request(number, &key);
-        Self { key, path, body, steps, answers: Vec::new(), is_short: false, is_expired: false }
+        let (answers, is_short, is_expired, is_changed_unseen) = Default::default();
+        Self { key, path, body, steps, answers, is_short, is_expired, is_changed_unseen }
     }
 
     pub(crate) fn is_order(&self) -> bool {
         self.path == ORDERS
     }
 
-    /// Nobody has asked whether it is still pending, and it held stock.
+    /// It has, or it held stock when it was last shown and was pending.
     pub(super) fn may_have_expired(&self) -> bool {
         let takes_stock = self.order()["lines"].as_array().unwrap().iter().any(|line| !line["sku"].is_null());
-        self.order()["status"] == "pending" && takes_stock
+        self.is_expired || (self.order()["status"] == "pending" && takes_stock)
     }
 
     /// The kind of movement that it wrote, of a transfer the first of two.
@@ -168,8 +171,12 @@ impl Entry {
     }
 
     /// A change has no key, so whoever got no answer has to look whether it was made.
-    pub(super) fn take_if_changed(&mut self, found: &Value) {
-        if found["version"] != self.order()["version"] && found["status"] != "expired" {
+    pub(super) fn look(&mut self, found: &Value) {
+        let more = found["version"].as_u64().unwrap() - self.order()["version"].as_u64().unwrap();
+        if found["status"] == "expired" {
+            self.is_expired = true;
+            self.is_changed_unseen = more == 2;
+        } else if more > 0 {
             self.answers.push(found.clone());
         }
     }
@@ -189,6 +196,6 @@ impl Entry {
 
     /// How often it was changed, its placing among it.
     pub(crate) fn changes(&self) -> usize {
-        self.answers.len()
+        self.answers.len() + usize::from(self.is_changed_unseen)
     }
 }
