@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::life::Life;
 use super::model::{Order, PLACES, Spots};
 use super::{LICENCE, LIMITS, SKUS, all_pages};
-use crate::harness::Client;
 use crate::orders::path;
 
 const SORTS: [&str; 6] = ["created_at", "-created_at", "total_price", "-total_price", "number", "-number"];
@@ -161,32 +160,37 @@ impl Life<'_> {
         }
     }
 
-    /// Each person's lists, by every status, with another filter and in another order each time.
+    /// Lists by every status and filter, of another person and in another order each time.
     async fn check_orders(&self) {
-        let mut turn = self.orders.len();
-        for (viewer, client) in self.people.iter().enumerate() {
-            let is_seen = |order: &Order| viewer == 0 || (order.owner == viewer && !order.hidden);
-            for status in STATUSES {
-                for (query, is_kept) in self.filters() {
-                    turn += 1;
-                    let (sort, limit) = (SORTS[turn % SORTS.len()], 1 + turn % 7);
-                    let has_status =
-                        |index: &usize| status.is_empty() || self.model.orders[*index].life.status == status;
-                    let kept = (0..self.orders.len()).filter(|index| is_seen(&self.model.orders[*index]));
-                    let kept = kept.filter(has_status).filter(|index| is_kept(*index));
-                    let expected = self.sorted(kept.collect(), sort);
-                    let status = if status.is_empty() { String::new() } else { format!("&status={status}") };
-                    let list = format!("/orders?sort={sort}{status}{query}");
-                    assert_eq!(numbers(client, &list, limit).await, expected, "{} sees {list}", client.email);
-                }
-            }
-            let own = (0..self.orders.len()).filter(|index| {
-                let order = &self.model.orders[*index];
-                order.owner == viewer && is_seen(order)
-            });
-            let list = format!("/orders/user/{}", client.id);
-            assert_eq!(numbers(client, &list, 3).await, self.sorted(own.collect(), "-created_at"), "{list}");
+        let filters = self.filters();
+        let queries = STATUSES.iter().flat_map(|status| filters.iter().map(move |filter| (*status, filter)));
+        for (turn, (status, (query, is_kept))) in (self.orders.len()..).zip(queries) {
+            let (viewer, sort) = (turn % self.people.len(), SORTS[(turn / 3) % SORTS.len()]);
+            let has_status =
+                |index: usize| status.is_empty() || self.model.orders[index].life.status == status;
+            let kept = self.seen_by(viewer).filter(|index| has_status(*index) && is_kept(*index));
+            let status = if status.is_empty() { String::new() } else { format!("&status={status}") };
+            let (list, limit) = (format!("/orders?sort={sort}{status}{query}"), 2 + turn % 7);
+            self.check_list(viewer, &list, limit, self.sorted(kept.collect(), sort)).await;
         }
+        for (viewer, client) in self.people.iter().enumerate() {
+            let own = self.seen_by(viewer).filter(|index| self.model.orders[*index].owner == viewer);
+            let list = format!("/orders/user/{}", client.id);
+            self.check_list(viewer, &list, 3, self.sorted(own.collect(), "-created_at")).await;
+        }
+    }
+
+    /// Staff see all orders, others those of their own that they haven't put away.
+    fn seen_by(&self, viewer: usize) -> impl Iterator<Item = usize> {
+        let is_seen = move |order: &Order| viewer == 0 || (order.owner == viewer && !order.hidden);
+        (0..self.orders.len()).filter(move |index| is_seen(&self.model.orders[*index]))
+    }
+
+    async fn check_list(&self, viewer: usize, list: &str, limit: usize, expected: Vec<i64>) {
+        let client = &self.people[viewer];
+        let found = all_pages(client, list, limit).await;
+        let numbers: Vec<i64> = found.iter().map(|order| order["number"].as_i64().unwrap()).collect();
+        assert_eq!(numbers, expected, "{} sees {list}", client.email);
     }
 
     /// The numbers of these orders, sorted as a list sorts them.
@@ -295,9 +299,4 @@ fn text(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
-}
-
-async fn numbers(client: &Client<'_>, list: &str, limit: usize) -> Vec<i64> {
-    let found = all_pages(client, list, limit).await;
-    found.iter().map(|order| order["number"].as_i64().unwrap()).collect()
 }
