@@ -116,7 +116,10 @@ fn take(product: &Product, random: &mut Random) -> Option<Act> {
 fn request(product: &Product, act: Act, random: &mut Random) -> Asked {
     let Product { id, sku, .. } = product;
     let adjust = |kind: &str, quantity: i64, expected: Option<i64>| {
-        let body = json!({"sku": sku, "kind": kind, "quantity": quantity, "expected_on_hand": expected});
+        let mut body = json!({"sku": sku, "kind": kind, "quantity": quantity});
+        if let Some(expected) = expected {
+            body["expected_on_hand"] = expected.into();
+        }
         (Method::POST, "/stock/adjustments".to_owned(), Some(body))
     };
     match act {
