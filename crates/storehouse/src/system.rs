@@ -220,7 +220,7 @@ impl System {
     }
 
     /// Has the metrics tell of a port's connections.
-    pub fn tell_connections(&self, part: Part, connections: Arc<Connections>) {
+    pub(crate) fn tell_connections(&self, part: Part, connections: Arc<Connections>) {
         self.metrics.add(move |text| connections.write_metrics(part.name(), text));
     }
 

@@ -23,13 +23,9 @@ struct System {
     gateway: SocketAddr,
     orders: SocketAddr,
     token: String,
-    _processes: Processes,
+    /// One of both, which ends with this value.
+    _processes: (Option<Storehouse>, Option<Split>),
     _site: Site,
-}
-
-enum Processes {
-    One(#[expect(dead_code, reason = "killed when dropped")] Storehouse),
-    Many(#[expect(dead_code, reason = "killed when dropped")] Split),
 }
 
 impl System {
@@ -38,10 +34,10 @@ impl System {
         let (gateway, orders, processes) = if is_split {
             let mut split = site.start_split().await;
             let orders = split.part("orders").addresses[0];
-            (split.part("gateway").gateway(), orders, Processes::Many(split))
+            (split.part("gateway").gateway(), orders, (None, Some(split)))
         } else {
             let process = site.start().await;
-            (process.gateway(), process.addresses[3], Processes::One(process))
+            (process.gateway(), process.addresses[3], (Some(process), None))
         };
         let (wire, _) = Wire::connect(gateway).await.unwrap().register("boss").await;
         Self { gateway, orders, token: wire.token().to_owned(), _processes: processes, _site: site }

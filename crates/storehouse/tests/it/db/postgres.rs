@@ -15,12 +15,11 @@ use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::Notify;
 
 use super::{INSERT, SCHEMA, add, has, id, numbers};
-use crate::harness::{Engine, Server, TestDatabase, eventually, postgres_server};
+use crate::harness::{Server, TestDatabase, eventually};
 
 /// A fresh database on the shared server, if there is one.
 async fn fresh() -> Option<(TestDatabase, Db)> {
-    postgres_server()?;
-    let database = TestDatabase::new(Engine::Postgres, SCHEMA).await;
+    let database = TestDatabase::on_postgres(SCHEMA).await?;
     let db = database.open().await;
     Some((database, db))
 }
@@ -166,10 +165,7 @@ async fn a_commit_that_the_server_refuses_is_an_ordinary_failure() {
         sqlite: "",
         postgres: "CREATE TABLE late (n BIGINT, CONSTRAINT late_n UNIQUE (n) DEFERRABLE INITIALLY DEFERRED)",
     }];
-    if postgres_server().is_none() {
-        return;
-    }
-    let database = TestDatabase::new(Engine::Postgres, DEFERRED).await;
+    let Some(database) = TestDatabase::on_postgres(DEFERRED).await else { return };
     let db = database.open().await;
     let refused: Result<u64, Error> =
         db.write((), |tx, ()| Box::pin(tx.execute("INSERT INTO late (n) VALUES (1), (1)", &[]))).await;

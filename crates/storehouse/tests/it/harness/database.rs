@@ -53,6 +53,12 @@ pub(crate) async fn each_engine(migrations: &'static [Migration], test: impl Asy
 }
 
 impl TestDatabase {
+    /// For what only PostgreSQL can show; nothing where there is no server.
+    pub(crate) async fn on_postgres(migrations: &'static [Migration]) -> Option<Self> {
+        postgres_server()?;
+        Some(Self::postgres(migrations).await)
+    }
+
     pub(crate) async fn new(engine: Engine, migrations: &'static [Migration]) -> Self {
         match engine {
             Engine::Sqlite => Self::sqlite(migrations).await,

@@ -19,9 +19,7 @@ use self::checker::{Operation, check};
 use self::clients::live;
 use self::shelf::Shelf;
 use crate::harness::goods::check_stock;
-use crate::harness::{
-    Engine, PASSWORD, Random, Site, Storehouse, TestDatabase, each_engine, eventually, postgres_server, say,
-};
+use crate::harness::{PASSWORD, Random, Site, Storehouse, TestDatabase, each_engine, eventually, say};
 
 const CLIENTS: usize = 8;
 const PRODUCTS: usize = 3;
@@ -155,7 +153,7 @@ async fn r11_what_clients_are_told_has_one_order() {
 
 #[tokio::test]
 async fn r11_two_processes_on_one_database_are_as_one() {
-    if postgres_server().is_some() {
-        play_rounds(&TestDatabase::new(Engine::Postgres, &[]).await, 2).await;
+    if let Some(database) = TestDatabase::on_postgres(&[]).await {
+        play_rounds(&database, 2).await;
     }
 }

@@ -9,9 +9,7 @@ use stock::MAIN;
 
 use super::stock::{BUYERS, of, people, placed, rounds};
 use crate::harness::goods::{Goods, check_stock, level};
-use crate::harness::{
-    Answer, App, Engine, SECRET, Site, TestDatabase, Wire, deadlocks_told, each_engine, postgres_server, say,
-};
+use crate::harness::{Answer, App, SECRET, Site, TestDatabase, Wire, deadlocks_told, each_engine, say};
 
 /// Each round another product, of which there is one; the buyers are spread over so many processes.
 async fn sell(database: &TestDatabase, count: usize) {
@@ -71,7 +69,7 @@ async fn b01_the_last_unit_is_sold_once_over_connections() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b01_the_last_unit_is_sold_once_by_two_processes() {
-    if postgres_server().is_some() {
-        sell(&TestDatabase::new(Engine::Postgres, storehouse::migrations::MIGRATIONS).await, 2).await;
+    if let Some(database) = TestDatabase::on_postgres(storehouse::migrations::MIGRATIONS).await {
+        sell(&database, 2).await;
     }
 }

@@ -12,9 +12,7 @@ use tokio::sync::Notify;
 
 use super::{at_once, count};
 use crate::harness::goods::{Goods, check_stock};
-use crate::harness::{
-    Answer, App, Client, Engine, Random, TestDatabase, each_app, eventually, postgres_server,
-};
+use crate::harness::{Answer, App, Client, Random, TestDatabase, each_app, eventually};
 use crate::metrics::scrape::Scrape;
 
 /// More than one chunk of a file that is stored, and more than can be taken by name.
@@ -85,10 +83,7 @@ impl Holder {
 /// A file that is stored takes its time, which no order of its products may wait for: here it is stopped before its last row, and so waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_order_waits_for_a_file_of_its_products() {
-    if postgres_server().is_none() {
-        return;
-    }
-    let database = TestDatabase::new(Engine::Postgres, storehouse::migrations::MIGRATIONS).await;
+    let Some(database) = TestDatabase::on_postgres(storehouse::migrations::MIGRATIONS).await else { return };
     let app = &App::new(&database).await;
     let (staff, ada) = (app.staff("staff").await, app.customer("ada").await);
     staff.post("/locations", json!({"code": "NEW", "name": "New"})).await.expect(201);
@@ -119,10 +114,7 @@ async fn no_order_waits_for_a_file_of_its_products() {
 /// A file is stopped between its look at what has moved and its commit: whatever comes in meanwhile has its cost in the old currency.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_changes_no_currency_of_what_has_moved_meanwhile() {
-    if postgres_server().is_none() {
-        return;
-    }
-    let database = TestDatabase::new(Engine::Postgres, storehouse::migrations::MIGRATIONS).await;
+    let Some(database) = TestDatabase::on_postgres(storehouse::migrations::MIGRATIONS).await else { return };
     let app = &App::new(&database).await;
     let staff = app.staff("staff").await;
     import(&staff, file(2, "Lamp", |_| (50, 1))).await.expect(200);
@@ -154,10 +146,7 @@ async fn a_file_changes_no_currency_of_what_has_moved_meanwhile() {
 /// A change of currency is stopped just before its commit, while goods come in that it doesn't know of.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cost_is_in_the_currency_that_the_product_has_by_then() {
-    if postgres_server().is_none() {
-        return;
-    }
-    let database = TestDatabase::new(Engine::Postgres, storehouse::migrations::MIGRATIONS).await;
+    let Some(database) = TestDatabase::on_postgres(storehouse::migrations::MIGRATIONS).await else { return };
     let app = &App::new(&database).await;
     let staff = app.staff("staff").await;
     import(&staff, file(2, "Lamp", |_| (50, 1))).await.expect(200);
