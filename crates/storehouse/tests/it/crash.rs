@@ -55,6 +55,15 @@ async fn admin(process: &Storehouse) -> String {
     registered["token"].as_str().unwrap().to_owned()
 }
 
+/// A token is good for less time than many rounds take.
+async fn renew(token: &mut String, process: &Storehouse, round: usize) {
+    if round % 10 == 9 {
+        let login = json!({"email": "boss@example.com", "password": PASSWORD});
+        let answer = process.connect().await.post("/auth/login", &login).await.unwrap().expect(200).json();
+        answer["token"].as_str().unwrap().clone_into(token);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b05_a_killed_process_loses_nothing_that_it_acknowledged() {
     each_engine(&[], async |database| {
@@ -62,10 +71,11 @@ async fn b05_a_killed_process_loses_nothing_that_it_acknowledged() {
         let site = Site::new(Some(database.url())).with("PENDING_EXPIRY", "2s");
         let mut dice = Dice::new();
         let mut process = site.start().await;
-        let token = admin(&process).await;
+        let mut token = admin(&process).await;
         stock_up(database.url()).await;
         let (mut entries, mut unanswered) = (Vec::new(), 0);
         for round in 0..rounds().0 {
+            renew(&mut token, &process, round).await;
             let writers = (process.gateway(), &*token);
             let answers = 1 + dice.under(MOST_ANSWERS);
             let mut new = write_until(writers, &round.to_string(), answers, || process.kill()).await;
@@ -87,13 +97,14 @@ async fn a_killed_part_of_a_split_system_loses_nothing_that_it_acknowledged() {
     each_engine(&[], async |database| {
         let (site, mut dice) = (Site::new(Some(database.url())), Dice::new());
         let mut split = site.start_split().await;
-        let token = admin(split.part("gateway")).await;
+        let mut token = admin(split.part("gateway")).await;
         stock_up(database.url()).await;
         let (mut entries, mut unanswered) = (Vec::new(), 0);
         // All who write, and who stands before them: each at least once.
         const KILLED: [&str; 3] = ["orders", "inventory", "gateway"];
         for round in 0..rounds().0.max(KILLED.len()) {
             let killed = KILLED[round % KILLED.len()];
+            renew(&mut token, split.part("gateway"), round).await;
             let gateway = split.part("gateway").gateway();
             let answers = 1 + dice.under(MOST_ANSWERS);
             let end = || split.part(killed).kill();
@@ -122,10 +133,11 @@ async fn a_killed_database_server_loses_nothing_that_was_acknowledged() {
     let url = server.url("postgres");
     let (site, mut dice) = (Site::new(Some(&url)), Dice::new());
     let process = site.start().await;
-    let token = admin(&process).await;
+    let mut token = admin(&process).await;
     stock_up(&url).await;
     let (mut entries, mut unanswered) = (Vec::new(), 0);
     for round in 0..rounds().0 {
+        renew(&mut token, &process, round).await;
         let writers = (process.gateway(), &*token);
         let answers = 1 + dice.under(MOST_ANSWERS);
         let mut new = write_until(writers, &round.to_string(), answers, || server.kill()).await;
