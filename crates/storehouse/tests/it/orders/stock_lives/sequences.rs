@@ -18,8 +18,10 @@ use crate::harness::{Engine, Random, TestDatabase, each_engine, say};
 
 /// What an ordinary run must have come by.
 const STATUSES: [&str; 3] = ["confirmed", "cancelled", "expired"];
-/// So many steps, then all that can be read is looked at.
-const BETWEEN_READS: usize = 20;
+/// So many steps, then all that can be read is looked at, with some 250 requests.
+const BETWEEN_READS: usize = 50;
+/// A long run tells how far it is.
+const TOLD: usize = 250;
 
 fn setting(name: &str, ordinary: usize) -> usize {
     std::env::var(name).map_or(ordinary, |given| given.parse().unwrap())
@@ -116,6 +118,9 @@ async fn r10_stock_goes_as_the_model_says() {
             let steps = (0..length).map(|_| random.next() % 1_000_000_007).collect();
             statuses.extend(must_live(engine, steps).await.statuses.take());
             count += 1;
+            if count % TOLD == 0 {
+                say(&format!("{count} lives of {length} steps on {engine} so far: all as the model says"));
+            }
         }
         if std::env::var_os("STOREHOUSE_SEQUENCES").is_some() {
             say(&format!("{count} lives of {length} steps on {engine}: all as the model says"));
