@@ -262,7 +262,7 @@ pub(crate) struct ReorderView {
     pub(crate) free: i64,
     pub(crate) reorder_point: i64,
     pub(crate) reorder_quantity: Option<i64>,
-    /// The product's reorder quantity, or else what is missing to its reorder point.
+    /// What lifts it above its reorder point, in whole lots of the product's reorder quantity, if it has one.
     pub(crate) suggested_quantity: i64,
 }
 
@@ -315,7 +315,7 @@ pub(crate) struct ExplanationView {
     pub(crate) allocated: Vec<AllocatedView>,
     /// Whether more orders hold some.
     pub(crate) allocated_has_more: bool,
-    /// What these hold together. `GET /orders?sku=` lists them.
+    /// What these hold together. `GET /orders?sku=` lists them, as long as the product's SKU stays the same.
     pub(crate) allocated_rest: RestView,
     /// What was put aside and given free again, at most the newest 200.
     pub(crate) unavailable: Vec<UnavailableView>,

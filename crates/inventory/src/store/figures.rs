@@ -13,8 +13,8 @@ use crate::view::ReorderView;
 const FREE: &str = "(SELECT COALESCE(CAST(SUM(own.on_hand - own.unavailable - own.allocated) AS BIGINT), 0) FROM stock_levels AS own
                      WHERE own.product_id = products.id)";
 
-/// Whether there is so little of a product that it should be bought.
-pub(crate) const LOW: &str = "reorder_point IS NOT NULL AND track_stock = TRUE
+/// Whether there is so little of a product on sale that it should be bought.
+pub(crate) const LOW: &str = "active = TRUE AND reorder_point IS NOT NULL AND track_stock = TRUE
      AND (SELECT COALESCE(SUM(own.on_hand - own.unavailable - own.allocated), 0) FROM stock_levels AS own
           WHERE own.product_id = products.id) <= reorder_point";
 
@@ -41,9 +41,15 @@ fn reorder_item(row: &Row<'_>) -> Result<ReorderItem, Error> {
         free,
         reorder_point,
         reorder_quantity,
-        suggested_quantity: reorder_quantity.unwrap_or((reorder_point - free).max(1)),
+        suggested_quantity: suggested_quantity(reorder_point - free + 1, reorder_quantity),
     };
     Ok((view, row.get(6)?))
+}
+
+/// What lifts a product above its reorder point: as many as are missing, in whole lots of the product's reorder quantity.
+fn suggested_quantity(missing: i64, lot: Option<i64>) -> i64 {
+    let lot = lot.unwrap_or(1).max(1);
+    (missing.max(1) + lot - 1) / lot * lot
 }
 
 /// What the metrics must know of a product.
@@ -60,7 +66,7 @@ pub(crate) async fn next_worths(tx: &Tx, after: Uuid, limit: i64) -> Result<Vec<
     let sql = format!(
         "SELECT id, currency, cost_minor,
                 (SELECT COALESCE(CAST(SUM(own.on_hand) AS BIGINT), 0) FROM stock_levels AS own WHERE own.product_id = products.id),
-                CASE WHEN active = TRUE AND {LOW} THEN TRUE ELSE FALSE END
+                CASE WHEN {LOW} THEN TRUE ELSE FALSE END
          FROM products WHERE id > $1 ORDER BY id LIMIT $2"
     );
     tx.rows(&sql, &[after.into(), limit.into()], |row| {

@@ -92,7 +92,7 @@ async fn goods_come_in_are_counted_and_moved_and_the_shop_sees_them() {
         assert_eq!(seen["items"][0]["stock"], json!({"available": 9}));
         adjust(json!({"sku": "LAMP-1", "kind": "adjust", "quantity": -5})).await;
         let reorder = staff.get("/stock/reorder").await.expect(200).json();
-        assert_eq!(reorder["items"][0]["suggested_quantity"], 1);
+        assert_eq!(reorder["items"][0]["suggested_quantity"], 2);
         let path = format!("/products/{}", lamp["id"].as_str().unwrap());
         let explained = staff.get(&format!("{path}/availability?explain=true")).await.expect(200).json();
         assert_eq!(explained["explanation"]["unavailable"][0]["reason"], "damaged");

@@ -328,6 +328,7 @@ async fn the_reorder_list_shows_what_should_be_bought() {
             ("LOW", json!({"reorder_point": 10})),
             ("EXACT", json!({"reorder_point": 4, "reorder_quantity": 25})),
             ("EVEN", json!({"reorder_point": 4, "backorder_limit": 100})),
+            ("LOTS", json!({"reorder_point": 9, "reorder_quantity": 5})),
             ("ENOUGH", json!({"reorder_point": 3})),
             ("UNSAID", json!({})),
             ("ARCHIVED", json!({"reorder_point": 10, "active": false})),
@@ -341,8 +342,14 @@ async fn the_reorder_list_shows_what_should_be_bought() {
             .iter()
             .map(|item| (item["sku"].as_str().unwrap(), item["suggested_quantity"].as_i64().unwrap()))
             .collect();
-        assert_eq!(suggested, [("LOW", 6), ("EXACT", 25), ("EVEN", 1)]);
-        assert_eq!(each(&items(&staff, "/stock/reorder").await, "sku"), ["EVEN", "EXACT", "LOW"]);
+        assert_eq!(suggested, [("LOW", 7), ("EXACT", 25), ("EVEN", 1), ("LOTS", 10)]);
+        assert_eq!(each(&items(&staff, "/stock/reorder").await, "sku"), ["LOTS", "EVEN", "EXACT", "LOW"]);
+        let low = items(&staff, "/products?low_stock=true&sort=sku").await;
+        assert_eq!(
+            each(&low, "sku"),
+            ["EVEN", "EXACT", "LOTS", "LOW"],
+            "as the list says, none that is archived"
+        );
     })
     .await;
 }
