@@ -8,19 +8,19 @@ use kit::answer::{Answer, Resource};
 use kit::clock::Timestamp;
 use kit::etag::IfMatch;
 use kit::fields::Invalid;
-use kit::money::{Currency, Money};
-use kit::problem::Problem;
+use kit::money::Money;
+use kit::problem::{Fault, Problem};
 use uuid::Uuid;
 
 use crate::Orders;
-use crate::body::{ChangeOrder, StepDetails, Target};
+use crate::body::{ChangeOrder, NewLine, StepDetails, Target};
 use crate::counts::OrderCounts;
 use crate::lifecycle::{Action, Status, Step, allowed_transitions};
-use crate::lines::{Catalogue, free_text_line, listed_lines};
-use crate::model::{Line, Order};
+use crate::lines::{Agreed, Catalogue, free_text_line, in_range, listed_lines};
+use crate::model::{Line, MAX_LINES, Order};
 use crate::move_stock::move_stock;
 use crate::place_order::{Actor, apply_details, history, priced};
-use crate::said::{SaidChange, SaidStep, to_json};
+use crate::said::{SaidChange, SaidLines, SaidStep, to_json};
 use crate::store::{self, HistoryRow};
 use crate::take_step::{advance, check_may_take, lock_visible};
 use crate::view::OrderView;
@@ -56,7 +56,7 @@ impl Changing {
     async fn run(&self, tx: &Tx, catalogue: &Catalogue) -> Result<(Order, bool), Problem> {
         let before = lock_visible(tx, self.order_id, &self.actor).await?;
         let step = self.step(&before)?;
-        let lines = self.check_amounts(catalogue, before.total.currency())?;
+        let lines = self.check_amounts(catalogue, &before)?;
         self.condition.check(before.version)?;
         let fields = self.named_fields();
         if fields.is_empty() && step.is_none() {
@@ -65,7 +65,8 @@ impl Changing {
         let mut after = before.clone();
         apply_details(&mut after, &self.change.details);
         let relined = self.change_lines(&mut after, lines)?;
-        let mut said = SaidChange { fields, step: None };
+        let (had, has) = relined.then(|| (SaidLines::of(&before), SaidLines::of(&after))).unzip();
+        let mut said = SaidChange { fields, before: had, after: has, step: None };
         if let Some(step) = step {
             let (stepped, details) = advance(after, step, &StepDetails::default(), self.actor.is_staff)?;
             after = stepped;
@@ -119,9 +120,9 @@ impl Changing {
 
     /// The new lines, priced; or the faults that only show in the order's currency and the catalogue, which as those of a body outrank its version and
     /// state.
-    fn check_amounts(&self, catalogue: &Catalogue, currency: Currency) -> Result<Option<NewLines>, Problem> {
-        let change = &self.change;
-        let lines = change.lines.as_ref().map(|lines| listed_lines(lines, catalogue, currency)).transpose();
+    fn check_amounts(&self, catalogue: &Catalogue, before: &Order) -> Result<Option<NewLines>, Problem> {
+        let (change, currency) = (&self.change, before.total.currency());
+        let lines = change.lines.as_ref().map(|lines| self.new_lines(lines, catalogue, before)).transpose();
         let (lines, mut faults) = lines.map_or_else(|faults| (None, faults), |lines| (lines, Vec::new()));
         let total = change.total_price.as_ref().map(|amount| amount.in_currency(currency));
         if let Some(Err(invalid)) = total {
@@ -132,6 +133,29 @@ impl Changing {
             faults.push(Invalid::value(message).at("lines"));
         }
         if faults.is_empty() { Ok(lines) } else { Err(Problem::invalid(faults)) }
+    }
+
+    /// The lines that shall take the place of the old. What staff priced of an order, its owner can neither change nor leave out: it stays, behind the others.
+    fn new_lines(
+        &self,
+        lines: &[NewLine],
+        catalogue: &Catalogue,
+        before: &Order,
+    ) -> Result<NewLines, Vec<Fault>> {
+        let currency = before.total.currency();
+        let (mut listed, total) =
+            listed_lines(lines, catalogue, &Agreed::of(&before.lines, lines), currency)?;
+        if self.actor.is_staff || before.is_free_text {
+            return Ok((listed, total));
+        }
+        listed.extend(before.lines.iter().filter(|line| line.product_id.is_none()).cloned());
+        if listed.len() > MAX_LINES {
+            let message = format!("must leave room for what staff put into the order: {MAX_LINES} in all");
+            return Err(vec![Invalid { code: "invalid_length", message: message.into() }.at("lines")]);
+        }
+        let total = listed.iter().map(|line| line.total_minor).sum();
+        let total = in_range(Money::from_minor(total, currency));
+        Ok((listed, total.map_err(|invalid| vec![invalid.at("lines")])?))
     }
 
     /// Puts new lines in place of the old; says whether there are new ones.

@@ -1,6 +1,8 @@
 //! The states of an order and the steps between them. Everything here is a pure function of an order's status,
 //! its lines' counters and its payments.
 
+use std::cmp::Ordering;
+
 use db::{Column, Value};
 use events::EventType;
 use schemars::JsonSchema;
@@ -18,7 +20,7 @@ pub(crate) enum Status {
     Confirmed,
     /// Confirmed, and halted.
     OnHold,
-    /// All delivered or returned, and paid.
+    /// All delivered or returned, and what has not come back is paid for.
     Completed,
     /// Called off: nothing more of it is shipped.
     Cancelled,
@@ -83,11 +85,11 @@ pub(crate) enum PaymentStatus {
     None,
     /// Less than the total.
     Partial,
-    /// The total; a total of 0 is paid.
+    /// The total, and not given back; a total of 0 is paid.
     Paid,
     /// More than the total.
     Overpaid,
-    /// Some was given back.
+    /// Some was given back, and what is left is less than the total.
     PartiallyRefunded,
     /// All was given back.
     Refunded,
@@ -201,7 +203,7 @@ impl Step {
             Self::Confirm => &[Status::Pending],
             Self::Hold | Self::Ship => &[Status::Confirmed],
             // What was shipped of an order before it was called off may still arrive, come back and be paid.
-            Self::Deliver => &[Status::Confirmed, Status::Cancelled],
+            Self::Deliver => &[Status::Confirmed, Status::OnHold, Status::Cancelled],
             Self::Release => &[Status::OnHold],
             Self::Cancel => &[Status::Pending, Status::Confirmed, Status::OnHold],
             Self::Return => &[Status::Confirmed, Status::OnHold, Status::Completed, Status::Cancelled],
@@ -231,7 +233,7 @@ impl Step {
             Self::Deliver => "something is on its way",
             Self::Return => "something was shipped and has not come back",
             Self::Pay => {
-                "something is not paid yet; of a cancelled order, something was shipped and has not come back"
+                "less was paid, and not given back, than is due for what has not come back; of a cancelled order, for what was shipped"
             }
             Self::Refund => "something was paid and not given back",
         }
@@ -260,10 +262,12 @@ impl Step {
             Self::Ship => order.lines.iter().any(|line| line.shipped < line.quantity),
             Self::Deliver => order.lines.iter().any(|line| line.delivered < line.shipped),
             Self::Return => is_kept(),
-            Self::Pay => {
-                order.paid_minor < order.total.minor() && (order.status != Status::Cancelled || is_kept())
+            // What is due for the part of a cancelled order that was shipped is not known here: the total is that of all that was ordered.
+            Self::Pay if order.status == Status::Cancelled => {
+                order.received_minor() < order.total.minor() && is_kept()
             }
-            Self::Refund => order.refunded_minor < order.paid_minor,
+            Self::Pay => order.received_minor() < order.due_minor(),
+            Self::Refund => order.received_minor() > 0,
         }
     }
 }
@@ -296,24 +300,22 @@ pub(crate) fn fulfilment_status(order: &Order) -> FulfilmentStatus {
 }
 
 pub(crate) fn payment_status(order: &Order) -> PaymentStatus {
-    let (total, paid, refunded) = (order.total.minor(), order.paid_minor, order.refunded_minor);
-    if refunded > 0 {
-        if refunded >= paid { PaymentStatus::Refunded } else { PaymentStatus::PartiallyRefunded }
-    } else {
-        match paid.cmp(&total) {
-            std::cmp::Ordering::Equal => PaymentStatus::Paid,
-            std::cmp::Ordering::Greater => PaymentStatus::Overpaid,
-            std::cmp::Ordering::Less if paid == 0 => PaymentStatus::None,
-            std::cmp::Ordering::Less => PaymentStatus::Partial,
-        }
+    let (received, was_refunded) = (order.received_minor(), order.refunded_minor > 0);
+    match received.cmp(&order.total.minor()) {
+        _ if was_refunded && received == 0 => PaymentStatus::Refunded,
+        Ordering::Equal => PaymentStatus::Paid,
+        Ordering::Greater => PaymentStatus::Overpaid,
+        Ordering::Less if was_refunded => PaymentStatus::PartiallyRefunded,
+        Ordering::Less if received == 0 => PaymentStatus::None,
+        Ordering::Less => PaymentStatus::Partial,
     }
 }
 
-/// Whether a confirmed order is done: all has arrived, also what came back, and it is paid.
+/// Whether a confirmed order is done: all has arrived, also what came back, and what has not come back is paid.
 pub(crate) fn is_complete(order: &Order) -> bool {
     order.status == Status::Confirmed
         && order.lines.iter().all(|line| line.delivered == line.quantity)
-        && order.paid_minor >= order.total.minor()
+        && order.received_minor() >= order.due_minor()
 }
 
 /// The machine, as it is published.
@@ -367,7 +369,7 @@ pub(crate) fn states() -> OrderStates {
             AutomaticStep {
                 from: Status::Confirmed,
                 to: Status::Completed,
-                when: "all is delivered or returned, and paid",
+                when: "all is delivered or returned, and what has not come back is paid for",
             },
             AutomaticStep {
                 from: Status::Pending,

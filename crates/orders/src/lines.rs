@@ -48,6 +48,38 @@ impl Catalogue {
     }
 }
 
+/// The lines of stock that an order has already, by what makes their SKUs unique. Who changes an order names its lines by the SKUs that it shows, and agreed
+/// to its prices: as long as it is no more of a product than there was, both stay, whatever has become of the catalogue.
+#[derive(Default)]
+pub(crate) struct Agreed<'a> {
+    lines: HashMap<&'a str, AgreedLine<'a>>,
+}
+
+struct AgreedLine<'a> {
+    line: &'a Line,
+    /// How many the order has, in all its lines.
+    quantity: i64,
+    /// How many are wanted now, in all lines.
+    wanted: i64,
+}
+
+impl<'a> Agreed<'a> {
+    pub(crate) fn of(own: &'a [Line], wanted: &[NewLine]) -> Self {
+        let mut lines: HashMap<&str, AgreedLine<'_>> = HashMap::new();
+        for line in own {
+            let Some(key) = line.sku_key.as_deref() else { continue };
+            lines.entry(key).or_insert(AgreedLine { line, quantity: 0, wanted: 0 }).quantity += line.quantity;
+        }
+        for line in wanted {
+            let NewLine::Stock { sku, quantity } = line else { continue };
+            if let Some(agreed) = lines.get_mut(&*sku.key()) {
+                agreed.wanted += quantity.get();
+            }
+        }
+        Self { lines }
+    }
+}
+
 fn unknown_sku() -> Invalid {
     Invalid { code: "unknown_sku", message: "is no product that can be ordered".into() }
 }
@@ -61,11 +93,12 @@ fn other_currency(own: Currency, currency: Currency) -> Invalid {
 pub(crate) fn listed_lines(
     lines: &[NewLine],
     catalogue: &Catalogue,
+    agreed: &Agreed<'_>,
     currency: Currency,
 ) -> Result<(Vec<Line>, Money), Vec<Fault>> {
     let (mut listed, mut faults, mut total) = (Vec::with_capacity(lines.len()), Vec::new(), 0_i64);
     for (index, line) in lines.iter().enumerate() {
-        match listed_line(line, catalogue, currency) {
+        match listed_line(line, catalogue, agreed, currency) {
             Ok(line) => {
                 total = total.saturating_add(line.total_minor);
                 listed.push(line);
@@ -85,27 +118,53 @@ pub(crate) fn listed_lines(
 fn listed_line(
     line: &NewLine,
     catalogue: &Catalogue,
+    agreed: &Agreed<'_>,
     currency: Currency,
 ) -> Result<Line, (&'static str, Invalid)> {
     match line {
-        NewLine::Stock { sku, quantity } => {
-            let item = catalogue.find(sku, currency).map_err(|invalid| ("sku", invalid))?;
-            let total =
-                in_range(item.price.times(quantity.get())).map_err(|invalid| ("quantity", invalid))?;
-            Ok(Line {
-                sku: Some(item.sku.clone()),
-                sku_key: Some(item.sku_key.clone()),
-                product_id: Some(item.product_id),
-                takes_stock: item.track_stock,
-                ..new_line(&item.name, quantity.get(), Some(item.price.minor()), total.minor())
-            })
-        }
+        NewLine::Stock { sku, quantity } => match agreed.lines.get(&*sku.key()) {
+            Some(agreed) if agreed.wanted <= agreed.quantity => Ok(agreed_line(agreed.line, quantity.get())),
+            Some(agreed) => match catalogue.find(sku, currency) {
+                Ok(item) if agreed.line.product_id == Some(item.product_id) => stock_line(item, *quantity),
+                _ => Err(("quantity", no_more_than(agreed.quantity))),
+            },
+            None => {
+                let item = catalogue.find(sku, currency).map_err(|invalid| ("sku", invalid))?;
+                stock_line(item, *quantity)
+            }
+        },
         NewLine::Free { name, quantity, unit_price } => {
             let priced = price(unit_price, *quantity, currency).map_err(|invalid| ("unit_price", invalid));
             let (unit, total) = priced?;
             Ok(new_line(name.as_str(), quantity.get(), Some(unit.minor()), total.minor()))
         }
     }
+}
+
+/// A line of a product as it is now.
+fn stock_line(item: &Item, quantity: Quantity) -> Result<Line, (&'static str, Invalid)> {
+    let quantity = quantity.get();
+    let total = in_range(item.price.times(quantity)).map_err(|invalid| ("quantity", invalid))?;
+    Ok(Line {
+        sku: Some(item.sku.clone()),
+        sku_key: Some(item.sku_key.clone()),
+        product_id: Some(item.product_id),
+        takes_stock: item.track_stock,
+        ..new_line(&item.name, quantity, Some(item.price.minor()), total.minor())
+    })
+}
+
+/// A line of a product as the order has it already, of no more than that; all lines of stock know what one costs.
+fn agreed_line(line: &Line, quantity: i64) -> Line {
+    let total_minor = line.unit_minor.unwrap_or_default() * quantity;
+    Line { id: new_id(), quantity, total_minor, ..line.clone() }
+}
+
+fn no_more_than(quantity: i64) -> Invalid {
+    let message = format!(
+        "must be at most {quantity} in all, which the order has: there is no more to be had of it under this SKU"
+    );
+    Invalid { code: "invalid_quantity", message: message.into() }
 }
 
 /// The faults of free lines' prices, which show before the catalogue is asked.
@@ -154,7 +213,8 @@ fn new_line(name: &str, quantity: i64, unit_minor: Option<i64>, total_minor: i64
     }
 }
 
-fn in_range(total: Option<Money>) -> Result<Money, Invalid> {
+/// A sum, or the fault of one that is too large.
+pub(crate) fn in_range(total: Option<Money>) -> Result<Money, Invalid> {
     let message = "must have a total of at most 2^53-1 minor units";
     total.ok_or_else(|| Invalid { code: "invalid_amount", message: message.into() })
 }

@@ -116,10 +116,24 @@ impl Order {
         self.lines.iter().any(|line| line.shipped > 0)
     }
 
+    /// What was paid for it and not given back.
+    pub(crate) fn received_minor(&self) -> i64 {
+        self.paid_minor - self.refunded_minor
+    }
+
+    /// What is to be paid for what has not come back; of a line of which some came back, rounded down.
+    pub(crate) fn due_minor(&self) -> i64 {
+        let due = |line: &Line| {
+            let part = i128::from(line.total_minor) * i128::from(line.quantity - line.returned);
+            part / i128::from(line.quantity)
+        };
+        i64::try_from(self.lines.iter().map(due).sum::<i128>()).unwrap_or(i64::MAX)
+    }
+
     /// Whether it gives up what it holds now. One for which money was received waits for staff.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
         self.status == Status::Pending
-            && self.paid_minor <= self.refunded_minor
+            && self.received_minor() <= 0
             && self.expires_at.is_some_and(|moment| moment <= now)
     }
 

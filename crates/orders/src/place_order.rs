@@ -22,7 +22,7 @@ use crate::body::{Details, NewLines, PlaceOrder};
 use crate::counts::OrderCounts;
 use crate::invariants::check_order;
 use crate::lifecycle::{Action, Status};
-use crate::lines::{Catalogue, free_text_line, listed_lines};
+use crate::lines::{Agreed, Catalogue, free_text_line, listed_lines};
 use crate::model::{Metadata, Order};
 use crate::move_stock::{insufficient_stock, order_stock};
 use crate::store::{self, HistoryRow, NewOrder};
@@ -286,7 +286,8 @@ async fn new_order(orders: &Orders, actor: &Actor, new: PlaceOrder) -> Result<Or
         NewLines::Listed(lines) => {
             let catalogue = Catalogue::of(&shared.db, &lines).await?;
             let currency = new.currency.or_else(|| catalogue.currency(&lines)).unwrap_or(usual);
-            let (lines, total) = listed_lines(&lines, &catalogue, currency).map_err(Problem::invalid)?;
+            let (lines, total) =
+                listed_lines(&lines, &catalogue, &Agreed::default(), currency).map_err(Problem::invalid)?;
             (lines, total, false)
         }
     };

@@ -190,15 +190,13 @@ fn named_counts(
 
 fn pay(order: &mut Order, details: &StepDetails) -> Result<Said, Problem> {
     if order.status == Status::Cancelled && details.amount.is_none() {
-        // What is owed for the part that was shipped is not known here: the total is that of all that was ordered.
         return Err(Problem::invalid_field(
             "amount",
             "required",
             "is required, since the order is cancelled",
         ));
     }
-    let open = order.total.minor() - order.paid_minor;
-    let amount = amount_of(order, details, open)?;
+    let amount = amount_of(order, details, order.due_minor() - order.received_minor())?;
     let paid = Money::from_minor(order.paid_minor + amount.minor(), order.total.currency());
     order.paid_minor =
         paid.ok_or_else(|| invalid_amount("must keep what was paid within 2^53-1 minor units"))?.minor();
@@ -207,7 +205,7 @@ fn pay(order: &mut Order, details: &StepDetails) -> Result<Said, Problem> {
 }
 
 fn refund(order: &mut Order, details: &StepDetails) -> Result<Said, Problem> {
-    let open = order.paid_minor - order.refunded_minor;
+    let open = order.received_minor();
     let amount = amount_of(order, details, open)?;
     if amount.minor() > open {
         return Err(invalid_amount("must be at most what was paid and not given back"));

@@ -32,6 +32,10 @@ pub(crate) struct OrderView {
     quantity: i64,
     total_price: Money,
     currency: Currency,
+    /// What was paid so far.
+    paid: Money,
+    /// How much of that was given back.
+    refunded: Money,
     note: Option<String>,
     /// A text or an object, as it was sent.
     ship_to: Option<ShipToView>,
@@ -94,6 +98,8 @@ impl OrderView {
             product_name: order.lines.first().map(|line| line.name.clone()).unwrap_or_default(),
             quantity: order.lines.iter().map(|line| line.quantity).sum(),
             total_price: order.total,
+            paid: money(order.paid_minor, currency),
+            refunded: money(order.refunded_minor, currency),
             currency,
             allowed_transitions: allowed_transitions(&order, is_staff),
             lines: order.lines.into_iter().map(|line| LineView::new(line, currency)).collect(),
@@ -119,10 +125,14 @@ impl LineView {
             shipped: line.shipped,
             returned: line.returned,
             unit_price: line.unit_minor.and_then(|minor| Money::from_minor(minor, currency)),
-            total_price: Money::from_minor(line.total_minor, currency)
-                .unwrap_or_else(|| Money::zero(currency)),
+            total_price: money(line.total_minor, currency),
         }
     }
+}
+
+/// A stored amount.
+fn money(minor: i64, currency: Currency) -> Money {
+    Money::from_minor(minor, currency).unwrap_or_else(|| Money::zero(currency))
 }
 
 /// One change of an order.
@@ -139,7 +149,7 @@ pub(crate) struct HistoryView {
     actor_id: Option<Uuid>,
     /// Why.
     reason: Option<String>,
-    /// What else was said: lines, carrier, tracking, amount, fields.
+    /// What else was said: lines, carrier, tracking, amount, fields; of a change of lines, `before` and `after` with the lines and their total.
     details: StoredJson,
     /// The request that did it.
     request_id: Option<String>,

@@ -50,8 +50,8 @@ async fn the_published_machine_is_the_models() {
 fn somewhere(status: &'static str) -> Vec<Model> {
     let mut models = Vec::new();
     for (shipped, delivered, paid) in [(0, 0, 0), (1, 0, 0), (1, 1, 0), (2, 2, 50), (2, 1, 100)] {
-        let mut model = Model::new(&[2], 100, true);
-        model.lines[0] = Line { quantity: 2, shipped, delivered, returned: 0 };
+        let mut model = Model::new(&[(2, 100)], true);
+        model.lines[0] = Line { total: 100, quantity: 2, shipped, delivered, returned: 0 };
         (model.status, model.paid) = (status, paid);
         models.push(model);
     }
@@ -74,12 +74,12 @@ impl<'a> Life<'a> {
             let order =
                 place(ada, json!({"product_name": "A", "quantity": quantity, "total_price": money(total)}))
                     .await;
-            let model = Model::new(&[quantity], total, false);
+            let model = Model::new(&[(quantity, total)], false);
             return Self { ada, staff, order, model, is_free_text: true };
         }
-        let (lines, quantities, total) = random_lines(random);
+        let (lines, quantities) = random_lines(random);
         let order = place(staff, json!({"lines": lines, "user_id": ada.id})).await;
-        Self { ada, staff, order, model: Model::new(&quantities, total, true), is_free_text: false }
+        Self { ada, staff, order, model: Model::new(&quantities, true), is_free_text: false }
     }
 
     async fn go_on(&mut self, random: &mut Random) {
@@ -175,19 +175,14 @@ impl<'a> Life<'a> {
 
     async fn change_lines(&mut self, random: &mut Random) {
         let is_pending = self.model.status == "pending";
-        let (body, quantities, total, client, is_staff) = if self.is_free_text {
+        let (body, quantities, client, is_staff) = if self.is_free_text {
             let (client, is_staff) = self.actor(random);
             let (quantity, total) = (random.between(1, 5), random.between(0, 300));
-            (
-                json!({"quantity": quantity, "total_price": money(total)}),
-                vec![quantity],
-                total,
-                client,
-                is_staff,
-            )
+            let body = json!({"quantity": quantity, "total_price": money(total)});
+            (body, vec![(quantity, total)], client, is_staff)
         } else {
-            let (lines, quantities, total) = random_lines(random);
-            (json!({"lines": lines}), quantities, total, self.staff, true)
+            let (lines, quantities) = random_lines(random);
+            (json!({"lines": lines}), quantities, self.staff, true)
         };
         let answer = client.put(&path(&self.order, ""), body).await;
         if !is_pending {
@@ -195,8 +190,8 @@ impl<'a> Life<'a> {
             assert_eq!(problem.json()["allowed_transitions"], json!(self.model.allowed(is_staff)));
             return;
         }
-        let fresh = Model::new(&quantities, total, is_staff);
-        (self.model.lines, self.model.total) = (fresh.lines, total);
+        let fresh = Model::new(&quantities, is_staff);
+        (self.model.lines, self.model.total) = (fresh.lines, fresh.total);
         self.model.record("change", "pending", is_staff, None);
         self.check(&answer, Expected::Done, is_staff);
     }
@@ -227,15 +222,15 @@ impl<'a> Life<'a> {
     }
 }
 
-fn random_lines(random: &mut Random) -> (Vec<Value>, Vec<i64>, i64) {
-    let (mut lines, mut quantities, mut total) = (Vec::new(), Vec::new(), 0);
+/// As they are sent, and their quantities and totals.
+fn random_lines(random: &mut Random) -> (Vec<Value>, Vec<(i64, i64)>) {
+    let (mut lines, mut quantities) = (Vec::new(), Vec::new());
     for _ in 0..random.between(1, 3) {
         let (quantity, unit) = (random.between(1, 3), random.between(0, 99));
         lines.push(json!({"name": "B", "quantity": quantity, "unit_price": money(unit)}));
-        quantities.push(quantity);
-        total += quantity * unit;
+        quantities.push((quantity, quantity * unit));
     }
-    (lines, quantities, total)
+    (lines, quantities)
 }
 
 /// Cents as an amount.

@@ -1,3 +1,4 @@
+mod agreed;
 mod change;
 mod create;
 mod csv;

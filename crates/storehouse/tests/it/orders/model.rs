@@ -24,6 +24,7 @@ pub(super) struct Change {
 
 #[derive(Clone, Debug)]
 pub(super) struct Line {
+    pub(super) total: i64,
     pub(super) quantity: i64,
     pub(super) shipped: i64,
     pub(super) delivered: i64,
@@ -49,13 +50,20 @@ pub(super) enum Expected {
 pub(super) const STEPS: [&str; 9] =
     ["confirm", "hold", "release", "cancel", "ship", "deliver", "return", "pay", "refund"];
 
+impl Line {
+    pub(super) fn new((quantity, total): (i64, i64)) -> Self {
+        Self { total, quantity, shipped: 0, delivered: 0, returned: 0 }
+    }
+}
+
 impl Model {
-    pub(super) fn new(quantities: &[i64], total: i64, by_staff: bool) -> Self {
-        let line = |quantity: &i64| Line { quantity: *quantity, shipped: 0, delivered: 0, returned: 0 };
+    /// Of lines with their quantities and totals.
+    pub(super) fn new(lines: &[(i64, i64)], by_staff: bool) -> Self {
+        let lines: Vec<Line> = lines.iter().copied().map(Line::new).collect();
         Self {
             status: "pending",
-            lines: quantities.iter().map(line).collect(),
-            total,
+            total: lines.iter().map(|line| line.total).sum(),
+            lines,
             paid: 0,
             refunded: 0,
             version: 1,
@@ -83,13 +91,21 @@ impl Model {
             ("confirm", "pending") | ("hold", "confirmed") | ("release", "on_hold") => true,
             ("cancel", "pending" | "confirmed" | "on_hold") => is_staff || self.sum(|line| line.shipped) == 0,
             ("ship", "confirmed") => self.any(|line| line.shipped < line.quantity),
-            ("deliver", "confirmed" | "cancelled") => self.any(|line| line.delivered < line.shipped),
+            ("deliver", "confirmed" | "on_hold" | "cancelled") => {
+                self.any(|line| line.delivered < line.shipped)
+            }
             ("return", "confirmed" | "on_hold" | "completed" | "cancelled") => is_kept,
-            ("pay", "pending" | "confirmed" | "on_hold" | "completed") => self.paid < self.total,
-            ("pay", "cancelled") => self.paid < self.total && is_kept,
+            ("pay", "pending" | "confirmed" | "on_hold" | "completed") => self.owed() > 0,
+            ("pay", "cancelled") => self.paid - self.refunded < self.total && is_kept,
             ("refund", _) => self.refunded < self.paid,
             _ => false,
         }
+    }
+
+    /// What is missing to the price of all that has not come back.
+    fn owed(&self) -> i64 {
+        let due = self.sum(|line| line.total * (line.quantity - line.returned) / line.quantity);
+        due - (self.paid - self.refunded)
     }
 
     pub(super) fn allowed(&self, is_staff: bool) -> Vec<&'static str> {
@@ -110,7 +126,7 @@ impl Model {
             return Expected::Invalid;
         }
         let is_delivered = after.lines.iter().all(|line| line.delivered == line.quantity);
-        if after.status == "confirmed" && is_delivered && after.paid >= after.total {
+        if after.status == "confirmed" && is_delivered && after.owed() <= 0 {
             after.status = "completed";
         }
         *self = after;
@@ -138,7 +154,7 @@ impl Model {
             "deliver" => self.lines.iter_mut().for_each(|line| line.delivered = line.shipped),
             "ship" | "return" => return self.move_goods(step, ask),
             "pay" if self.status == "cancelled" && ask.amount.is_none() => return false,
-            "pay" => self.paid += ask.amount.unwrap_or(self.total - self.paid),
+            "pay" => self.paid += ask.amount.unwrap_or(self.owed()),
             _ => {
                 let open = self.paid - self.refunded;
                 let amount = ask.amount.unwrap_or(open);
@@ -184,12 +200,13 @@ impl Model {
     }
 
     fn payment(&self) -> &'static str {
+        let received = self.paid - self.refunded;
         match () {
-            () if self.refunded > 0 && self.refunded == self.paid => "refunded",
+            () if self.refunded > 0 && received == 0 => "refunded",
+            () if received > self.total => "overpaid",
+            () if received == self.total => "paid",
             () if self.refunded > 0 => "partially_refunded",
-            () if self.paid > self.total => "overpaid",
-            () if self.paid == self.total => "paid",
-            () if self.paid > 0 => "partial",
+            () if received > 0 => "partial",
             () => "none",
         }
     }
@@ -204,7 +221,7 @@ impl Model {
             "payment_status": self.payment(),
             "allowed_transitions": self.allowed(is_staff),
             "version": self.version,
-            "total": self.total,
+            "amounts": [self.total, self.paid, self.refunded],
             "lines": lines,
         })
     }
@@ -221,7 +238,7 @@ pub(super) fn shown(order: &Value) -> Value {
         "payment_status": order["payment_status"],
         "allowed_transitions": order["allowed_transitions"],
         "version": order["version"],
-        "total": minor(&order["total_price"]),
+        "amounts": [minor(&order["total_price"]), minor(&order["paid"]), minor(&order["refunded"])],
         "lines": lines,
     })
 }

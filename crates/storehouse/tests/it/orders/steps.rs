@@ -50,6 +50,12 @@ async fn money_comes_in_parts_and_goes_back_in_parts() {
             assert_eq!(step(&staff, &order, name, body).await["payment_status"], status, "{name} {amount}");
         }
         staff.post(&path(&order, "/refund"), json!({})).await.problem(409, "illegal_transition");
+        let again = step(&staff, &order, "pay", json!({})).await;
+        assert_eq!(
+            (&again["payment_status"], &again["paid"], &again["refunded"]),
+            (&json!("paid"), &json!(419.8), &json!(209.9)),
+            "what was given back is owed again"
+        );
         staff.post(&path(&order, "/pay"), json!({})).await.problem(409, "illegal_transition");
         let other = confirmed(&staff).await;
         let over =
@@ -161,13 +167,17 @@ async fn staff_may_cancel_what_was_shipped_in_part() {
 }
 
 #[tokio::test]
-async fn staff_may_cancel_what_came_back_and_was_never_paid() {
+async fn staff_may_cancel_the_rest_when_what_was_shipped_came_back_and_was_never_paid() {
     each_app(async |app| {
         let staff = app.staff("staff").await;
         let order = confirmed(&staff).await;
-        step(&staff, &order, "ship", json!({})).await;
+        let desks = json!({"lines": [{"id": order["lines"][0]["id"], "quantity": 2}]});
+        step(&staff, &order, "ship", desks).await;
         let back = step(&staff, &order, "return", json!({})).await;
-        assert_eq!((&back["status"], &back["fulfilment_status"]), (&json!("confirmed"), &json!("returned")));
+        assert_eq!(
+            (&back["status"], &back["fulfilment_status"]),
+            (&json!("confirmed"), &json!("partially_returned"))
+        );
         let over = staff.put(&path(&order, ""), json!({"status": "cancelled"})).await.expect(200).json();
         assert_eq!((&over["status"], &over["fulfilment_status"]), (&json!("cancelled"), &json!("returned")));
         assert_eq!(over["allowed_transitions"], json!([]), "nothing is owed for what came back");
@@ -197,6 +207,41 @@ async fn it_completes_by_itself_whichever_comes_last() {
         for (name, status) in [("confirm", "confirmed"), ("ship", "confirmed"), ("deliver", "completed")] {
             assert_eq!(step(&staff, &free, name, json!({})).await["status"], status);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn it_does_not_complete_while_it_is_owed_for() {
+    each_app(async |app| {
+        let staff = app.staff("staff").await;
+        let order = confirmed(&staff).await;
+        for name in ["pay", "refund", "ship", "deliver"] {
+            assert_eq!(step(&staff, &order, name, json!({})).await["status"], "confirmed", "{name}");
+        }
+        // One of two desks for 100 comes back, so 109.90 is left to pay.
+        let desk = json!({"lines": [{"id": order["lines"][0]["id"], "quantity": 1}]});
+        step(&staff, &order, "return", desk).await;
+        assert_eq!(step(&staff, &order, "pay", json!({"amount": 109.89})).await["status"], "confirmed");
+        let paid = step(&staff, &order, "pay", json!({})).await;
+        assert_eq!((&paid["status"], &paid["paid"]), (&json!("completed"), &json!(319.8)));
+        let order = confirmed(&staff).await;
+        step(&staff, &order, "ship", json!({})).await;
+        let back = step(&staff, &order, "return", json!({})).await;
+        assert_eq!(back["status"], "completed", "nothing is owed for what came back");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_shipped_arrives_while_the_rest_is_held() {
+    each_app(async |app| {
+        let staff = app.staff("staff").await;
+        let order = confirmed(&staff).await;
+        let desk = json!({"lines": [{"id": order["lines"][0]["id"], "quantity": 1}]});
+        step(&staff, &order, "ship", desk).await;
+        step(&staff, &order, "hold", json!({})).await;
+        assert_eq!(step(&staff, &order, "deliver", json!({})).await["status"], "on_hold");
     })
     .await;
 }

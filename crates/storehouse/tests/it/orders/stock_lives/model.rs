@@ -50,6 +50,13 @@ pub(super) struct Line {
     pub(super) unit_price: i64,
 }
 
+impl Line {
+    /// Its quantity and total.
+    fn counted(&self) -> (i64, i64) {
+        (self.quantity, self.quantity * self.unit_price)
+    }
+}
+
 /// A product, how much of it was asked for, and how much there is.
 pub(super) type Short = (usize, i64, i64);
 
@@ -112,8 +119,8 @@ impl Model {
     }
 
     pub(super) fn place(&mut self, owner: usize, lines: Vec<Line>) -> Outcome {
-        let quantities: Vec<i64> = lines.iter().map(|line| line.quantity).collect();
-        let life = Lifecycle::new(&quantities, total(&lines), true);
+        let quantities: Vec<(i64, i64)> = lines.iter().map(Line::counted).collect();
+        let life = Lifecycle::new(&quantities, true);
         let (held, gone) = (Spots::new(), Spots::new());
         self.orders.push(Order { owner, hidden: false, life, lines, held, gone });
         self.hold(self.orders.len() - 1)
@@ -124,9 +131,8 @@ impl Model {
         if life.status != "pending" {
             return Outcome::Refused;
         }
-        let line = |line: &Line| Counters { quantity: line.quantity, shipped: 0, delivered: 0, returned: 0 };
-        life.lines = lines.iter().map(line).collect();
-        life.total = total(&lines);
+        life.lines = lines.iter().map(|line| Counters::new(line.counted())).collect();
+        life.total = life.lines.iter().map(|line| line.total).sum();
         life.record("change", life.status, true, None);
         *own = lines;
         self.hold(order)
@@ -299,8 +305,4 @@ impl Order {
     fn held_of(&self, product: usize) -> i64 {
         self.held.iter().filter(|((held, _), _)| *held == product).map(|(_, count)| *count).sum()
     }
-}
-
-fn total(lines: &[Line]) -> i64 {
-    lines.iter().map(|line| line.quantity * line.unit_price).sum()
 }
