@@ -47,7 +47,8 @@ pub(super) async fn call(
     }
     let mut request = cleared(request).map(|body| UploadBody::new(body, limits, max_body, ended));
     let progress = request.body().progress();
-    let is_repeatable = request.method().is_idempotent() && request.body().is_end_stream();
+    // A second DELETE would tell of the first one's success as 404.
+    let is_repeatable = request.method().is_safe() && request.body().is_end_stream();
     let mut again = is_repeatable.then(|| without_body(&request));
     let mut last: Option<&Arc<Backend>> = None;
     let mut problem = None;

@@ -119,7 +119,7 @@ pub(crate) fn complete_gateway(
 
 /// One route, `/x`, to an address.
 pub(crate) fn route_to(address: SocketAddr, more: &str) -> String {
-    format!("routes: [{{path: /x, backend: 'http://{address}', methods: [GET, POST, PUT]{more}}}]")
+    format!("routes: [{{path: /x, backend: 'http://{address}', methods: [GET, POST, PUT, DELETE]{more}}}]")
 }
 
 /// Polls until the condition holds.
