@@ -16,6 +16,9 @@ use crate::routes::HealthCheck;
 /// just then.
 const PATIENCE: u32 = 2;
 
+/// After so many in a row, in which no request was answered either, it hangs: whoever asked it would only wait.
+const HANGS: u32 = 7;
+
 /// What a check found out.
 enum Found {
     /// It takes work. It may be a stranger without such a path: any answer below 500 shows that.
@@ -24,8 +27,10 @@ enum Found {
     Unready(String),
     /// It can't be reached.
     Down(String),
-    /// No answer came over a connection that did; or we couldn't ask.
+    /// No answer came over a connection that did.
     Silent(String),
+    /// We couldn't ask, which says nothing of it.
+    Unasked,
 }
 
 /// Checks all of them for ever.
@@ -38,16 +43,19 @@ async fn watch_one(limits: &Limits, host: &Host) {
     let connect_timeout = limits.connect_timeout.min(host.check.timeout / 2);
     // A check tries no connection that a request could take.
     let pool = Pool::new(host.authority.clone());
-    let mut silent = 0;
+    let (mut silent, mut unheard) = (0, 0);
     loop {
         let found = ask(&pool, &host.check, connect_timeout).await;
-        silent = if matches!(found, Found::Silent(_)) { silent + 1 } else { 0 };
+        let (is_silent, was_heard) = (matches!(found, Found::Silent(_)), host.was_heard());
+        silent = if is_silent { silent + 1 } else { 0 };
+        unheard = if is_silent && !was_heard { unheard + 1 } else { 0 };
         match found {
             Found::Ready => host.set_ready(),
             Found::Down(cause) => host.set_down(cause),
             Found::Unready(cause) => host.set_unready(cause),
+            Found::Silent(cause) if unheard >= HANGS => host.set_down(cause),
             Found::Silent(cause) if silent >= PATIENCE => host.set_unready(cause),
-            Found::Silent(_) => {}
+            Found::Silent(_) | Found::Unasked => {}
         }
         host.pool.sweep();
         sleep(host.check.interval).await;
@@ -68,8 +76,9 @@ async fn ask(pool: &Pool, check: &HealthCheck, connect_timeout: Duration) -> Fou
             Found::Ready
         }
         Ok(Err(unanswered)) => match &unanswered {
-            Unanswered::Unreached(_, error) if !is_own_fault(error) => Found::Down(unanswered.text()),
-            _ => Found::Silent(unanswered.text()),
+            Unanswered::Unreached(_, error) if is_own_fault(error) => Found::Unasked,
+            Unanswered::Unreached(..) => Found::Down(unanswered.text()),
+            Unanswered::Broken(_) => Found::Silent(unanswered.text()),
         },
         Err(_) => Found::Silent(format!("{} gave no answer in the check's time", check.path)),
     }

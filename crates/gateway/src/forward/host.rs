@@ -1,7 +1,7 @@
 //! What is known of one address: every route that leads there shares its connections, its load and what checks found out.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use http::uri::Authority;
 use tracing::{info, warn};
@@ -17,7 +17,7 @@ pub(super) enum State {
     /// It lives, but says that it takes no work, or nothing. All may say so at once, where they share what is slow:
     /// it gets requests while none is ready.
     Unready,
-    /// It can't be reached.
+    /// It can't be reached, or hangs.
     Down,
 }
 
@@ -31,6 +31,8 @@ pub(crate) struct Host {
     pub(super) pool: Pool,
     in_flight: AtomicU64,
     state: AtomicU8,
+    /// Whether it answered a request since a check last asked.
+    was_heard: AtomicBool,
 }
 
 impl Host {
@@ -42,6 +44,7 @@ impl Host {
             check,
             in_flight: AtomicU64::new(0),
             state: AtomicU8::new(READY),
+            was_heard: AtomicBool::new(false),
         }
     }
 
@@ -66,6 +69,19 @@ impl Host {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Notes that it answered a request.
+    pub(super) fn hear(&self) {
+        // Mostly noted already, and what is only read no thread has to wait for.
+        if !self.was_heard.load(Ordering::Relaxed) {
+            self.was_heard.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it answered a request since this was last asked.
+    pub(super) fn was_heard(&self) -> bool {
+        self.was_heard.swap(false, Ordering::Relaxed)
+    }
+
     pub(super) fn set_ready(&self) {
         if self.set(State::Ready) {
             info!(backend = %self.authority, "the backend is ready again");
@@ -78,7 +94,7 @@ impl Host {
         }
     }
 
-    /// From now on it gets no requests, until a check reaches it.
+    /// From now on it gets no requests, until a check finds it alive.
     pub(super) fn set_down(&self, cause: impl std::fmt::Display) {
         if self.set(State::Down) {
             warn!(backend = %self.authority, %cause, "the backend is down");

@@ -104,6 +104,7 @@ async fn attempt(
         return Err(Failure::Final(bad_gateway(cause)));
     }
     unsettled.settle(|counters| &counters.answered);
+    backend.host.hear();
     let (mut parts, body) = response.into_parts();
     parts.extensions.clear();
     let mut body = DownloadBody::new(body, &parts.headers, in_flight, time.limit);

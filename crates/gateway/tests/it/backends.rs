@@ -11,6 +11,7 @@ use gateway::{Backend, Counters, Gateway};
 use http::StatusCode;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
 
 use crate::support::{
     Port, complete_gateway, connect, eventually, exchange, get, header, post, problem_code, read_head,
@@ -18,14 +19,14 @@ use crate::support::{
 };
 
 /// A gateway with one route, `/x`, and its port.
-struct Front {
+pub(crate) struct Front {
     gateway: Arc<Gateway>,
     port: Port,
 }
 
 impl Front {
     /// Its work doesn't run, so what it knows of its backends comes from requests alone.
-    async fn new(backends: &[SocketAddr], more: &str) -> Self {
+    pub(crate) async fn new(backends: &[SocketAddr], more: &str) -> Self {
         let addresses: Vec<String> = backends.iter().map(|address| format!("'http://{address}'")).collect();
         let addresses = addresses.join(", ");
         let routes =
@@ -43,16 +44,16 @@ impl Front {
         front
     }
 
-    fn work(&self) {
+    pub(crate) fn work(&self) -> JoinHandle<()> {
         let gateway = Arc::clone(&self.gateway);
-        tokio::spawn(async move { gateway.work().await });
+        tokio::spawn(async move { gateway.work().await })
     }
 
-    async fn ask(&self, request: String) -> String {
+    pub(crate) async fn ask(&self, request: String) -> String {
         exchange(self.port.address, request).await
     }
 
-    fn backend(&self, address: SocketAddr) -> &Backend {
+    pub(crate) fn backend(&self, address: SocketAddr) -> &Backend {
         let mut upstreams = self.gateway.upstreams();
         let is_it =
             |(path, backend): &(&str, &Backend)| *path == "/x" && backend.address() == address.to_string();
@@ -78,12 +79,12 @@ async fn named(name: &'static str) -> Port {
 }
 
 /// The name at an answer's end.
-fn name_in(answer: &str) -> &str {
+pub(crate) fn name_in(answer: &str) -> &str {
     assert_eq!(status(answer), 200, "{answer}");
     answer.rsplit("\r\n\r\n").next().unwrap().split(' ').next().unwrap()
 }
 
-const QUICK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nquick";
+pub(crate) const QUICK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nquick";
 
 #[tokio::test]
 async fn requests_are_spread_over_all() {
@@ -325,10 +326,12 @@ async fn with_none_ready_those_that_live_are_asked() {
     let (silent, (_socket, dead)) = (silent_on_checks().await, refusing());
     let more = ", balance: round_robin, health_check: {path: /up, interval: 5ms, timeout: 50ms}";
     let front = Front::new(&[says_no.address, silent, dead], more).await;
-    front.work();
+    let work = front.work();
     for backend in [says_no.address, silent, dead] {
         front.until_ready_is(backend, false).await;
     }
+    // Before the silent one, of whom nobody asks anything yet, counts as hanging.
+    work.abort();
     let ready = front.ask(get("/health/ready", "")).await;
     assert!(status(&ready) == 200 && ready.contains(r#"{"/x":"unavailable"}"#), "{ready}");
     let mut names = Vec::new();

@@ -11,6 +11,7 @@ mod access_log;
 mod backends;
 mod connections;
 mod front;
+mod hanging;
 mod port;
 mod support;
 mod upstream;
