@@ -24,7 +24,7 @@ use http_body::Body as _;
 use kit::identity::Verified;
 use kit::problem::Problem;
 use kit::server::{Alarm, Peer};
-use kit::service::Service;
+use kit::service::{Readiness, Service};
 pub(crate) use ready::Ready;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -76,11 +76,12 @@ impl RouteTime {
 /// The way to all services.
 pub(crate) struct Forward {
     limits: Limits,
+    readiness: Readiness,
 }
 
 impl Forward {
-    pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits }
+    pub(crate) fn new(limits: Limits, readiness: Readiness) -> Self {
+        Self { limits, readiness }
     }
 
     /// The answer of a service of this process.
@@ -109,7 +110,8 @@ impl Forward {
         let time = RouteTime::of(&request, limit);
         let (ended, body_ended) = EndOfBody::of(&request);
         let answer = pin!(http::call(&self.limits, backends, &time, max_body, request, ended));
-        self.await_answer(&time, body_ended, answer).await?
+        let response = self.await_answer(&time, body_ended, answer).await??;
+        Ok(download::until_stopped(response, &self.readiness))
     }
 
     /// Asks the services elsewhere again and again whether they take work.

@@ -6,7 +6,6 @@
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use aide::axum::ApiRouter;
@@ -22,6 +21,7 @@ use futures_util::future::BoxFuture;
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
+use tokio::sync::watch;
 use tower::Service as _;
 use tracing::{error, warn};
 use uuid::Uuid;
@@ -50,8 +50,16 @@ pub struct Readiness(Arc<Told>);
 
 #[derive(Debug, Default)]
 struct Told {
-    state: AtomicU8,
+    phase: watch::Sender<Phase>,
     backup: Mutex<Option<LastBackup>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Starting,
+    Ready,
+    Stopping,
 }
 
 /// The last backup that the process knows of.
@@ -66,27 +74,33 @@ pub struct LastBackup {
 }
 
 impl Readiness {
-    const READY: u8 = 1;
-    const STOPPING: u8 = 2;
-
     /// From now on ready.
     pub fn set_ready(&self) {
-        self.0.state.store(Self::READY, Ordering::Release);
+        self.0.phase.send_replace(Phase::Ready);
     }
 
     /// From now on stopping: readiness fails first, so that a balancer looks elsewhere.
     pub fn set_stopping(&self) {
-        self.0.state.store(Self::STOPPING, Ordering::Release);
+        self.0.phase.send_replace(Phase::Stopping);
     }
 
     /// Whether it ends.
     pub fn is_stopping(&self) -> bool {
-        self.0.state.load(Ordering::Acquire) == Self::STOPPING
+        *self.0.phase.borrow() == Phase::Stopping
+    }
+
+    /// Resolves when it ends.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut phase = self.0.phase.subscribe();
+        async move {
+            // With nobody left who could say so it has ended, too.
+            let _ = phase.wait_for(|phase| *phase == Phase::Stopping).await;
+        }
     }
 
     /// Whether it takes work.
     pub fn is_ready(&self) -> bool {
-        self.0.state.load(Ordering::Acquire) == Self::READY
+        *self.0.phase.borrow() == Phase::Ready
     }
 
     /// Says what is known of backups, where they are made.

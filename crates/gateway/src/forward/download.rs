@@ -5,11 +5,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::BoxError;
+use axum::body::Body;
+use axum::response::Response;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use kit::service::Readiness;
 use tokio::time::Instant;
 use tokio::time::{Sleep, sleep};
 use tracing::warn;
@@ -79,6 +83,15 @@ impl DownloadBody {
     }
 }
 
+/// Ends an event stream in order when the process stops: it has no end of its own to wait for.
+pub(super) fn until_stopped(response: Response, readiness: &Readiness) -> Response {
+    if !is_event_stream(response.headers()) || response.body().is_end_stream() {
+        return response;
+    }
+    let stopping = Box::pin(readiness.stopping());
+    response.map(|body| Body::from_stream(body.into_data_stream().take_until(stopping)))
+}
+
 /// Events come when they come.
 fn is_event_stream(headers: &HeaderMap) -> bool {
     let media =
@@ -86,7 +99,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
     media.is_some_and(|media| media.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
 }
 
-impl Body for DownloadBody {
+impl http_body::Body for DownloadBody {
     type Data = Bytes;
     type Error = BoxError;
 

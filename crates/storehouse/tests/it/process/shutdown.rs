@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use http_body_util::BodyExt as _;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -63,6 +64,22 @@ async fn a_signal_lets_requests_in_flight_end() {
         assert!(log.contains("\"stopped\"") && log.contains(&format!("SIG{signal}")), "{log}");
         assert!(!log.contains("outlasted"), "{log}");
     }
+}
+
+/// The services go on, so nobody else ends it.
+#[tokio::test]
+async fn an_event_stream_does_not_hold_up_a_gateway_that_stops() {
+    let site = Site::new(None);
+    let mut split = site.start_split().await;
+    let (mut wire, _) = split.part("gateway").connect().await.register("boss").await;
+    let mut events = wire.stream("/events/stream").await.unwrap();
+    let gateway = split.part("gateway");
+    gateway.signal("TERM");
+    while let Some(frame) = events.frame().await {
+        frame.expect("the stream ends whole");
+    }
+    eventually("the gateway stops", async || gateway.log().contains("\"stopped\"")).await;
+    assert!(!gateway.log().contains("outlasted"), "{}", gateway.log());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
