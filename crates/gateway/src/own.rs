@@ -63,6 +63,11 @@ pub(crate) fn serves(gateway: &Gateway, path: &str) -> bool {
     PATHS.contains(&path) || (gateway.docs.is_some() && is_docs(path))
 }
 
+/// Whether no route ever gets this path, whatever the settings are. What only lies below it a route does get; below `/` that is all.
+pub(crate) fn always_serves(path: &str) -> bool {
+    path != "/" && PATHS.contains(&path)
+}
+
 fn is_docs(path: &str) -> bool {
     matches!(path, "/openapi.json" | "/docs") || path.starts_with("/docs/")
 }

@@ -170,8 +170,11 @@ impl Routes {
     }
 
     /// Reads a routes file; `name` is what its faults are told with.
-    pub fn parse(text: &str, name: &str) -> Result<Self, RoutesError> {
-        file::parse(text, name)
+    pub fn parse(text: impl AsRef<[u8]>, name: &str) -> Result<Self, RoutesError> {
+        let bytes = text.as_ref();
+        str::from_utf8(bytes)
+            .map_err(|_| RoutesError::not_text(bytes, name))
+            .and_then(|text| file::parse(text, name))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `storehouse check`: what is wrong with a routes file, or what it says.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
@@ -14,7 +14,8 @@ use crate::settings::Settings;
 /// The routes of this file, as text.
 pub(crate) fn file(file: &Path) -> Result<String> {
     if is_stream(file) {
-        let text = io::read_to_string(io::stdin()).context("can't read standard input")?;
+        let mut text = Vec::new();
+        io::stdin().read_to_end(&mut text).context("can't read standard input")?;
         return Ok(format!("standard input is good:\n{}", parse(&text, "standard input")?));
     }
     Ok(format!("{} is good:\n{}", file.display(), read(file)?))
@@ -43,11 +44,11 @@ fn routes_in_use(settings: &Settings) -> Result<String> {
 /// error only counts them.
 pub(crate) fn read(file: &Path) -> Result<Routes> {
     let name = file.display().to_string();
-    let text = fs::read_to_string(file).with_context(|| format!("can't read the routes file {name}"))?;
+    let text = fs::read(file).with_context(|| format!("can't read the routes file {name}"))?;
     parse(&text, &name)
 }
 
-fn parse(text: &str, name: &str) -> Result<Routes> {
+fn parse(text: &[u8], name: &str) -> Result<Routes> {
     let error = match Routes::parse(text, name) {
         Ok(routes) => return Ok(routes),
         Err(error) => error,

@@ -29,6 +29,17 @@ impl fmt::Display for Fault {
 pub struct RoutesError(Vec<Fault>);
 
 impl RoutesError {
+    /// Of bytes that aren't text: where that shows.
+    pub(super) fn not_text(bytes: &[u8], file: &str) -> Self {
+        let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        let (line, column) = text.chars().fold((1, 1), |(line, column), character| match character {
+            '\n' => (line + 1, 1),
+            _ => (line, column + 1),
+        });
+        let message = "from here on this is no text in UTF-8: save the file in that encoding".to_owned();
+        Self(vec![Fault { file: file.to_owned(), line, column, message }])
+    }
+
     /// The faults; at least one.
     pub fn faults(&self) -> &[Fault] {
         &self.0

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use http::uri::{Authority, PathAndQuery};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Uri};
 use kit::limit::Rate;
 
@@ -125,7 +125,24 @@ fn read_path(node: &Node) -> Result<String, Located> {
             "must be a plain path, without a query, dot segments, double slashes or needless encoding",
         ));
     }
-    Ok(path.trim_end_matches('/').to_owned())
+    if let Some(prefix) = before_placeholder(path) {
+        return Err(fault(&format!(
+            "has a placeholder, but a path is a prefix: `{prefix}` covers all below it"
+        )));
+    }
+    let path = path.trim_end_matches('/');
+    if crate::own::always_serves(path) {
+        return Err(fault("is one that the gateway answers itself, always: choose another"));
+    }
+    Ok(path.to_owned())
+}
+
+/// What stands before a `*`, `{id}` or `:id`, if the path has one.
+fn before_placeholder(path: &str) -> Option<&str> {
+    let segments = path.match_indices('/').map(|(start, _)| (&path[..start], &path[start + 1..]));
+    let mut segments = segments.map(|(before, rest)| (before, rest.split('/').next().unwrap_or_default()));
+    let (before, _) = segments.find(|(_, name)| name.starts_with(':') || name.contains(['*', '{', '}']))?;
+    Some(if before.is_empty() { "/" } else { before })
 }
 
 /// One address or several, none twice.
@@ -151,14 +168,20 @@ fn read_backends(keys: &Keys<'_>, faults: &mut Faults) -> Option<Vec<Backend>> {
 
 fn read_backend(node: &Node) -> Result<Backend, Located> {
     let text = read_text(node, "backend")?;
+    // A name and a password before the host are no part of an address, and not for the screen.
+    let shown = text.rsplit('@').next().unwrap_or_default();
     let fault = || {
-        // A name and a password before the host are no part of an address, and not for the screen.
-        let shown = text.rsplit('@').next().unwrap_or_default();
         let message =
             format!("the backend `{shown}` must be an address like `http://localhost:8082`, without a path");
         (node.referenced, message)
     };
     let uri: Uri = text.parse().map_err(|_| fault())?;
+    if uri.scheme() == Some(&Scheme::HTTPS) {
+        let message = format!(
+            "the backend `{shown}` can't be asked over TLS: the gateway speaks plain HTTP to its backends, at an address like `http://localhost:8082`"
+        );
+        return Err((node.referenced, message));
+    }
     let is_bare = uri.scheme_str() == Some("http") && uri.path() == "/" && uri.query().is_none();
     let authority = uri.authority().filter(|_| is_bare).filter(|authority| is_address(authority));
     authority.cloned().map(Backend).ok_or_else(fault)

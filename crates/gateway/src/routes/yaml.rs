@@ -4,10 +4,11 @@
 
 use std::fmt;
 
-use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::DuplicateKeyPolicy;
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::{Error, Location, Spanned};
 
 use super::fault::Located;
 
@@ -42,19 +43,52 @@ impl Value {
     }
 }
 
+/// Far more than a routes file has, and far from where reading it takes too much stack.
+const MAX_DEPTH: usize = 16;
+
 /// Reads a file, or says where it is no YAML; there the first fault is the only one that means anything.
 pub(super) fn read(text: &str) -> Result<Node, Located> {
-    let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::PassThrough };
+    let options = serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        // Many routes may well share one anchor.
+        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, enforce_alias_anchor_ratio: false },
+    };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| syntax_fault(&error))
 }
 
-fn syntax_fault(error: &serde_saphyr::Error) -> Located {
-    let plain = error.without_snippet();
-    let text = plain.to_string();
-    // The place is told apart, and the rest of a longer report repeats the file.
-    let line = text.lines().next().unwrap_or_default();
-    let message = line.split(" at line ").next().unwrap_or_default();
-    (error.location().unwrap_or(Location::UNKNOWN), message.to_owned())
+fn syntax_fault(error: &Error) -> Located {
+    (error.location().unwrap_or(Location::UNKNOWN), explain(error.without_snippet()))
+}
+
+/// A sentence for the file's author, who knows nothing of what it is read with.
+fn explain(error: &Error) -> String {
+    let known = match error {
+        Error::AliasError { error, .. } => return explain(error.without_snippet()),
+        Error::MultipleDocuments { .. } => {
+            "a second document begins here: a routes file is one, without `---` after its start"
+        }
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
+            "lists and mappings lie too deep in one another here: a routes file needs four levels"
+        }
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            "up to here the file holds more, with what its aliases stand for, than a routes file may"
+        }
+        Error::RecursiveReferencesRequireWeakTypes { .. } => "an alias stands here within what it stands for",
+        Error::UnknownAnchor { .. } => "an alias stands here for something that no anchor before it names",
+        Error::NullIntoString { .. } | Error::TaggedScalarCannotDeserializeIntoString { .. } => {
+            "a key must be text"
+        }
+        other => {
+            // The place is told apart, and the rest of a longer report repeats the file.
+            let text = other.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            return format!("this is no YAML: {}", line.split(" at line ").next().unwrap_or_default());
+        }
+    };
+    known.to_owned()
 }
 
 impl<'de> Deserialize<'de> for Value {
@@ -72,39 +106,39 @@ impl<'de> Visitor<'de> for AnyValue {
         formatter.write_str("a value")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
         Ok(Value::Null)
     }
 
-    fn visit_none<E: Error>(self) -> Result<Value, E> {
+    fn visit_none<E: de::Error>(self) -> Result<Value, E> {
         Ok(Value::Null)
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
         Ok(Value::Bool(value))
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
         Ok(Value::Whole(value))
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
         Ok(u64::try_from(value).map_or_else(|_| Value::Number(value.to_string()), Value::Whole))
     }
 
-    fn visit_u128<E: Error>(self, value: u128) -> Result<Value, E> {
+    fn visit_u128<E: de::Error>(self, value: u128) -> Result<Value, E> {
         Ok(Value::Number(value.to_string()))
     }
 
-    fn visit_i128<E: Error>(self, value: i128) -> Result<Value, E> {
+    fn visit_i128<E: de::Error>(self, value: i128) -> Result<Value, E> {
         Ok(Value::Number(value.to_string()))
     }
 
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
         Ok(Value::Number(value.to_string()))
     }
 
-    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
         Ok(Value::Text(value.to_owned()))
     }
 
@@ -122,5 +156,17 @@ impl<'de> Visitor<'de> for AnyValue {
             map.push(entry);
         }
         Ok(Value::Map(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_told_without_the_librarys_name_for_it() {
+        let breach = BudgetBreach::Nodes { nodes: 250_001 };
+        let told = explain(&Error::Budget { breach, location: Location::UNKNOWN });
+        assert!(told.starts_with("up to here the file holds more"), "{told}");
     }
 }

@@ -265,7 +265,7 @@ fn the_compose_file_has_no_secret_and_the_readme_makes_them() {
 
 #[test]
 fn the_routes_lead_to_the_services_by_name() {
-    gateway::Routes::parse(&text("deploy/routes.yaml"), "deploy/routes.yaml").unwrap();
+    gateway::Routes::parse(text("deploy/routes.yaml"), "deploy/routes.yaml").unwrap();
     let (shipped, split) = (yaml("routes.yaml"), yaml("deploy/routes.yaml"));
     assert_eq!(split["defaults"], shipped["defaults"]);
     let mut expected = shipped["routes"].clone();

@@ -152,12 +152,69 @@ fn a_path_or_an_address_that_is_no_good_is_a_fault() {
         let fault = fault(&format!("routes:\n  - {{path: '{path}', backend: 'http://b', methods: [GET]}}\n"));
         assert!(fault.starts_with(&format!("routes.yaml:2:12: the path `{path}` must")), "{fault}");
     }
-    for address in ["https://b", "http://b/c", "http://b:x", "http://b:0", "b:1", "http://", "x"] {
+    let fault = fault_of("    backend: 'https://user:s3cret@b'\n");
+    assert!(fault.starts_with("routes.yaml:4:14: the backend `b` can't be asked over TLS"), "{fault}");
+    for address in ["http://b/c", "http://b:x", "http://b:0", "b:1", "http://", "x"] {
         let fault = fault_of(&format!("    backend: '{address}'\n"));
         assert!(fault.starts_with(&format!("routes.yaml:4:14: the backend `{address}` must")), "{fault}");
     }
     let fault = fault_of("    backend: 'http://user:s3cret@b:1'\n");
     assert!(fault.contains("`b:1`") && !fault.contains("s3cret"), "{fault}");
+}
+
+#[test]
+fn a_path_that_no_request_could_have_is_a_fault() {
+    let fault_of = |path: &str| {
+        fault(&format!("routes:\n  - {{path: '{path}', backend: 'http://b', methods: [GET]}}\n"))
+    };
+    for (path, prefix) in [
+        ("/orders/*", "/orders"),
+        ("/orders/{id}", "/orders"),
+        ("/orders/{id}/lines/:line", "/orders"),
+        ("/a/b:c/:id", "/a/b:c"),
+        ("/*", "/"),
+        ("/**/x", "/"),
+        ("/x*", "/"),
+    ] {
+        let expected = format!(
+            "routes.yaml:2:12: the path `{path}` has a placeholder, but a path is a prefix: `{prefix}` covers all below it"
+        );
+        assert_eq!(fault_of(path), expected);
+    }
+    for path in ["/metrics", "/health/", "/health/ready", "/.well-known/jwks.json"] {
+        let expected = format!(
+            "routes.yaml:2:12: the path `{path}` is one that the gateway answers itself, always: choose another"
+        );
+        assert_eq!(fault_of(path), expected);
+    }
+    for path in ["/", "/metrics/mine", "/.well-known", "/docs"] {
+        routes(&format!("routes:\n  - {{path: '{path}', backend: 'http://b', methods: [GET]}}\n"));
+    }
+}
+
+#[test]
+fn what_can_not_be_read_is_told_in_words_of_our_own() {
+    let deep = "[".repeat(17) + &"]".repeat(17);
+    for (text, expected) in [
+        (
+            format!("{}---\nroutes: []\n", ORIGINAL.trim_start()),
+            "routes.yaml:9:1: a second document begins here",
+        ),
+        (format!("routes: {deep}\n"), "lists and mappings lie too deep in one another here"),
+        ("routes: &a [*a]\n".to_owned(), "routes.yaml:1:13: an alias stands here within what it stands for"),
+        ("routes: [*a]\n".to_owned(), "routes.yaml:1:10: an alias stands here for something"),
+        ("~: []\n".to_owned(), "routes.yaml:1:1: a key must be text"),
+        ("routes: [\n".to_owned(), "this is no YAML: "),
+    ] {
+        let fault = fault(&text);
+        assert!(fault.starts_with("routes.yaml:") && fault.contains(expected), "{expected}: {fault}");
+        assert!(fault.lines().count() == 1 && !fault.starts_with("routes.yaml:0"), "{fault}");
+    }
+    let latin = Routes::parse(b"routes:\n  - path: /\xe9\n", "routes.yaml").unwrap_err().to_string();
+    assert_eq!(
+        latin,
+        "routes.yaml:2:12: from here on this is no text in UTF-8: save the file in that encoding"
+    );
 }
 
 #[test]
@@ -199,6 +256,9 @@ fn aliases_and_merges_are_read_where_they_stand() {
     let text = "routes:\n  - &base {path: /a, backend: 'http://a', methods: &methods [GET]}\n  - {<<: *base, path: /b, methods: *methods}\n";
     let routes = routes(text);
     assert_eq!((routes[1].path.as_str(), routes[1].backends.len()), ("/b", 1));
+    let route = |number: u16| format!("  - {{path: /r{number}, backend: 'http://a', methods: *methods}}\n");
+    let many: String = (0..300).map(route).collect();
+    assert_eq!(self::routes(&format!("{text}{many}")).len(), 302);
 }
 
 #[test]

@@ -57,6 +57,9 @@ fn every_fault_of_a_bad_file_is_told_with_its_place() {
     let output = site.run(&["check", "mine.yaml"]);
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.starts_with("mine.yaml:") && told.ends_with("mine.yaml has a fault\n"), "{told}");
+    fs::write(site.path("mine.yaml"), b"\xff\xfer\0").unwrap();
+    let told = String::from_utf8(site.run(&["check", "mine.yaml"]).stderr).unwrap();
+    assert!(told.starts_with("mine.yaml:1:1: from here on this is no text in UTF-8"), "{told}");
 }
 
 #[test]
