@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{laptop, place, two_lines, view};
 use crate::harness::{App, Random, TestDatabase, each_app, each_engine, say};
 
-const MEMBERS: [&str; 19] = [
+const MEMBERS: [&str; 21] = [
     "allowed_transitions",
     "created_at",
     "currency",
