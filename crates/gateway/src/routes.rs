@@ -169,6 +169,24 @@ impl Routes {
         Self(plain.chain(only_read).chain(imports).collect())
     }
 
+    /// The prefixes that the service of this name answers, none below another.
+    pub fn prefixes_of(service: &str) -> Vec<String> {
+        let ports = Ports::default();
+        let mut prefixes: Vec<String> = Vec::new();
+        for route in Self::built_in(ports).0 {
+            let is_of = route.backends.iter().any(|backend| backend.is_own_port(ports.of(service)));
+            if is_of && !prefixes.iter().any(|prefix| covers(prefix, &route.path)) {
+                prefixes.push(route.path);
+            }
+        }
+        prefixes
+    }
+
+    /// Whether a route leads to what begins with this prefix, or to some of it.
+    pub fn lead_to(&self, prefix: &str) -> bool {
+        self.0.iter().any(|route| covers(&route.path, prefix) || covers(prefix, &route.path))
+    }
+
     /// Reads a routes file; `name` is what its faults are told with.
     pub fn parse(text: impl AsRef<[u8]>, name: &str) -> Result<Self, RoutesError> {
         let bytes = text.as_ref();
@@ -246,12 +264,17 @@ impl<U> Route<U> {
     }
 
     fn covers(&self, path: &str) -> bool {
-        path.strip_prefix(&*self.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        covers(&self.prefix, path)
     }
 
     pub(crate) fn allows(&self, method: &Method) -> bool {
         self.methods.contains(method)
     }
+}
+
+/// Whether a path begins with a prefix, by whole segments.
+fn covers(prefix: &str, path: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// HEAD goes where GET goes.

@@ -9,6 +9,7 @@ use gateway::{Ports, Routes};
 
 use crate::files::is_stream;
 use crate::mail;
+use crate::part::Part;
 use crate::settings::Settings;
 
 /// The routes of this file, as text.
@@ -16,9 +17,34 @@ pub(crate) fn file(file: &Path) -> Result<String> {
     if is_stream(file) {
         let mut text = Vec::new();
         io::stdin().read_to_end(&mut text).context("can't read standard input")?;
-        return Ok(format!("standard input is good:\n{}", parse(&text, "standard input")?));
+        return Ok(format!("standard input is good:\n{}", described(&parse(&text, "standard input")?)));
     }
-    Ok(format!("{} is good:\n{}", file.display(), read(file)?))
+    Ok(format!("{} is good:\n{}", file.display(), described(&read(file)?)))
+}
+
+/// A line for each route, and one for each service that clients can't reach all of.
+fn described(routes: &Routes) -> String {
+    let left_out = Part::ALL.into_iter().filter_map(|part| {
+        let LeftOut { prefixes, is_all } = left_out(routes, part)?;
+        let what = if is_all { "the whole" } else { "a part of the" };
+        Some(format!("No route leads to {what} {}: {} answer 404\n", part.title(), prefixes.join(", ")))
+    });
+    routes.to_string() + &left_out.collect::<String>()
+}
+
+/// What of a service no route leads to.
+pub(crate) struct LeftOut {
+    pub(crate) prefixes: Vec<String>,
+    /// Whether it is all that the service has.
+    pub(crate) is_all: bool,
+}
+
+/// Nothing where routes lead to all of it.
+pub(crate) fn left_out(routes: &Routes, part: Part) -> Option<LeftOut> {
+    let all = Routes::prefixes_of(part.name());
+    let is_left_out = |prefix: &&String| !routes.lead_to(prefix);
+    let prefixes: Vec<String> = all.iter().filter(is_left_out).cloned().collect();
+    (!prefixes.is_empty()).then_some(LeftOut { is_all: prefixes.len() == all.len(), prefixes })
 }
 
 /// What `serve` would do, as text: its routes, and what becomes of mails.

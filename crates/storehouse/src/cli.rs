@@ -47,7 +47,7 @@ Examples:
         parts: Vec<Part>,
     },
 
-    /// Check a routes file: every fault with its place, or what it says; exit code 0 if it is good, else 1
+    /// Check a routes file: every fault with its place, or what it says and what no route leads to; exit code 0 if it is good, else 1
     #[command(after_help = "Examples:
   storehouse check                 the file that `serve` would use
   storehouse check my-routes.yaml

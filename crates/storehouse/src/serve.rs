@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use crate::check::LeftOut;
 use crate::migrate::open_migrated;
 use crate::nightly::Plan;
 use crate::part::Part;
@@ -213,7 +214,17 @@ fn routes(settings: &Settings, parts: &[Part], ports: Ports) -> Result<Routes> {
     let Some(file) = file else {
         return built_in_routes(parts, ports);
     };
-    check::read(file)
+    let routes = check::read(file)?;
+    parts.iter().for_each(|part| warn_if_left_out(&routes, *part));
+    Ok(routes)
+}
+
+/// Some of it may be left out on purpose; of all of it nobody thought, as in a routes file from before there was that service.
+fn warn_if_left_out(routes: &Routes, part: Part) {
+    if let Some(LeftOut { prefixes, is_all: true }) = check::left_out(routes, part) {
+        let paths = prefixes.join(", ");
+        warn!(%paths, "no route leads to the {}: the gateway answers 404 there", part.title());
+    }
 }
 
 fn built_in_routes(parts: &[Part], ports: Ports) -> Result<Routes> {

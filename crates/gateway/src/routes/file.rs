@@ -151,8 +151,9 @@ fn read_backends(keys: &Keys<'_>, faults: &mut Faults) -> Option<Vec<Backend>> {
         let node = keys.require("backend", faults)?;
         return faults.note(read_backend(node)).map(|backend| vec![backend]);
     };
-    if keys.get("backend").is_some() {
+    if let Some(one) = keys.get("backend") {
         faults.add(list.referenced, "a route has `backend` or `backends`, not both");
+        faults.note(read_backend(one));
     }
     let nodes = faults.note(read_list(list, "backends"))?;
     let mut backends: Vec<Backend> = Vec::new();

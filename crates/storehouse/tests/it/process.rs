@@ -147,6 +147,10 @@ async fn a_routes_file_in_the_originals_form_works() {
     let mut wire = process.connect().await;
     let refused = wire.send(Method::PATCH, "/users/me", None, None).await.unwrap().expect(405);
     assert!(!refused.header("allow").contains("PATCH"), "the file names no PATCH");
+    let log = process.log();
+    let warned: Vec<&str> = log.lines().filter(|line| line.contains("no route leads to")).collect();
+    assert_eq!(warned.len(), 1, "{log}");
+    assert!(warned[0].contains("the inventory service") && warned[0].contains("/products, /stock"), "{log}");
 }
 
 #[tokio::test]

@@ -130,6 +130,7 @@ routes:
         "routes.yaml:7:5: the key `methods` stands twice",
         "routes.yaml:8:5: the key `methods` is missing",
         "routes.yaml:8:11: the path `/a` stands twice",
+        "routes.yaml:9:14: the backend `http://a/b` must be an address like `http://localhost:8082`, without a path",
         "routes.yaml:10:15: a route has `backend` or `backends`, not both",
         "routes.yaml:10:26: the backend `http://c:80` stands twice",
         "routes.yaml:11:26: `backends` is empty",

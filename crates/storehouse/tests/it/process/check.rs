@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::commands::said;
 use super::original_routes;
 use crate::harness::Site;
+use crate::tidy::root;
 
 #[test]
 fn a_good_file_is_shown_route_by_route() {
@@ -20,6 +21,9 @@ fn a_good_file_is_shown_route_by_route() {
 /users   → http://localhost:8081  GET POST PUT DELETE HEAD  token  timeout 30s
 /orders  → http://localhost:8082  GET POST PUT DELETE HEAD  token  timeout 30s
 /eu      → http://eu1:8082, http://eu2:8082 (least_loaded)  GET HEAD  public  timeout 5s  10 requests per 1s, burst 20
+No route leads to a part of the auth service: /audit, /audit.csv answer 404
+No route leads to a part of the orders service: /events, /webhooks, /orders.csv answer 404
+No route leads to the whole inventory service: /products, /stock, /categories, /reason-codes, /locations, /products.csv, /stock.csv answer 404
 ";
     assert_eq!(shown, expected);
     assert!(!site.path("data").exists(), "it needs no database");
@@ -32,6 +36,11 @@ fn without_a_name_it_is_the_file_that_serve_would_use() {
     assert!(built_in.starts_with("No routes file: the built-in routes are in use:\n/auth "), "{built_in}");
     assert!(built_in.contains("/orders           → http://localhost:9002  GET "), "{built_in}");
     assert!(built_in.contains("POST  token  timeout 120s  body 64MiB\n"), "{built_in}");
+    assert!(!built_in.contains("No route leads"), "{built_in}");
+    for file in ["routes.yaml", "deploy/routes.yaml"] {
+        let shown = said(&site.run(&["check", root().join(file).to_str().unwrap()]));
+        assert!(!shown.contains("No route leads"), "{shown}");
+    }
     fs::write(site.path("routes.yaml"), original_routes([1, 2, 3])).unwrap();
     assert!(said(&site.run(&["check"])).starts_with("routes.yaml is good:\n"));
     let named = Site::new(None).with("ROUTES_FILE", "missing.yaml");
