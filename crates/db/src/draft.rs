@@ -66,14 +66,32 @@ impl Draft {
 
 /// An error if there are tables, naming them.
 pub(crate) fn refuse_tables(place: &str, tables: &[String]) -> Result<(), Error> {
-    const NAMED: usize = 5;
     if tables.is_empty() {
         return Ok(());
     }
-    let named = tables.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let count = tables.len();
-    let named = if count > NAMED { format!("{named}, …") } else { named };
+    let counted = count_tables(tables);
+    Err(Error::Refused(format!("{place} is not empty: it has {counted}; only an empty place is filled")))
+}
+
+/// An error if there are tables and nothing was `applied` that would make them ours: what another program keeps stays as it is.
+pub(crate) fn refuse_others(place: &str, tables: &[String], applied: &[(i64, String)]) -> Result<(), Error> {
+    if tables.is_empty() || !applied.is_empty() {
+        return Ok(());
+    }
+    let counted = count_tables(tables);
     Err(Error::Refused(format!(
-        "{place} is not empty: it has {count} tables ({named}); only an empty place is filled"
+        "{place} is another program's: it has {counted}, none of them Storehouse's, and was left as it is; \
+         name another file or database with DATABASE_URL (old data comes in by `storehouse import` and the API)"
     )))
+}
+
+/// How many there are, and what the first are called.
+fn count_tables(tables: &[String]) -> String {
+    const NAMED: usize = 5;
+    let named = tables.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match tables.len() {
+        1 => format!("the table {named}"),
+        count if count > NAMED => format!("{count} tables ({named}, …)"),
+        count => format!("{count} tables ({named})"),
+    }
 }

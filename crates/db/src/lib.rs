@@ -82,7 +82,8 @@ enum Engine {
 }
 
 impl Db {
-    /// Opens the database; a SQLite file and its folder are created, readable by nobody else.
+    /// Opens the database; a SQLite file and its folder are created, readable by nobody else. One with another program's tables is refused and left
+    /// as it is.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, Error> {
         let engine = match url {
             DatabaseUrl::Sqlite(path) => Engine::Sqlite(Sqlite::open(path, Durability::EachCommit).await?),

@@ -54,7 +54,9 @@ impl Postgres {
     /// Makes the pool and its first connection, so that a wrong address is known at the start.
     pub(crate) async fn open(server: &Server) -> Result<Self, Error> {
         let opened = Self::open_draft(server).await?;
-        draft::refuse_unfinished(&opened.transactions.pool, &opened.describe()).await?;
+        let (pool, described) = (&opened.transactions.pool, opened.describe());
+        draft::refuse_unfinished(pool, &described).await?;
+        migrate::refuse_others(pool, &described).await?;
         Ok(opened)
     }
 

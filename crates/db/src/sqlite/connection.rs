@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::draft;
+use super::{draft, migrate};
 use crate::Error;
 use crate::error::Failure;
 
@@ -56,6 +56,7 @@ pub(super) fn create(path: &Path) -> Result<(), Failure> {
     let _alone = lock_file(path)?;
     private_file(path).map_err(unavailable)?;
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    migrate::refuse_others(&connection, path)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode == "wal" {
         return Ok(());

@@ -13,10 +13,10 @@ use rusqlite::{Connection, InterruptHandle, OpenFlags};
 use tokio::time::sleep;
 
 use super::connection::open;
-use super::{blocking, rows};
+use super::{blocking, migrate};
 use crate::dump::{Dumped, no_database};
 use crate::error::Failure;
-use crate::{Error, Progress, migration};
+use crate::{Error, Progress};
 
 /// How often it is told how far it is.
 const LOOK: Duration = Duration::from_millis(200);
@@ -97,13 +97,7 @@ pub(super) fn check(path: &Path) -> Result<(), Error> {
 
 /// The migrations that were applied to a file.
 fn applied(path: &Path) -> Result<Vec<(i64, String)>, Error> {
-    let connection = open_for_reading(path)?;
-    let has_table =
-        rows(&connection, "SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations'", &[], |_| Ok(()))?;
-    if has_table.is_empty() {
-        return Err(no_database());
-    }
-    Ok(rows(&connection, migration::APPLIED, &[], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    migrate::applied(&open_for_reading(path)?)?.ok_or_else(no_database)
 }
 
 /// Says of what SQLite can't read which file it was, and what helps.

@@ -7,7 +7,7 @@ use crate::error::{Cause, Failure};
 
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
-        let text = error.to_string();
+        let text = text(&error);
         let Some(code) = error.sqlite_error() else { return Error::Internal(text).into() };
         let cause = match code.extended_code {
             ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC => Cause::SyncRefused,
@@ -18,14 +18,29 @@ impl From<rusqlite::Error> for Failure {
             (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => Error::Busy,
             // The shared index beside the log could not grow, which a full disk shows as an I/O error.
             (ErrorCode::DiskFull, _) | (_, ffi::SQLITE_IOERR_SHMSIZE) => Error::DiskFull,
-            (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => {
+            (ErrorCode::DatabaseCorrupt, _) => {
                 Error::Internal(format!("the database is damaged ({text}): restore a backup"))
             }
+            (ErrorCode::NotADatabase, _) => Error::Internal(format!(
+                "this is no SQLite database ({text}): name another file with DATABASE_URL or, if it was Storehouse's and is damaged, restore a backup"
+            )),
             (ErrorCode::SystemIoFailure | ErrorCode::CannotOpen, _) => Error::Unavailable(text),
             _ => Error::Internal(text),
         };
         Self { error, cause }
     }
+}
+
+/// What is wrong, and with which statement; of a long one only where in it, since a migration's whole text would be pages.
+fn text(error: &rusqlite::Error) -> String {
+    const WHOLE: usize = 300;
+    let rusqlite::Error::SqlInputError { msg, sql, offset, .. } = error else { return error.to_string() };
+    if sql.len() <= WHOLE {
+        return format!("{msg} in {sql}");
+    }
+    let rest = usize::try_from(*offset).ok().and_then(|at| sql.get(at..)).unwrap_or(sql);
+    let words: Vec<&str> = rest.split_whitespace().take(8).collect();
+    format!("{msg} at {} …", words.join(" "))
 }
 
 /// The portable name of a constraint, from a text such as `UNIQUE constraint failed: accounts.email_key`.
@@ -52,7 +67,21 @@ fn join_columns(subject: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::Connection;
+
     use super::*;
+
+    #[test]
+    fn a_faulty_text_is_told_by_its_place_alone() {
+        let connection = Connection::open_in_memory().unwrap();
+        let columns: Vec<String> = (0..500).map(|number| format!("column_{number} BIGINT")).collect();
+        let sql = format!("CREATE TABLE wide (\n    {}\n)", columns.join(",\n    "));
+        connection.execute_batch(&sql).unwrap();
+        let Error::Internal(text) = Failure::from(connection.execute_batch(&sql).unwrap_err()).error else {
+            panic!("another error")
+        };
+        assert!(text.contains("wide already exists") && text.len() < 200 && !text.contains('\n'), "{text}");
+    }
 
     #[test]
     fn constraints_have_one_name_on_both_engines() {
