@@ -15,7 +15,7 @@ use kit::identity::Role;
 use kit::secret::Secret;
 
 use crate::cli::NewAdmin;
-use crate::migrate::open_migrated;
+use crate::migrate::{open_existing_migrated, open_migrated};
 use crate::runtime::block_on;
 use crate::settings::Settings;
 
@@ -76,8 +76,9 @@ async fn insert_account(
     let known = db
         .lookup(new.email.clone(), |tx, email| store::find_credentials_by_email(tx, email.as_str()).boxed())
         .await;
-    if known.is_ok_and(|known: Option<Credentials>| known.is_some()) {
-        bail!("another account has this email: make it an admin with PUT /users/{{id}}");
+    if let Ok(Some(Credentials { account, .. })) = known {
+        db.close().await;
+        bail!(email_taken(account.role));
     }
     let input = (new, Author::nobody(Clock::default().now()));
     let created = db
@@ -86,13 +87,22 @@ async fn insert_account(
     db.close().await;
     match created {
         Ok(_) => Ok(()),
-        Err(accounts::Error::EmailTaken) => {
-            bail!("another account has this email: make it an admin with PUT /users/{{id}}")
-        }
+        Err(accounts::Error::EmailTaken) => bail!(email_taken(Role::Customer)),
         Err(accounts::Error::UsernameTaken) => {
             bail!("another account has this user name: choose one with --username")
         }
         Err(error) => bail!("can't store the account: {error:?}"),
+    }
+}
+
+fn email_taken(role: Role) -> &'static str {
+    match role {
+        Role::Admin => {
+            "an admin has this email already, and was left as it is; POST /auth/password/forgot leads to a new password"
+        }
+        Role::Staff | Role::Customer => {
+            "another account has this email: an admin makes it one too with PUT /users/{id} and {\"role\": \"admin\"}"
+        }
     }
 }
 
@@ -110,7 +120,7 @@ pub(crate) fn reset_totp(settings: &Settings, email: &str) -> Result<String> {
 
 /// The account's email, as it is stored, and whether it had one.
 async fn take_factor(settings: &Settings, email: &str) -> Result<(String, bool)> {
-    let (db, clock) = (open_migrated(settings).await?, Clock::default());
+    let (db, clock) = (open_existing_migrated(settings).await?, Clock::default());
     // Of sessions this process knows nothing; the others hear of the end by the feed.
     let live = LiveSessions::new(db.clone(), clock.clone(), settings.session_limits);
     let input = (email.to_owned(), live, Author::nobody(clock.now()));

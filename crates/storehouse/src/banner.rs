@@ -83,7 +83,7 @@ fn own_file(settings: &Settings, places: &[Place]) -> String {
         ([(part, _)], DatabaseUrl::Sqlite(path)) => path.file_stem().is_some_and(|name| name == part.name()),
         _ => false,
     };
-    let note = "  note      a file of one service's own: registering and /users/me need one database shared by all\n";
+    let note = "  note      a file of one service's own: /users/me, orders and stock need one database shared by all, or they answer 401;\n            give all the same DATABASE_URL, or none and one DATA_DIR\n";
     if is_own { note.to_owned() } else { String::new() }
 }
 

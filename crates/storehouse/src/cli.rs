@@ -111,16 +111,10 @@ Examples:
 
 Examples:
   storehouse export products products.csv
+  storehouse export products --force products.csv
   storehouse export orders - | gzip > orders.csv.gz
   DATABASE_URL=postgres://localhost/store storehouse export movements movements.csv")]
-    Export {
-        /// What to write
-        #[arg(value_enum)]
-        what: Exported,
-
-        /// Where to; - is standard output
-        file: PathBuf,
-    },
+    Export(ExportArgs),
 
     /// Write the whole database into a file, also while it is written to
     #[command(
@@ -236,6 +230,20 @@ pub(crate) struct ImportArgs {
     /// How the file is to be read where no byte order mark says it: utf-8, utf-16, utf-16le, utf-16be or windows-1252
     #[arg(long, default_value = "utf-8")]
     pub(crate) charset: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExportArgs {
+    /// What to write
+    #[arg(value_enum)]
+    pub(crate) what: Exported,
+
+    /// Where to; - is standard output
+    pub(crate) file: PathBuf,
+
+    /// Replace a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// What can be imported.

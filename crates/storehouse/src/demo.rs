@@ -42,9 +42,10 @@ pub(crate) fn run(settings: &Settings, seed: u64, days: u32) -> Result<String> {
     Ok(format!(
         "{} has {products} products at 3 locations, {customers} customers and {orders} orders of {days} days now: \
          {requests} requests in {seconds:.1} s.\n{}\
-         Start it with `storehouse serve`, and log in as admin@example.com, staff@example.com or {}, password: {PASSWORD}\n",
+         Start it with `{}`, and log in as admin@example.com, staff@example.com or {}, password: {PASSWORD}\n",
         settings.database_url,
         found.text(),
+        settings.serve_command(),
         goods::email(0)
     ))
 }

@@ -16,8 +16,8 @@ use kit::csv::{Export, Sheet, charset};
 use kit::problem::Problem;
 use orders::OrderSheet;
 
-use crate::cli::{Exported, ImportArgs, Imported};
-use crate::migrate::{open_existing, open_migrated, spare_database};
+use crate::cli::{ExportArgs, Exported, ImportArgs, Imported};
+use crate::migrate::{open_existing, open_existing_migrated, spare_database};
 use crate::progress::Progress;
 use crate::runtime::block_on;
 use crate::settings::Settings;
@@ -30,7 +30,7 @@ pub(crate) fn import(settings: &Settings, args: &ImportArgs) -> Result<String> {
     let progress = Progress::new();
     let file = read(settings, args, &progress)?;
     let imported = block_on(async {
-        let db = open_migrated(settings).await?;
+        let db = open_existing_migrated(settings).await?;
         let imported = match args.what {
             Imported::Products => import_products(&db, file, args.dry_run).await,
             Imported::Stock => import_counts(&db, file, args.dry_run).await,
@@ -114,12 +114,19 @@ fn cause(problem: &Problem) -> String {
     problem.cause().map_or_else(String::new, |cause| format!(" ({cause})"))
 }
 
-/// Writes a file; one that is there is replaced once the new one is whole.
-pub(crate) fn export(settings: &Settings, what: Exported, file: &Path) -> Result<()> {
+/// Writes a file. One that is there is replaced only by force, once the new one is whole.
+pub(crate) fn export(settings: &Settings, args: &ExportArgs) -> Result<()> {
+    let file = args.file.as_path();
     spare_database(settings, file)?;
+    // What is no file, such as a pipe or /dev/stdout, has nothing to be lost.
+    ensure!(
+        args.force || !file.is_file(),
+        "{} is there already: give another name, or --force",
+        file.display()
+    );
     block_on(async {
         let db = open_existing(settings).await?;
-        let written = match what {
+        let written = match args.what {
             Exported::Products => write(&db, ProductSheet::default(), file).await,
             Exported::Stock => write(&db, LevelSheet::default(), file).await,
             Exported::Movements => write(&db, MovementSheet::default(), file).await,

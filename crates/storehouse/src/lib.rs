@@ -51,6 +51,8 @@ pub fn run() -> Result<()> {
     let cli = Cli::parse();
     let load_for = |parts: &[Part]| Settings::load(cli.config.as_deref(), parts);
     let load = || load_for(&Part::ALL);
+    // What serves nothing takes no port, so none can be refused.
+    let load_data = || load_for(&[]);
     match cli.command.unwrap_or(Command::Serve { parts: Vec::new() }) {
         Command::Serve { parts } => {
             let parts = part::in_order(&parts);
@@ -60,26 +62,28 @@ pub fn run() -> Result<()> {
         Command::Check { file: Some(file), .. } => print(&check::file(&file)?),
         Command::Check { file: None, .. } => print(&check::in_use(&load()?)?),
         Command::Config => show_config(&load()?),
-        Command::Migrate => print(&migrate::run(&load()?)?),
+        Command::Migrate => print(&migrate::run(&load_data()?)?),
         Command::Verify { audit_anchor } => {
-            let found = verify::run(&load()?, audit_anchor)?;
+            let found = verify::run(&load_data()?, audit_anchor)?;
             print(&found.text())?;
             found.check()
         }
-        Command::Import(args) => print(&files::import(&load()?, &args)?),
-        Command::Export { what, file } => files::export(&load()?, what, &file),
-        Command::Backup { file, force } => print(&backup::run(&load()?, &file, force)?),
+        Command::Import(args) => print(&files::import(&load_data()?, &args)?),
+        Command::Export(args) => files::export(&load_data()?, &args),
+        Command::Backup { file, force } => print(&backup::run(&load_data()?, &file, force)?),
         Command::Restore { file, accept_differences } => {
             let differences = if accept_differences { Differences::Accepted } else { Differences::Refused };
-            let restored = restore::run(&load()?, &file, differences)?;
+            let restored = restore::run(&load_data()?, &file, differences)?;
             print(&restored.text)?;
             if accept_differences { Ok(()) } else { restored.found.check() }
         }
-        Command::MigrateTo { url } => print(&migrate_to::run(&load()?, &url)?),
-        Command::Demo { seed, days } => print(&demo::run(&load()?, seed, days)?),
+        Command::MigrateTo { url } => print(&migrate_to::run(&load_data()?, &url)?),
+        Command::Demo { seed, days } => print(&demo::run(&load_data()?, seed, days)?),
         Command::Openapi => print(&openapi::document()?),
-        Command::Admin(AdminCommand::Create(new)) => print(&admin::create(&load()?, &new)?),
-        Command::Admin(AdminCommand::ResetTotp { email }) => print(&admin::reset_totp(&load()?, &email)?),
+        Command::Admin(AdminCommand::Create(new)) => print(&admin::create(&load_data()?, &new)?),
+        Command::Admin(AdminCommand::ResetTotp { email }) => {
+            print(&admin::reset_totp(&load_data()?, &email)?)
+        }
         Command::Health { whom } => {
             // An address needs no settings.
             let url = match Part::from_str(&whom, false) {

@@ -29,17 +29,38 @@ pub(crate) fn spare_database(settings: &Settings, file: &Path) -> Result<()> {
 
 /// The database, for whoever only reads it, and so makes none.
 pub(crate) async fn open_existing(settings: &Settings) -> Result<Db> {
-    if let DatabaseUrl::Sqlite(path) = &settings.database_url {
-        ensure!(path.exists(), "there is no database at {}: `storehouse migrate` makes one", path.display());
-    }
-    Db::open(&settings.database_url).await.context("can't open the database")
+    ensure_there(settings)?;
+    open(settings).await
+}
+
+/// The database with this version's tables, for whoever has nothing to do in a new one.
+pub(crate) async fn open_existing_migrated(settings: &Settings) -> Result<Db> {
+    ensure_there(settings)?;
+    open_migrated(settings).await
 }
 
 /// The database with this version's tables.
 pub(crate) async fn open_migrated(settings: &Settings) -> Result<Db> {
-    let db = Db::open(&settings.database_url).await.context("can't open the database")?;
+    let db = open(settings).await?;
     bring_up_to_date(&db).await?;
     Ok(db)
+}
+
+fn ensure_there(settings: &Settings) -> Result<()> {
+    if let DatabaseUrl::Sqlite(path) = &settings.database_url {
+        ensure!(
+            path.exists(),
+            "there is no database at {}: set DATA_DIR or DATABASE_URL as for `serve`, or go to its folder; `storehouse migrate` makes a new one",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+async fn open(settings: &Settings) -> Result<Db> {
+    let url = &settings.database_url;
+    let named = if settings.database_is_chosen { ", which DATABASE_URL names" } else { "" };
+    Db::open(url).await.with_context(|| format!("can't open {url}{named}"))
 }
 
 /// Its tables, and what no SQL can work out of its rows.
@@ -52,7 +73,7 @@ async fn bring_up_to_date(db: &Db) -> Result<usize> {
 /// Says what was done.
 pub(crate) fn run(settings: &Settings) -> Result<String> {
     block_on(async {
-        let db = Db::open(&settings.database_url).await.context("can't open the database")?;
+        let db = open(settings).await?;
         let applied = bring_up_to_date(&db).await?;
         let text = format!(
             "{}: {applied} of {} migrations applied now, the others before.\n",

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use accounts::{Lifetime, PasswordHash, SessionLimits};
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use audit::SettingsFacts;
 use db::DatabaseUrl;
 use ipnet::IpNet;
@@ -187,6 +187,8 @@ impl Settings {
             "RATE_LIMIT is off, which is refused in production: remove it"
         );
         settings.mail.check(settings.environment)?;
+        let data_dir = &settings.data_dir;
+        ensure!(!data_dir.is_file(), "DATA_DIR is {}, which is a file: name a folder", data_dir.display());
         Ok(settings)
     }
 
@@ -231,6 +233,11 @@ impl Settings {
         let decides = |value: &&values::Value| AUDITED.contains(&value.setting.name);
         let chosen = self.values.0.iter().filter(decides);
         SettingsFacts(chosen.filter_map(|value| Some((value.setting.name, value.shown()?))).collect())
+    }
+
+    /// What starts a system on the same data: what the environment says of where it lies must be said again.
+    pub(crate) fn serve_command(&self) -> String {
+        show::serve_command(&self.values)
     }
 
     /// A settings file with what is in effect; secrets stand in comments.
@@ -296,12 +303,16 @@ impl Listen {
             parts if parts.contains(&Part::Gateway) => part == Part::Gateway,
             parts => parts.contains(&part),
         };
-        let takes_port = |part| is_front(part) && (part == Part::Gateway || parts.len() == 1);
+        // Where a part's own port says as much, `PORT` says nothing.
+        let takes_port = |part, own: &Origin| {
+            let is_meant = is_front(part) && (part == Part::Gateway || parts.len() == 1);
+            is_meant && shared.0.is_some() && shared.1 > own
+        };
         let address = |part: Part| -> Result<SocketAddr> {
             let name = part.port_setting();
             let own = (values.read(name, parse::port)?, &values.get(name)?.origin);
             Ok(match shared {
-                (Some(port), origin) if takes_port(part) && origin > own.1 => SocketAddr::new(host, port),
+                (Some(port), _) if takes_port(part, own.1) => SocketAddr::new(host, port),
                 _ => SocketAddr::new(if is_front(part) { host } else { service_host }, own.0),
             })
         };
@@ -313,7 +324,8 @@ impl Listen {
             inventory: address(Part::Inventory)?,
             max_connections: values.read("MAX_CONNECTIONS", parse::connections)?,
         };
-        listen.check_ports(parts)?;
+        let gateway_takes_it = takes_port(Part::Gateway, &values.get("GATEWAY_PORT")?.origin);
+        listen.check_ports(parts, gateway_takes_it)?;
         Ok(listen)
     }
 
@@ -329,16 +341,19 @@ impl Listen {
     }
 
     /// Two parts of one process can't share a port; 0 stands for any free one.
-    fn check_ports(&self, parts: &[Part]) -> Result<()> {
+    fn check_ports(&self, parts: &[Part], gateway_takes_port: bool) -> Result<()> {
         for (at, &one) in parts.iter().enumerate() {
             for &other in &parts[at + 1..] {
                 let port = self.address(one).port();
+                if port == 0 || port != self.address(other).port() {
+                    continue;
+                }
+                let (setting, name) = (other.port_setting(), other.name());
                 ensure!(
-                    port == 0 || port != self.address(other).port(),
-                    "{} and {} are both {port}: each needs a port of its own",
-                    one.port_setting(),
-                    other.port_setting()
+                    one != Part::Gateway || !gateway_takes_port,
+                    "PORT is {port}, which the gateway takes, and {setting} is {port} too: to run the {name} service alone say `storehouse serve {name}`, else set another PORT"
                 );
+                bail!("{} and {setting} are both {port}: each needs a port of its own", one.port_setting());
             }
         }
         Ok(())

@@ -1,7 +1,9 @@
-//! The settings in effect, as a file that could be read again.
+//! The settings in effect, as a file that could be read again, or as the command that starts a system on the same data.
+
+use std::path::Path;
 
 use super::table::Kind;
-use super::values::{Origin, Value, Values};
+use super::values::{FILE, Origin, Value, Values};
 
 /// A default stands in a comment, so that the file, read again, sets the same and no more; so does what can't be shown.
 pub(super) fn toml(values: &Values) -> String {
@@ -13,6 +15,27 @@ pub(super) fn toml(values: &Values) -> String {
         text += &format!("\n# {}\n{}\n", value.setting.help, line(value));
     }
     text
+}
+
+/// With what the environment says of where the data lies, and another settings file than the one that is read by itself.
+pub(super) fn serve_command(values: &Values) -> String {
+    let is_said = |value: &&Value| {
+        value.origin == Origin::Environment && ["DATA_DIR", "DATABASE_URL"].contains(&value.setting.name)
+    };
+    let said = values.0.iter().filter(is_said);
+    let said = said.filter_map(|value| Some(format!("{}={} ", value.setting.name, word(&value.shown()?))));
+    let file = values.0.iter().find_map(|value| match &value.origin {
+        Origin::File(path) if path != Path::new(FILE) => Some(path.display().to_string()),
+        _ => None,
+    });
+    let config = file.map(|file| format!(" --config {}", word(&file))).unwrap_or_default();
+    format!("{}storehouse{config} serve", said.collect::<String>())
+}
+
+/// As a shell takes it for one word.
+fn word(text: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./:@".contains(letter);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 fn line(value: &Value) -> String {

@@ -67,8 +67,32 @@ fn port_is_the_gateways_or_the_one_services() {
 #[test]
 fn a_shared_port_is_refused() {
     let error = refusal(&[("PORT", "8082")]);
-    assert!(error.contains("GATEWAY_PORT and ORDERS_PORT are both 8082"), "{error}");
+    assert!(error.starts_with("PORT is 8082") && error.contains("`storehouse serve orders`"), "{error}");
+    assert!(!error.contains("GATEWAY_PORT"), "{error}");
+    for environment in [[("GATEWAY_PORT", "8082"), ("PORT", "1")], [("USERS_PORT", "8082"), ("PORT", "1")]] {
+        let error = refusal(&environment);
+        assert!(error.contains("_PORT and ORDERS_PORT are both 8082"), "{error}");
+    }
     assert!(read(&[("GATEWAY_PORT", "0"), ("AUTH_PORT", "0")]).is_ok());
+}
+
+#[test]
+fn what_starts_it_on_the_same_data_is_what_a_shell_takes() {
+    let command = |environment: &[(&str, &str)]| {
+        let command = read_with(None, &Part::ALL, environment).unwrap().serve_command();
+        // The tests' own settings file, in a folder of any name, sets nothing.
+        command.split(" --config ").next().unwrap().trim_end_matches(" serve").to_owned()
+    };
+    assert_eq!(command(&[]), "storehouse");
+    assert_eq!(command(&[("DATA_DIR", "/tmp/demo")]), "DATA_DIR=/tmp/demo storehouse");
+    assert_eq!(command(&[("DATA_DIR", "it's")]), r"DATA_DIR='it'\''s' storehouse");
+    let shown = command(&[("DATABASE_URL", "postgres://me:hunter2@db/store")]);
+    assert_eq!(shown, "DATABASE_URL='postgres://me:********@db/store' storehouse");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("store.toml");
+    fs::write(&file, "data_dir = \"/tmp/demo\"").unwrap();
+    let command = read_with(Some(&file), &Part::ALL, &[]).unwrap().serve_command();
+    assert_eq!(command, format!("storehouse --config {} serve", file.display()));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use kit::secret::Secret;
 use super::table::{Kind, Setting, TABLE};
 
 /// The file that is read where `--config` names none.
-const FILE: &str = "storehouse.toml";
+pub(super) const FILE: &str = "storehouse.toml";
 
 /// All settings' texts, in the table's order.
 pub(crate) struct Values(pub(crate) Vec<Value>);

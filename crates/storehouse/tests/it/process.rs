@@ -10,6 +10,8 @@ mod files;
 mod shutdown;
 /// Parts as processes of their own.
 mod split;
+/// Databases that aren't ours, or can't be opened.
+mod strangers;
 /// `storehouse verify`.
 mod verify;
 

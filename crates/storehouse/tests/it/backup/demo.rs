@@ -37,6 +37,7 @@ async fn story(db: &Db) -> Vec<String> {
 async fn told(database: &TestDatabase, seed: &str) -> Vec<String> {
     let site = Site::new(Some(database.url()));
     let text = said(&site.run(&["demo", "--seed", seed, "--days", "12"]));
+    assert!(text.contains("Start it with `DATABASE_URL=") && text.contains(" storehouse serve`"), "{text}");
     assert!(text.contains("500 products at 3 locations, 200 customers"), "{text}");
     assert!(text.contains("differences: 0.") && text.contains("admin@example.com"), "{text}");
     check_database(database.url()).await;

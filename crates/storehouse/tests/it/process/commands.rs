@@ -107,6 +107,17 @@ async fn config_masks_secrets_and_reads_back() {
     assert!(line.contains("curency") && line.contains("currency"), "{line}");
 }
 
+/// The original's containers have it; no command but `serve` takes a port.
+#[tokio::test]
+async fn a_services_port_keeps_no_other_command_from_its_work() {
+    let site = Site::new(None).with("PORT", "8083").with("AUTH_PORT", "8083").with("GATEWAY_PORT", "");
+    said(&site.run(&["migrate"]));
+    said(&site.run(&["verify"]));
+    let line = site.refusal(&["serve"]);
+    assert!(line.contains("PORT is 8083") && line.contains("`storehouse serve auth`"), "{line}");
+    assert!(!line.contains("GATEWAY_PORT"), "{line}");
+}
+
 #[tokio::test]
 async fn a_malformed_setting_is_refused_in_one_line() {
     for (name, value) in [
@@ -145,7 +156,10 @@ async fn admin_create_makes_an_admin_who_can_log_in() {
     assert!(!told.contains("a pass phrase"), "{told}");
     assert_eq!(role_of(&site, "two@example.com", "a pass phrase ").await, "admin");
     for (arguments, word) in [
-        (&["admin", "create", "boss@example.com", "--username", "other"][..], "email"),
+        (
+            &["admin", "create", "boss@example.com", "--username", "other"][..],
+            "an admin has this email already",
+        ),
         (&["admin", "create", "three@example.com", "--username", "Deputy"], "--username"),
         (&["admin", "create", "nonsense"], "email"),
         (&["admin", "create", "four@example.com", "--password-stdin"], "password"),

@@ -14,6 +14,7 @@ async fn files_go_in_and_out_without_a_server() {
         let site = Site::new(Some(database.url()));
         let refusal = site.refusal(&["export", "products", "x.csv"]);
         assert!(refusal.contains("storehouse migrate"), "{refusal}");
+        said(&site.run(&["migrate"]));
         let path = |name: &str| site.path(name).to_str().unwrap().to_owned();
         let (file, out) = (path("products.csv"), path("out.csv"));
         fs::write(&file, "sku,name,unit_price,category\nL-1,=Lamp,1,Lamps\nL-2,Lamp,2,lamps\n").unwrap();
@@ -27,6 +28,9 @@ async fn files_go_in_and_out_without_a_server() {
         let first = fs::read_to_string(&out).unwrap();
         assert!(first.starts_with("sku,name,") && first.contains("L-1,'=Lamp,"), "{first}");
         assert!(!site.path("out.csv.partial").exists());
+        assert!(site.refusal(&["export", "stock", &out]).contains("--force"));
+        assert_eq!(fs::read_to_string(&out).unwrap(), first);
+        said(&site.run(&["export", "products", "--force", &out]));
         assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(said(&site.run(&["import", "products", &out])), "Products: 0 new, 0 changed, 2 as they were; rows: 2.\n");
         assert_eq!(said(&site.run(&["export", "products", "-"])), first);
@@ -74,6 +78,7 @@ fn fed(site: &Site, arguments: &[&str], input: &str) -> Output {
 #[test]
 fn a_dash_is_standard_input_or_output_wherever_a_stream_can_be() {
     let site = Site::new(None);
+    said(&site.run(&["migrate"]));
     let file = "sku,name,unit_price\nL-1,Lamp,1\n";
     let made = said(&fed(&site, &["import", "products", "-"], file));
     assert_eq!(made, "Products: 1 new, 0 changed, 0 as they were; rows: 1.\n");

@@ -82,6 +82,9 @@ async fn the_originals_containers_start_each_on_a_file_of_its_own() {
             process.banner().lines().filter(|line| line.contains("  note ")).map(str::to_owned).collect();
         assert_eq!(notes.len(), 1, "{}", process.banner());
         assert!(notes[0].contains("/users/me") && notes[0].contains("one database"), "{}", notes[0]);
+        for word in ["orders and stock", "401", "the same DATABASE_URL", "one DATA_DIR"] {
+            assert!(process.banner().contains(word), "{word}: {}", process.banner());
+        }
         assert!(site.path(file).exists());
         process.connect().await.get("/health").await.unwrap().expect(200);
     }
