@@ -174,16 +174,6 @@ impl LiveSessions {
         if is_good { Ok(()) } else { Err(Problem::invalid_token()) }
     }
 
-    /// Whether anybody can be let in: without a sign of the feed nobody is, since a revocation may have been missed.
-    pub fn hears_feed(&self) -> bool {
-        !self.feed_is_silent()
-    }
-
-    fn feed_is_silent(&self) -> bool {
-        let silence = self.milliseconds() - self.feed_seen.load(Ordering::Relaxed);
-        u128::try_from(silence).is_ok_and(|silence| silence > FEED_TIMEOUT.as_millis())
-    }
-
     fn milliseconds(&self) -> i64 {
         i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
@@ -263,8 +253,13 @@ impl LiveSessions {
 }
 
 impl Sessions for LiveSessions {
+    fn hears_feed(&self) -> bool {
+        let silence = self.milliseconds() - self.feed_seen.load(Ordering::Relaxed);
+        !u128::try_from(silence).is_ok_and(|silence| silence > FEED_TIMEOUT.as_millis())
+    }
+
     fn check<'a>(&'a self, claims: &'a Claims) -> Check<'a, ()> {
-        if self.feed_is_silent() {
+        if !self.hears_feed() {
             return Check::Known(Err(nothing_heard()));
         }
         let now = self.clock.now();
@@ -275,7 +270,7 @@ impl Sessions for LiveSessions {
     }
 
     fn check_key(&self, hash: KeyHash) -> Check<'_, Arc<ApiKey>> {
-        if self.feed_is_silent() {
+        if !self.hears_feed() {
             return Check::Known(Err(nothing_heard()));
         }
         let now = self.clock.now();

@@ -123,9 +123,7 @@ fn health(upstreams: BTreeMap<&str, &'static str>, backup: Option<LastBackup>) -
 }
 
 async fn ready(gateway: &Gateway) -> Result<Response, Problem> {
-    if !gateway.readiness.is_ready() {
-        return Err(Problem::unavailable(1, "The gateway is starting or stopping."));
-    }
+    gateway.readiness.check()?;
     let ready = gateway.ready.of(&gateway.table).await;
     let word = |is_ready| if is_ready { "ok" } else { "unavailable" };
     let upstreams = ready.into_iter().map(|(path, is_ready)| (path, word(is_ready))).collect();

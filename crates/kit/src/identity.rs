@@ -119,6 +119,9 @@ impl Verified {
 
 /// Tells whether the session behind a token still lives, and which API keys are good.
 pub trait Sessions: Send + Sync {
+    /// Whether it hears of what ends. While it doesn't, nobody is let in, since an end may have been missed.
+    fn hears_feed(&self) -> bool;
+
     /// At once where it is known, else by a question that has to be awaited.
     fn check<'a>(&'a self, claims: &'a Claims) -> Check<'a, ()>;
 

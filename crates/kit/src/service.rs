@@ -30,6 +30,7 @@ use crate::browser;
 use crate::clock::Timestamp;
 use crate::docs;
 use crate::endpoint::Endpoints;
+use crate::identity::Sessions;
 use crate::metrics::{self, Metrics, RequestCounts};
 use crate::openapi;
 use crate::permission::PUBLIC;
@@ -44,13 +45,15 @@ pub const DOCUMENT_PATH: &str = "/openapi.json";
 /// What every port serves and no document describes.
 pub const UNDOCUMENTED: [&str; 4] = [metrics::PATH, DOCUMENT_PATH, docs::PAGE_PATH, docs::SCRIPT_PATH];
 
-/// Whether the process takes work: it starts, is ready, then stops; and what else one who asks wants to know, which changes nothing in that.
-#[derive(Clone, Debug, Default)]
+/// Whether the process takes work: it starts, is ready, then stops, and lets somebody in; and what else one who asks wants to know, which changes
+/// nothing in that.
+#[derive(Clone, Default)]
 pub struct Readiness(Arc<Told>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Told {
     phase: watch::Sender<Phase>,
+    sessions: Option<Arc<dyn Sessions>>,
     backup: Mutex<Option<LastBackup>>,
 }
 
@@ -74,6 +77,11 @@ pub struct LastBackup {
 }
 
 impl Readiness {
+    /// Starting; of a process that lets in whom these sessions know, where it has any.
+    pub fn new(sessions: Option<Arc<dyn Sessions>>) -> Self {
+        Self(Arc::new(Told { sessions, ..Told::default() }))
+    }
+
     /// From now on ready.
     pub fn set_ready(&self) {
         self.0.phase.send_replace(Phase::Ready);
@@ -98,9 +106,16 @@ impl Readiness {
         }
     }
 
-    /// Whether it takes work.
-    pub fn is_ready(&self) -> bool {
-        *self.0.phase.borrow() == Phase::Ready
+    /// 503 unless it takes work. The database isn't asked: this answers at once.
+    pub fn check(&self) -> Result<(), Problem> {
+        if *self.0.phase.borrow() != Phase::Ready {
+            return Err(Problem::unavailable(1, "The process is starting or stopping."));
+        }
+        if self.0.sessions.as_ref().is_some_and(|sessions| !sessions.hears_feed()) {
+            let detail = "The process hasn't heard from its database for seconds who is logged out, so it lets nobody in.";
+            return Err(Problem::unavailable(1, detail));
+        }
+        Ok(())
     }
 
     /// Says what is known of backups, where they are made.
@@ -375,10 +390,8 @@ async fn health_ready(State(health): State<Health>) -> Result<Json<HealthView>, 
     Ok(Json(HealthView { status: "ok", service: health.name, backup }))
 }
 
-/// 503 while starting, stopping, or without the database.
+/// 503 while starting, stopping, letting nobody in, or without the database.
 pub async fn check_ready(surroundings: &Surroundings) -> Result<(), Problem> {
-    if !surroundings.readiness.is_ready() {
-        return Err(Problem::unavailable(1, "The service is starting or stopping."));
-    }
+    surroundings.readiness.check()?;
     Ok(surroundings.db.ping().await?)
 }

@@ -98,6 +98,10 @@ impl Data {
         let auditing = Arc::new(Auditing::new(db.clone(), clock.clone(), Arc::clone(&shared.refusals)));
         Self { db, live, shared: Arc::new(shared), auditing }
     }
+
+    fn sessions(&self) -> Arc<dyn Sessions> {
+        self.live.clone()
+    }
 }
 
 impl System {
@@ -105,7 +109,7 @@ impl System {
     /// leaves it to the services whether a session still lives. An error if passwords can't be hashed, or TLS can't be had.
     pub fn new(db: Option<Db>, clock: Clock, options: Options) -> io::Result<Self> {
         let data = db.map(|db| Data::new(db, &clock, &options));
-        let readiness = Readiness::default();
+        let readiness = Readiness::new(data.as_ref().map(Data::sessions));
         let metrics = process_metrics(data.as_ref(), &readiness, &options);
         let (gateway, services, orders, inventory, mails) = (None, Vec::new(), None, None, None);
         let (event_retention, audit_retention) = (options.event_retention, options.audit_retention);
@@ -237,7 +241,7 @@ impl System {
         };
         let surroundings = gateway::Surroundings {
             tokens: Arc::new(Tokens::new(&options.secret, self.clock.clone())),
-            sessions: self.data.as_ref().map(|data| data.live.clone() as Arc<dyn Sessions>),
+            sessions: self.data.as_ref().map(Data::sessions),
             client_key: ClientKey::new(&options.secret),
             counting: self.counting.clone(),
             readiness: self.readiness.clone(),
@@ -395,19 +399,18 @@ fn count_limits(
 /// What is told of the process and of what all its services share.
 fn process_metrics(data: Option<&Data>, readiness: &Readiness, options: &Options) -> Arc<Metrics> {
     let metrics = Arc::new(Metrics::default());
-    let data = data.map(|data| (data.db.clone(), data.live.clone(), Arc::clone(&data.auditing)));
+    let data = data.map(|data| (data.db.clone(), Arc::clone(&data.auditing)));
     let readiness = readiness.clone();
     let folder = options.data_dir.clone();
     metrics.add(metrics::process);
     metrics.add(move |text| {
         metrics::build_info(env!("CARGO_PKG_VERSION"), text);
         metrics::free_disk(&folder, text);
-        let hears_feed = data.as_ref().is_none_or(|(_, live, _)| live.hears_feed());
-        let is_ready = if readiness.is_ready() && hears_feed { 1.0 } else { 0.0 };
+        let is_ready = if readiness.check().is_ok() { 1.0 } else { 0.0 };
         let help =
             "Whether the process takes work, and has heard from its database in the last seconds: 1 or 0.";
         text.gauge("storehouse_ready", help, &[], is_ready);
-        if let Some((db, _, auditing)) = &data {
+        if let Some((db, auditing)) = &data {
             db.write_metrics(text);
             events::write_metrics(db, text);
             write_violations(db, text);

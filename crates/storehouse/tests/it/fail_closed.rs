@@ -3,13 +3,14 @@
 
 use ::db::{Db, Error};
 use futures_util::FutureExt;
+use http::Method;
 use kit::identity::Role;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::contract::document::Document;
 use crate::contract::dump::dump;
-use crate::harness::{App, Client, each_app, eventually};
+use crate::harness::{App, Client, each_app, each_shape, eventually};
 
 /// Behind the program's back.
 async fn run(db: &Db, sql: String) {
@@ -75,6 +76,35 @@ async fn r16_without_the_feed_not_even_those_who_are_known_get_in() {
         is_closed(app, &admin, "session_feed").await;
         run(&app.db, "ALTER TABLE broken RENAME TO session_feed".to_owned()).await;
         eventually("it is followed again", async || admin.get("/users/me").await.status == 200).await;
+    })
+    .await;
+}
+
+/// What each part says of itself: of `/health/ready` the status and the reason, and the metric.
+async fn readiness(app: &App) -> Vec<(u16, String, bool)> {
+    let mut told = Vec::new();
+    for part in ["gateway", "auth", "users", "orders", "inventory"] {
+        let ask = async |path| app.nobody().request(Method::GET, path).to(part).send().await;
+        let (ready, metrics) = (ask("/health/ready").await, ask("/metrics").await);
+        let reason = ready.json()["detail"].as_str().unwrap_or_default().to_owned();
+        let is_ready = metrics.text().lines().any(|line| line == "storehouse_ready 1");
+        told.push((ready.status.as_u16(), reason, is_ready));
+    }
+    told
+}
+
+#[tokio::test]
+async fn r16_who_lets_nobody_in_is_not_ready() {
+    each_shape(async |app| {
+        let ready = vec![(200, String::new(), true); 5];
+        assert_eq!(readiness(app).await, ready);
+        run(&app.db, "ALTER TABLE session_feed RENAME TO broken".to_owned()).await;
+        let reason =
+            "The process hasn't heard from its database for seconds who is logged out, so it lets nobody in.";
+        let unready = vec![(503, reason.to_owned(), false); 5];
+        eventually("each part says why it isn't ready", async || readiness(app).await == unready).await;
+        run(&app.db, "ALTER TABLE broken RENAME TO session_feed".to_owned()).await;
+        eventually("each part is ready again", async || readiness(app).await == ready).await;
     })
     .await;
 }
