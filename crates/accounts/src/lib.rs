@@ -7,7 +7,7 @@
 //! Tables: `accounts`, `sessions`, `session_feed`, `login_addresses`, `totp`, `recovery_codes`, `setup_token`, `erasures`, `api_keys`; the guard rows `admins`, `session_feed` and `api_keys`.
 //!
 //! Files in reading order: `unique` (what makes two names one), `model` (types that can only be valid), `store` (every statement), `create_account`,
-//! `change_account`, `mailed_token`, `renew_keys`, `argon2id`, `guessable` (which passwords are refused), `passwords`, `login_limits`, `known_addresses`, `second_factor`, `set_up` (the first admin in production), `refresh_token`, `session` (start, refresh, end), `api_keys`, `live_sessions` (the cache
+//! `change_account`, `mailed_token`, `renew_keys`, `argon2id`, `guessable` (which passwords are refused), `passwords`, `login_limits`, `known_addresses`, `second_factor`, `set_up` (the first admin in production), `refresh_token`, `session` (start, refresh, end), `api_keys`, `session_feed` (what was seen of the feed), `live_sessions` (the cache
 //! and the feed that keeps it true in every process), `personal` (what is kept of a person), `digest`, `error`.
 
 use std::sync::Arc;
@@ -36,6 +36,7 @@ mod refresh_token;
 mod renew_keys;
 mod second_factor;
 mod session;
+mod session_feed;
 mod set_up;
 pub mod store;
 mod unique;

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use crate::api_keys::{EXPIRED_KEPT, KeyUses, KnownKey};
 use crate::session::SessionLimits;
+use crate::session_feed::{FeedRow, Look};
 use crate::store;
 
 /// How many sessions are kept in mind; each takes about 100 bytes.
@@ -181,10 +182,10 @@ impl LiveSessions {
     /// Applies what other processes write to the feed, for as long as it is polled.
     pub async fn follow_feed(self: Arc<Self>) {
         let mut listener = self.listen().await;
-        let mut last_id = None;
+        let mut seen = Look::default();
         loop {
             let asked = self.milliseconds();
-            match self.catch_up_soon(&listener, &mut last_id).await {
+            match self.catch_up_soon(&listener, &mut seen).await {
                 Ok(()) => self.feed_seen.store(asked, Ordering::Relaxed),
                 Err(error) => warn!(cause = %error, "the session feed can't be read"),
             }
@@ -203,37 +204,25 @@ impl LiveSessions {
     }
 
     /// A poll that hangs, as on a server that comes back, gives way to the next.
-    async fn catch_up_soon(&self, feed: &Listener, last_id: &mut Option<i64>) -> Result<(), db::Error> {
+    async fn catch_up_soon(&self, feed: &Listener, seen: &mut Look) -> Result<(), db::Error> {
         let late = |_| Err(db::Error::Unavailable("the feed's poll took too long".to_owned()));
-        tokio::time::timeout(POLL_TIMEOUT, self.catch_up(feed, last_id)).await.unwrap_or_else(late)
+        tokio::time::timeout(POLL_TIMEOUT, self.catch_up(feed, seen)).await.unwrap_or_else(late)
     }
 
-    async fn catch_up(&self, feed: &Listener, last_id: &mut Option<i64>) -> Result<(), db::Error> {
-        let Some(mut last) = *last_id else {
-            *last_id = Some(feed.lookup((), |tx, ()| store::newest_feed_id(tx).boxed()).await?);
-            // What was learnt before the feed is followed may have been revoked unseen.
-            self.forget_all();
-            return Ok(());
-        };
-        loop {
-            let rows = feed.lookup(last, |tx, last| store::feed_after(tx, *last).boxed()).await?;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            for (id, account_id, session_id) in rows {
-                self.apply(last, id, account_id, session_id);
-                last = id;
-            }
-            *last_id = Some(last);
+    async fn catch_up(&self, feed: &Listener, seen: &mut Look) -> Result<(), db::Error> {
+        let look = feed.lookup(seen.number, |tx, id| store::look_at_feed(tx, *id).boxed()).await?;
+        match look.news_since(seen) {
+            Some(news) => news.iter().for_each(|row| self.apply(row)),
+            None => self.forget_all(),
         }
+        *seen = look;
+        Ok(())
     }
 
-    fn apply(&self, last: i64, id: i64, account_id: Uuid, session_id: Option<Uuid>) {
-        match session_id {
-            // Ids have no gaps: one that is missing was removed before this process, long paused, read it.
-            _ if id != last + 1 => self.forget_all(),
+    fn apply(&self, row: &FeedRow) {
+        match row.session_id {
             Some(session_id) => self.forget_session(session_id),
-            None => self.forget_account(account_id),
+            None => self.forget_account(row.account_id),
         }
     }
 

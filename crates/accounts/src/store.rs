@@ -2,6 +2,7 @@
 
 mod addresses;
 mod factors;
+mod feed;
 mod set_up;
 
 mod api_keys;
@@ -26,6 +27,8 @@ pub(crate) use self::factors::{
     Factor, accept_step, confirm_factor, count_wrong_code, delete_factor, find_factor, replace_factor,
     replace_recovery_codes, spend_recovery_code,
 };
+pub use self::feed::insert_feed_row;
+pub(crate) use self::feed::{delete_feed_before, look_at_feed};
 pub(crate) use self::set_up::{any_admin, delete_setup_token, find_setup_token, replace_setup_token};
 use crate::model::{Account, Credentials, Session};
 use crate::session::{Lifetime, SessionLimits};
@@ -425,34 +428,4 @@ pub async fn delete_idle_sessions(tx: &Tx, idle_since: Timestamp, limit: i64) ->
     let sql = "DELETE FROM sessions WHERE id IN
                (SELECT id FROM sessions WHERE last_used_at <= $1 ORDER BY last_used_at LIMIT $2)";
     tx.execute(sql, &[idle_since.0.into(), limit.into()]).await
-}
-
-/// Writes to the feed that caches follow: one session of an account ended or changed, or all.
-pub async fn insert_feed_row(
-    tx: &Tx,
-    account_id: Uuid,
-    session_id: Option<Uuid>,
-    now: Timestamp,
-) -> Result<(), Error> {
-    // The guard row gives ids in commit order, so that a follower never skips one.
-    let id = tx.guard("session_feed").await?;
-    let sql = "INSERT INTO session_feed (id, account_id, session_id, created_at) VALUES ($1, $2, $3, $4)";
-    tx.execute(sql, &[id.into(), account_id.into(), session_id.into(), now.0.into()]).await?;
-    tx.notify("session_feed").await
-}
-
-/// The feed's newest id.
-pub async fn newest_feed_id(tx: &Tx) -> Result<i64, Error> {
-    tx.one("SELECT n FROM guards WHERE name = 'session_feed'", &[], |row| row.get(0)).await
-}
-
-/// What the feed says after `id`: each row's id, account and session.
-pub async fn feed_after(tx: &Tx, id: i64) -> Result<Vec<(i64, Uuid, Option<Uuid>)>, Error> {
-    let sql = "SELECT id, account_id, session_id FROM session_feed WHERE id > $1 ORDER BY id LIMIT 1000";
-    tx.rows(sql, &[id.into()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).await
-}
-
-/// Removes what the feed said long ago.
-pub async fn delete_feed_before(tx: &Tx, moment: Timestamp) -> Result<u64, Error> {
-    tx.execute("DELETE FROM session_feed WHERE created_at < $1", &[moment.0.into()]).await
 }

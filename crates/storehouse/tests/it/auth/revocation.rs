@@ -2,16 +2,19 @@
 
 use std::convert::Infallible;
 
+use accounts::store;
 use axum::body::Body;
+use db::Error;
 use futures_util::future::join;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use http::Method;
 use kit::identity::Role;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::{client, log_in, register, text};
-use crate::harness::{Answer, App, Call, TestDatabase, each_app, each_engine, soon};
+use crate::harness::{Answer, App, Call, Client, TestDatabase, each_app, each_engine, each_shape, soon};
 
 #[tokio::test]
 async fn j13_a_changed_role_ends_the_tokens_but_not_the_session() {
@@ -145,6 +148,98 @@ async fn a_logout_in_one_process_is_seen_in_the_other() {
         soon("the other process has heard that all are out", is_out).await;
     };
     each_engine(storehouse::migrations::MIGRATIONS, test).await;
+}
+
+/// Another process ends the sessions of an account.
+async fn end_elsewhere(app: &App, account: Uuid) {
+    let done = app.db.write((account, app.clock.now()), |tx, (account, now)| {
+        async move {
+            store::delete_sessions(tx, *account, None).await?;
+            store::insert_feed_row(tx, *account, None, *now).await
+        }
+        .boxed()
+    });
+    done.await.unwrap();
+}
+
+/// The same, but in the same transaction this is done to the feed instead.
+async fn end_unheard(app: &App, account: Uuid, feed: &'static [&'static str]) {
+    let done = app.db.write((account, feed), |tx, (account, feed)| {
+        async move {
+            store::delete_sessions(tx, *account, None).await?;
+            for sql in *feed {
+                tx.execute(sql, &[]).await?;
+            }
+            Ok::<_, Error>(())
+        }
+        .boxed()
+    });
+    done.await.unwrap();
+}
+
+/// Somebody whom all have in mind, once they have heard in the feed of another.
+async fn known_everywhere<'a>(app: &'a App, name: &str) -> Client<'a> {
+    let (client, other) = (app.customer(name).await, app.customer(&format!("{name}-before")).await);
+    for (part, path) in DOORS {
+        for client in [&client, &other] {
+            client.request(Method::GET, path).to(part).send().await.expect(200);
+        }
+    }
+    end_elsewhere(app, other.id).await;
+    is_out_everywhere(&other).await;
+    for (part, path) in DOORS {
+        client.request(Method::GET, path).to(part).send().await.expect(200);
+    }
+    client
+}
+
+const DOORS: [(&str, &str); 3] = [("gateway", "/orders"), ("users", "/users/me"), ("orders", "/orders")];
+
+async fn is_out_everywhere(client: &Client<'_>) {
+    for (part, path) in DOORS {
+        let is_out = async || client.request(Method::GET, path).to(part).send().await.status == 401;
+        soon("it is found out that they are out", is_out).await;
+    }
+}
+
+/// A process that was away for an hour finds no row of what it missed.
+const SWEPT: &[&str] =
+    &["UPDATE guards SET n = n + 1 WHERE name = 'session_feed'", "DELETE FROM session_feed"];
+
+#[tokio::test]
+async fn a_revocation_is_noticed_though_its_row_was_swept() {
+    each_shape(async |app| {
+        let ada = known_everywhere(app, "ada").await;
+        end_unheard(app, ada.id, SWEPT).await;
+        is_out_everywhere(&ada).await;
+        // The feed is followed on from there.
+        let bob = known_everywhere(app, "bob").await;
+        end_unheard(app, bob.id, SWEPT).await;
+        is_out_everywhere(&bob).await;
+    })
+    .await;
+}
+
+/// A replica takes over that lacks the last commit,
+const WENT_BACK: &[&str] = &[
+    "DELETE FROM session_feed WHERE id = (SELECT n FROM guards WHERE name = 'session_feed')",
+    "UPDATE guards SET n = n - 1 WHERE name = 'session_feed'",
+];
+
+/// or has another of the same number by the time that it is asked.
+const WENT_ON: &[&str] = &["UPDATE session_feed SET created_at = created_at + 1
+      WHERE id = (SELECT n FROM guards WHERE name = 'session_feed')"];
+
+#[tokio::test]
+async fn a_revocation_is_noticed_though_its_number_was_used_before() {
+    each_shape(async |app| {
+        for (name, feed) in [("ada", WENT_BACK), ("bob", WENT_ON)] {
+            let client = known_everywhere(app, name).await;
+            end_unheard(app, client.id, feed).await;
+            is_out_everywhere(&client).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
