@@ -2,6 +2,7 @@
 //! in, that two readers see one request. The tests of the workspace replay the corpus with these very functions (`tests/it/security/fuzz.rs`).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::body::Body;
 use db::Db;
@@ -87,7 +88,7 @@ pub(crate) struct Subject {
     admin: String,
     /// A good cursor of a list of the admin's.
     cursor: Vec<u8>,
-    _system: System,
+    _system: Arc<System>,
     _folder: TempDir,
 }
 
@@ -102,9 +103,12 @@ impl Subject {
                 .await
                 .unwrap();
             db.migrate(MIGRATIONS).await.unwrap();
-            System::new(Some(db), clock.clone(), Options::for_tests(Secret::new(SECRET))).unwrap()
+            Arc::new(System::new(Some(db), clock.clone(), Options::for_tests(Secret::new(SECRET))).unwrap())
         });
         system.readiness.set_ready();
+        // Without it nobody would be let in after some seconds: whether somebody has logged out couldn't be told.
+        let working = system.clone();
+        runtime.spawn(async move { working.work().await });
         let gateway = system.service(Part::Gateway).unwrap().clone();
         let tokens = Tokens::new(&Secret::new(SECRET), clock);
         let mut subject = Self {
