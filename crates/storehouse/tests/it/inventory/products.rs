@@ -365,12 +365,12 @@ fn random_query(random: &mut Random) -> (String, &'static str, bool, Filter) {
     (query, sort, descending, Box::new(move |product| filters.iter().all(|filter| filter(product))))
 }
 
-/// What may be backordered is not there, so it has to be bought.
+/// What may be backordered is not there, so it has to be bought; nothing is of what is sold no more.
 fn is_low(product: &Value) -> bool {
     // Nothing is said of what isn't tracked.
     let Some(available) = product["stock"]["available"].as_i64() else { return false };
     let free = available - product["backorder_limit"].as_i64().unwrap();
-    product["reorder_point"].as_i64().is_some_and(|point| free <= point)
+    product["active"] == true && product["reorder_point"].as_i64().is_some_and(|point| free <= point)
 }
 
 fn sort_key(product: &Value, sort: &str) -> (i64, String, String) {
