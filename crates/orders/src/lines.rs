@@ -41,8 +41,8 @@ impl Catalogue {
         items.next().map(|item| item.price.currency())
     }
 
-    fn find(&self, sku: &Sku, currency: Currency) -> Result<&Item, Invalid> {
-        let item = self.items.get(&sku.key()).ok_or_else(unknown_sku)?;
+    fn find(&self, key: &str, currency: Currency) -> Result<&Item, Invalid> {
+        let item = self.items.get(key).ok_or_else(unknown_sku)?;
         let own = item.price.currency();
         if own == currency { Ok(item) } else { Err(other_currency(own, currency)) }
     }
@@ -122,17 +122,21 @@ fn listed_line(
     currency: Currency,
 ) -> Result<Line, (&'static str, Invalid)> {
     match line {
-        NewLine::Stock { sku, quantity } => match agreed.lines.get(&*sku.key()) {
-            Some(agreed) if agreed.wanted <= agreed.quantity => Ok(agreed_line(agreed.line, quantity.get())),
-            Some(agreed) => match catalogue.find(sku, currency) {
-                Ok(item) if agreed.line.product_id == Some(item.product_id) => stock_line(item, *quantity),
-                _ => Err(("quantity", no_more_than(agreed.quantity))),
-            },
-            None => {
-                let item = catalogue.find(sku, currency).map_err(|invalid| ("sku", invalid))?;
-                stock_line(item, *quantity)
-            }
-        },
+        NewLine::Stock { sku, quantity } => {
+            let key = sku.key();
+            let item = catalogue.find(&key, currency);
+            let item = match agreed.lines.get(&*key) {
+                None => item.map_err(|invalid| ("sku", invalid))?,
+                Some(agreed) if agreed.wanted <= agreed.quantity => {
+                    return Ok(agreed_line(agreed.line, quantity.get()));
+                }
+                Some(agreed) => item
+                    .ok()
+                    .filter(|item| agreed.line.product_id == Some(item.product_id))
+                    .ok_or_else(|| ("quantity", no_more_than(agreed.quantity)))?,
+            };
+            stock_line(item, *quantity)
+        }
         NewLine::Free { name, quantity, unit_price } => {
             let priced = price(unit_price, *quantity, currency).map_err(|invalid| ("unit_price", invalid));
             let (unit, total) = priced?;
