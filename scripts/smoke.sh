@@ -79,7 +79,7 @@ check() {
     expect_status 200 GET '/products\?q=lap'
     expect_status 200 GET /stock/reorder
     expect_body '"on_hand":10,"allocated":0,"unavailable":0,"available":10,'
-    expect_body '"suggested_quantity":10'
+    expect_body '"suggested_quantity":11'
     expect_body '"token":"[^"]+"'
     expect_body '"email":"user@example.com"'
     expect_body '"total_price":999\.99'
