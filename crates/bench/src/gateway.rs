@@ -16,7 +16,7 @@ use kit::identity::Role;
 use self::haproxy::HaProxy;
 use crate::load::{self, Load};
 use crate::measure::{Sample, median};
-use crate::people::{Person, settle};
+use crate::people::{Person, settle_sqlite};
 use crate::program::Program;
 use crate::report::{Report, Row, Target};
 use crate::setup::{Setup, free_ports};
@@ -112,7 +112,7 @@ impl Contestant {
     async fn all_in_one(setup: &Setup, people: &[Person]) -> Result<Self> {
         let site = Site::new(setup)?;
         site.migrate()?;
-        settle(&site.database(), people)?;
+        settle_sqlite(&site.database(), people)?;
         let program = site.start().await?;
         let load = Load::new(site.ports.gateway, CLIENTS, requests(IN_PROCESS, people)?);
         Ok(Self { program, load, _site: site })

@@ -2,12 +2,13 @@
 //! it never fails for a slow figure. `docs/performance.md` tells what each line means.
 //!
 //! Files in reading order: `setup` (options), `site` and `program` (the measured system and its processes), `wire` and
-//! `load` (the load generator), `measure` and `report` (figures and the table), `people`, `placement` and `taking` (data); then
+//! `load` (the load generator), `measure` and `report` (figures and the table), `people`, `placement`, `taking` and `filling` (data); then
 //! one file for each line.
 
 mod auditing;
 mod checks;
 mod csv;
+mod filling;
 mod gateway;
 mod load;
 mod logins;

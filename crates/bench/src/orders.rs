@@ -14,9 +14,9 @@ use kit::identity::Role;
 
 use crate::load::{self, Load};
 use crate::measure::{Sample, median};
-use crate::people::{Person, settle};
+use crate::people::{Person, settle_sqlite};
 use crate::placement::{Placement, placements};
-use crate::postgres::Database;
+use crate::postgres::{Database, find as postgres_server};
 use crate::report::{Report, Row, Target};
 use crate::setup::Setup;
 use crate::site::{Site, token};
@@ -33,13 +33,9 @@ const TARGET_CLIENTS: usize = 64;
 pub(crate) async fn measure(setup: &Setup, report: &mut Report<impl Write>) -> Result<()> {
     let placements: Arc<[Placement]> = placements(20_000).into();
     on_sqlite(setup, report, &placements).await?;
-    match Database::server(&setup.options.postgres).await {
-        Ok(server) => on_postgres(setup, report, &server, &placements).await,
-        Err(error) => {
-            let why =
-                format!("no PostgreSQL at {} ({error:#}); --postgres names one", setup.options.postgres);
-            Ok(report.skip("orders on PostgreSQL", &why)?)
-        }
+    match postgres_server(setup, report, "orders on PostgreSQL").await? {
+        Some(server) => on_postgres(setup, report, &server, &placements).await,
+        None => Ok(()),
     }
 }
 
@@ -61,7 +57,7 @@ pub(crate) async fn place(
 async fn on_sqlite(setup: &Setup, report: &mut Report<impl Write>, placements: &[Placement]) -> Result<()> {
     let (site, staff) = (Site::new(setup)?, Person::new(Role::Staff));
     site.migrate()?;
-    settle(&site.database(), std::slice::from_ref(&staff))?;
+    settle_sqlite(&site.database(), std::slice::from_ref(&staff))?;
     let floor = Site::new(setup)?;
     floor.migrate()?;
     let mut raw_loop = RawLoop::open(&floor.database())?;

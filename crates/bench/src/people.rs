@@ -9,6 +9,7 @@ use kit::identity::Role;
 use kit::secret::Secret;
 use kit::token::Tokens;
 use rusqlite::{Connection, params};
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::site::JWT_SECRET;
@@ -38,30 +39,33 @@ impl Person {
     }
 }
 
+const ACCOUNT: &str =
+    "INSERT INTO accounts (id, email, email_key, username, username_key, role, preferences, disabled, search,
+                                             created_at, updated_at, version)
+                       VALUES ($1, $2, $2, $2, $2, $3, '{}', FALSE, '', $4, $4, 1)";
+const SESSION: &str =
+    "INSERT INTO sessions (id, account_id, generation, rotated_at, created_at, last_used_at)
+                       VALUES ($1, $2, 1, $3, $3, $3)";
+
 /// Gives each an account and a session in this file.
-pub(crate) fn settle(database: &Path, people: &[Person]) -> Result<()> {
+pub(crate) fn settle_sqlite(database: &Path, people: &[Person]) -> Result<()> {
     let mut connection = Connection::open(database)?;
     let transaction = connection.transaction()?;
     for person in people {
-        insert(&transaction, person)?;
+        let (id, session, now) = (person.id.as_bytes(), person.session.as_bytes(), Clock::default().now().0);
+        let account = params![id, person.email(), person.role.as_str(), now];
+        transaction.prepare_cached(ACCOUNT)?.execute(account)?;
+        transaction.prepare_cached(SESSION)?.execute(params![session, id, now])?;
     }
     Ok(transaction.commit()?)
 }
 
-fn insert(connection: &Connection, person: &Person) -> Result<()> {
-    let (email, now) = (person.email(), Clock::default().now().0);
-    connection
-        .prepare_cached(
-            "INSERT INTO accounts (id, email, email_key, username, username_key, role, preferences, disabled, search,
-                                   created_at, updated_at, version)
-             VALUES (?1, ?2, ?2, ?2, ?2, ?3, '{}', FALSE, '', ?4, ?4, 1)",
-        )?
-        .execute(params![person.id.as_bytes().as_slice(), email, person.role.as_str(), now])?;
-    connection
-        .prepare_cached(
-            "INSERT INTO sessions (id, account_id, generation, rotated_at, created_at, last_used_at)
-             VALUES (?1, ?2, 1, ?3, ?3, ?3)",
-        )?
-        .execute(params![person.session.as_bytes().as_slice(), person.id.as_bytes().as_slice(), now])?;
+/// The same on PostgreSQL.
+pub(crate) async fn settle_postgres(client: &Client, people: &[Person]) -> Result<()> {
+    for person in people {
+        let now = Clock::default().now().0;
+        client.execute(ACCOUNT, &[&person.id, &person.email(), &person.role.as_str(), &now]).await?;
+        client.execute(SESSION, &[&person.session, &person.id, &now]).await?;
+    }
     Ok(())
 }

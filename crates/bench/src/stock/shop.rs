@@ -8,9 +8,11 @@ use fastrand::Rng;
 use kit::clock::Clock;
 use kit::search::fold;
 use rusqlite::{Connection, params};
+use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::placement::{Item, Line, Placement, fill};
+use crate::filling;
+use crate::placement::{Item, Line, Placement};
 use crate::postgres::Database;
 use crate::taking::MAIN;
 
@@ -86,6 +88,10 @@ fn name(number: usize) -> String {
     format!("{colour} {thing} number {number}")
 }
 
+fn search(number: usize) -> String {
+    fold([sku(number).as_str(), name(number).as_str()])
+}
+
 /// Fills a file that nothing serves yet.
 pub(super) fn fill_sqlite(database: &Path, shop: &Shop) -> Result<()> {
     let mut connection = Connection::open(database)?;
@@ -96,13 +102,12 @@ pub(super) fn fill_sqlite(database: &Path, shop: &Shop) -> Result<()> {
     }
     transaction.commit()?;
     drop(connection);
-    fill(database, kit::clock::new_id(), shop.orders).map(drop)
+    filling::fill_sqlite(database, kit::clock::new_id(), shop.orders).map(drop)
 }
 
 fn insert(connection: &Connection, number: usize) -> Result<()> {
-    let (id, sku, name, now) = (id(number), sku(number), name(number), Clock::default().now().0);
-    let (id, main, search) =
-        (id.as_bytes().as_slice(), MAIN.as_bytes().as_slice(), fold([sku.as_str(), name.as_str()]));
+    let (id, sku, name, search) = (id(number), sku(number), name(number), search(number));
+    let (id, main, now) = (id.as_bytes().as_slice(), MAIN.as_bytes().as_slice(), Clock::default().now().0);
     connection.prepare_cached(PRODUCT)?.execute(params![
         id,
         sku,
@@ -133,25 +138,30 @@ const RECEIPT: &str = "INSERT INTO stock_movements (id, product_id, location_id,
                                                     on_hand_after, allocated_after, cause, cause_id, cause_step, created_at)
                        VALUES (?1, ?1, ?2, 'receive', ?3, 0, 0, ?3, 0, 'adjustment', ?1, 1, ?4)";
 
-/// The same products on PostgreSQL, and orders of one line.
+/// The same on PostgreSQL.
 pub(super) async fn fill_postgres(database: &Database, shop: &Shop) -> Result<()> {
     let client = database.client().await?;
-    let (mut ids, mut skus, mut names) = (Vec::new(), Vec::new(), Vec::new());
-    for number in 0..shop.products {
+    insert_together(&client, shop.products).await?;
+    filling::fill_postgres(&client, kit::clock::new_id(), shop.orders).await.map(drop)
+}
+
+async fn insert_together(client: &Client, products: usize) -> Result<()> {
+    let (mut ids, mut skus, mut names, mut searches) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for number in 0..products {
         ids.push(id(number));
         skus.push(sku(number));
         names.push(name(number));
+        searches.push(search(number));
     }
     let now = Clock::default().now().0;
-    client
-        .execute(
-            "INSERT INTO products (id, sku, sku_key, name, price_minor, currency, attributes, track_stock, backorder_limit, active, metadata,
-                                   search, version, created_at, updated_at)
-             SELECT id, sku, lower(sku), name, $4, 'USD', '{}', TRUE, 0, TRUE, '{}', ' ' || lower(name), 1, $5, $5
-             FROM unnest($1::uuid[], $2::text[], $3::text[]) AS given (id, sku, name)",
-            &[&ids, &skus, &names, &PRICE, &now],
-        )
-        .await?;
+    let products = "INSERT INTO products (id, sku, sku_key, name, price_minor, currency, attributes, track_stock, backorder_limit, active, metadata,
+                                          search, version, created_at, updated_at)
+                    SELECT id, sku, lower(sku), name, $5, 'USD', '{}', TRUE, 0, TRUE, '{}', search, 1, $6, $6
+                    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS given (id, sku, name, search)";
+    client.execute(products, &[&ids, &skus, &names, &searches, &PRICE, &now]).await?;
+    let words = "INSERT INTO product_words (word, product_id)
+                 SELECT DISTINCT unnest(string_to_array(ltrim(search), ' ')), id FROM products";
+    client.batch_execute(words).await?;
     for statement in [
         "INSERT INTO stock_levels (product_id, location_id, on_hand, allocated, unavailable, backorder_limit, version, updated_at)
          SELECT id, $1, $2, 0, 0, 0, 1, $3 FROM products",
@@ -161,19 +171,5 @@ pub(super) async fn fill_postgres(database: &Database, shop: &Shop) -> Result<()
     ] {
         client.execute(statement, &[&MAIN, &ON_HAND, &now]).await?;
     }
-    client.batch_execute(&old_orders(shop.orders)).await?;
-    Ok(client.batch_execute("VACUUM ANALYZE").await?)
-}
-
-fn old_orders(count: usize) -> String {
-    format!(
-        "CREATE TEMPORARY TABLE old AS SELECT gen_random_uuid() AS id, n FROM generate_series(1, {count}) AS n;
-         INSERT INTO orders (id, number, user_id, status, currency, total_price, paid_minor, refunded_minor, is_free_text, metadata, hidden,
-                             search, version, created_at, updated_at)
-         SELECT id, -n, gen_random_uuid(), 'completed', 'USD', n, n, 0, FALSE, '{{}}', FALSE, '', 1, n, n FROM old;
-         INSERT INTO order_lines (order_id, position, id, name, quantity, shipped, delivered, returned, unit_minor, total_minor)
-         SELECT id, 0, id, 'old', 1, 1, 1, 0, n, n FROM old;
-         INSERT INTO order_history (id, order_id, action, to_status, details, created_at)
-         SELECT id, id, 'place', 'pending', '{{}}', n FROM old;"
-    )
+    Ok(())
 }
