@@ -48,7 +48,7 @@ pub struct OrderChange {
     pub to: String,
     /// Why.
     pub reason: Option<String>,
-    /// What else was said: lines, carrier, tracking, amount, fields.
+    /// What else was said, as in the order's history.
     pub details: StoredJson,
 }
 

@@ -263,12 +263,13 @@ async fn list_orders(
 
 async fn order_export(
     State(orders): State<Arc<Orders>>,
+    caller: Caller,
     author: Author,
     wanted: Wanted<OrderQuery>,
 ) -> Result<Download<OrderSheet>, Problem> {
     record_export(&orders.shared.db, &author, OrderSheet::FILE_NAME, wanted.is_part).await?;
     let sheet = OrderSheet(wanted.filter.filter(None));
-    Download::begin(&orders.shared.db, sheet, wanted.has_mark).await
+    Download::begin(&orders.shared, &caller, sheet, wanted.has_mark).await
 }
 
 async fn order_create(
@@ -392,7 +393,8 @@ where
         let details = body.parse_after(earlier).await?.into();
         let condition = request.condition;
         let (now, counts) = (orders.shared.clock.now(), orders.counts.clone());
-        let taking = Taking { order_id: id, step, details, actor, condition, claim, now, counts };
+        let expires_at = now.plus(orders.pending_expiry);
+        let taking = Taking { order_id: id, step, details, actor, condition, claim, now, expires_at, counts };
         take_step(&orders, taking).await
     };
     let permission =

@@ -65,7 +65,7 @@ impl Changing {
         let mut after = before.clone();
         apply_details(&mut after, &self.change.details);
         let relined = self.change_lines(&mut after, lines)?;
-        let (had, has) = relined.then(|| (SaidLines::of(&before), SaidLines::of(&after))).unzip();
+        let (had, has) = relined.then(|| SaidLines::between(&before, &after)).flatten().unzip();
         let mut said = SaidChange { fields, before: had, after: has, step: None };
         if let Some(step) = step {
             let (stepped, details) = advance(after, step, &StepDetails::default(), self.actor.is_staff)?;
@@ -144,7 +144,7 @@ impl Changing {
     ) -> Result<NewLines, Vec<Fault>> {
         let currency = before.total.currency();
         let (mut listed, total) =
-            listed_lines(lines, catalogue, &Agreed::of(&before.lines, lines), currency)?;
+            listed_lines(lines, catalogue, &Agreed::of(&before.lines, lines, catalogue), currency)?;
         if self.actor.is_staff || before.is_free_text {
             return Ok((listed, total));
         }
@@ -181,7 +181,8 @@ impl Changing {
     fn change_free_text(&self, order: &mut Order) -> Result<(), Problem> {
         let change = &self.change;
         let [line] = order.lines.as_slice() else { return Err(not_free_text()) };
-        if !order.is_free_text {
+        let may_name = if self.actor.is_staff { line.product_id.is_none() } else { order.is_free_text };
+        if !may_name {
             return Err(not_free_text());
         }
         let name = change.product_name.as_ref().map_or(&*line.name, |name| name.as_str());
@@ -195,6 +196,7 @@ impl Changing {
         let changed = free_text_line(name, quantity, total);
         order.lines = vec![Line { id: line.id, ..changed }];
         order.total = total;
+        order.is_free_text &= order.user_id == self.actor.account;
         Ok(())
     }
 
@@ -216,5 +218,8 @@ impl Changing {
 }
 
 fn not_free_text() -> Problem {
-    Problem::conflict("order_not_free_text", "This order has listed lines: change `lines` instead.")
+    Problem::conflict(
+        "order_not_free_text",
+        "The lines of this order were listed, or priced by staff: change `lines` instead.",
+    )
 }

@@ -233,7 +233,7 @@ impl Step {
             Self::Deliver => "something is on its way",
             Self::Return => "something was shipped and has not come back",
             Self::Pay => {
-                "less was paid, and not given back, than is due for what has not come back; of a cancelled order, for what was shipped"
+                "less was received than is due for what has not come back; a cancelled order takes up to its total, as long as something shipped has not come back"
             }
             Self::Refund => "something was paid and not given back",
         }

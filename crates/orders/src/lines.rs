@@ -12,6 +12,7 @@ use kit::problem::{Fault, Problem};
 use kit::text::Quantity;
 use stock::Sku;
 use stock::store::{Item, find_items};
+use uuid::Uuid;
 
 use crate::body::NewLine;
 use crate::model::Line;
@@ -48,11 +49,13 @@ impl Catalogue {
     }
 }
 
-/// The lines of stock that an order has already, by what makes their SKUs unique. Who changes an order names its lines by the SKUs that it shows, and agreed
-/// to its prices: as long as it is no more of a product than there was, both stay, whatever has become of the catalogue.
+/// The lines of stock that an order has already. Who changes an order names its lines by the SKUs that it shows, or by what its products are called now, and
+/// agreed to its prices: as long as it is no more of a product than there was, both stay, whatever has become of the catalogue.
 #[derive(Default)]
 pub(crate) struct Agreed<'a> {
-    lines: HashMap<&'a str, AgreedLine<'a>>,
+    lines: HashMap<Uuid, AgreedLine<'a>>,
+    /// The products of the SKUs that the order shows.
+    products: HashMap<&'a str, Uuid>,
 }
 
 struct AgreedLine<'a> {
@@ -64,19 +67,32 @@ struct AgreedLine<'a> {
 }
 
 impl<'a> Agreed<'a> {
-    pub(crate) fn of(own: &'a [Line], wanted: &[NewLine]) -> Self {
-        let mut lines: HashMap<&str, AgreedLine<'_>> = HashMap::new();
+    pub(crate) fn of(own: &'a [Line], wanted: &[NewLine], catalogue: &Catalogue) -> Self {
+        let mut agreed = Self::default();
         for line in own {
-            let Some(key) = line.sku_key.as_deref() else { continue };
-            lines.entry(key).or_insert(AgreedLine { line, quantity: 0, wanted: 0 }).quantity += line.quantity;
+            let (Some(key), Some(product)) = (line.sku_key.as_deref(), line.product_id) else { continue };
+            agreed.products.entry(key).or_insert(product);
+            let first = AgreedLine { line, quantity: 0, wanted: 0 };
+            agreed.lines.entry(product).or_insert(first).quantity += line.quantity;
         }
         for line in wanted {
             let NewLine::Stock { sku, quantity } = line else { continue };
-            if let Some(agreed) = lines.get_mut(&*sku.key()) {
-                agreed.wanted += quantity.get();
+            let key = sku.key();
+            let product = agreed.product(&key, catalogue.items.get(&key));
+            if let Some(line) = product.and_then(|product| agreed.lines.get_mut(&product)) {
+                line.wanted += quantity.get();
             }
         }
-        Self { lines }
+        agreed
+    }
+
+    /// Whose SKU it is: the product's that the order shows under it, or else the one's that has it now.
+    fn product(&self, key: &str, item: Option<&Item>) -> Option<Uuid> {
+        self.products.get(key).copied().or_else(|| item.map(|item| item.product_id))
+    }
+
+    fn find(&self, key: &str, item: Option<&Item>) -> Option<&AgreedLine<'a>> {
+        self.lines.get(&self.product(key, item)?)
     }
 }
 
@@ -125,7 +141,7 @@ fn listed_line(
         NewLine::Stock { sku, quantity } => {
             let key = sku.key();
             let item = catalogue.find(&key, currency);
-            let item = match agreed.lines.get(&*key) {
+            let item = match agreed.find(&key, item.as_ref().ok().copied()) {
                 None => item.map_err(|invalid| ("sku", invalid))?,
                 Some(agreed) if agreed.wanted <= agreed.quantity => {
                     return Ok(agreed_line(agreed.line, quantity.get()));

@@ -40,7 +40,7 @@ pub(crate) struct Order {
     pub(crate) total: Money,
     pub(crate) paid_minor: i64,
     pub(crate) refunded_minor: i64,
-    /// Whether the buyer named product and price, as in the original system's order.
+    /// Whether the buyer named product and price, as in the original system's order, and may name others.
     pub(crate) is_free_text: bool,
     pub(crate) note: Option<String>,
     /// Compact JSON: a string or an object.
@@ -141,6 +141,11 @@ impl Order {
     pub(crate) fn set_expiry(&mut self, at: Timestamp) {
         let expires = self.status == Status::Pending && !self.held().is_empty();
         self.expires_at = expires.then(|| self.expires_at.unwrap_or(at));
+    }
+
+    /// Lets what would expire do so no earlier.
+    pub(crate) fn prolong(&mut self, at: Timestamp) {
+        self.expires_at = self.expires_at.map(|moment| moment.max(at));
     }
 
     /// Makes it the next version. Each is later than the one before, by which its history is in order: a request that came earlier may have waited longer

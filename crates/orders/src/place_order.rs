@@ -281,7 +281,8 @@ async fn new_order(orders: &Orders, actor: &Actor, new: PlaceOrder) -> Result<Or
     let usual = new.currency.unwrap_or(shared.currency);
     let (lines, total, is_free_text) = match new.lines {
         NewLines::FreeText { product_name, quantity, total } => {
-            (vec![free_text_line(product_name.as_str(), quantity.get(), total)], total, true)
+            let by_buyer = new.user_id.is_none_or(|buyer| buyer == actor.account);
+            (vec![free_text_line(product_name.as_str(), quantity.get(), total)], total, by_buyer)
         }
         NewLines::Listed(lines) => {
             let catalogue = Catalogue::of(&shared.db, &lines).await?;

@@ -1,6 +1,8 @@
 //! What the history keeps of a change besides the states, as compact JSON. It is written straight from these types,
 //! since a general JSON value would take an amount for a float.
 
+use std::collections::HashMap;
+
 use kit::money::Money;
 use kit::problem::Problem;
 use kit::text::Text;
@@ -37,7 +39,8 @@ pub(crate) struct SaidLine {
     pub(crate) quantity: i64,
 }
 
-/// What a change said: the fields that it named, what the order had and has where lines were among them, and the step that its status stood for.
+/// What a change said: the fields that it named, the lines that only the order before had and those that only the one after has, and the step that its status
+/// stood for.
 #[derive(Serialize)]
 pub(crate) struct SaidChange {
     pub(crate) fields: Vec<&'static str>,
@@ -49,17 +52,25 @@ pub(crate) struct SaidChange {
     pub(crate) step: Option<SaidStep>,
 }
 
-/// All lines of an order, and what they cost.
+/// So many lines of a change are told, so that a page of changes stays small.
+const MOST_TOLD: usize = 50;
+
+/// Some lines of an order, and what all of them cost.
 #[derive(Serialize)]
 pub(crate) struct SaidLines {
     total_price: Money,
     lines: Vec<SaidPrice>,
+    /// How many more there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<usize>,
 }
 
 #[derive(Serialize)]
 struct SaidPrice {
     #[serde(skip_serializing_if = "Option::is_none")]
     sku: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    product_id: Option<Uuid>,
     /// Where there is no SKU to know it by.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
@@ -68,15 +79,43 @@ struct SaidPrice {
 }
 
 impl SaidLines {
-    pub(crate) fn of(order: &Order) -> Self {
-        let line = |line: &Line| SaidPrice {
+    /// Of two states of an order what only the one has, and what only the other; nothing if their lines are alike.
+    pub(crate) fn between(before: &Order, after: &Order) -> Option<(Self, Self)> {
+        let (had, has) = (only_in(&before.lines, &after.lines), only_in(&after.lines, &before.lines));
+        let differ = !had.is_empty() || !has.is_empty();
+        differ.then(|| (Self::new(before.total, &had), Self::new(after.total, &has)))
+    }
+
+    fn new(total_price: Money, lines: &[&Line]) -> Self {
+        let line = |line: &&Line| SaidPrice {
             sku: line.sku.clone(),
+            product_id: line.product_id,
             name: line.sku.is_none().then(|| line.name.clone()),
             quantity: line.quantity,
-            total_price: Money::from_minor(line.total_minor, order.total.currency()),
+            total_price: Money::from_minor(line.total_minor, total_price.currency()),
         };
-        Self { total_price: order.total, lines: order.lines.iter().map(line).collect() }
+        let more = lines.len().checked_sub(MOST_TOLD).filter(|more| *more > 0);
+        Self { total_price, lines: lines.iter().take(MOST_TOLD).map(line).collect(), more }
     }
+}
+
+/// The lines that have no like among others, each of which is the like of one.
+fn only_in<'a>(lines: &'a [Line], others: &'a [Line]) -> Vec<&'a Line> {
+    fn likeness(line: &Line) -> (Option<Uuid>, &str, i64, i64) {
+        (line.product_id, line.sku.as_deref().unwrap_or(&line.name), line.quantity, line.total_minor)
+    }
+    let mut likes: HashMap<_, usize> = HashMap::new();
+    for other in others {
+        *likes.entry(likeness(other)).or_default() += 1;
+    }
+    let has_none = |line: &&'a Line| match likes.get_mut(&likeness(line)) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        _ => true,
+    };
+    lines.iter().filter(has_none).collect()
 }
 
 /// A step that a change took.

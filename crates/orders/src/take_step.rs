@@ -32,6 +32,8 @@ pub(crate) struct Taking {
     pub(crate) condition: IfMatch,
     pub(crate) claim: Claim,
     pub(crate) now: Timestamp,
+    /// Until when an order whose money goes back waits at least to be paid again, if it is pending and holds stock.
+    pub(crate) expires_at: Timestamp,
     pub(crate) counts: Arc<OrderCounts>,
 }
 
@@ -49,6 +51,9 @@ impl Taking {
             self.condition.check(order.version)?;
             let before = order.status;
             let (mut after, said) = advance(order.clone(), self.step, &self.details, self.actor.is_staff)?;
+            if self.step == Step::Refund {
+                after.prolong(self.expires_at);
+            }
             after.touch(self.now);
             let restock = self.details.restock != Some(false);
             move_stock(tx, &order, &after, Some(&self.actor), restock).await?;

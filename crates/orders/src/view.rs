@@ -149,7 +149,7 @@ pub(crate) struct HistoryView {
     actor_id: Option<Uuid>,
     /// Why.
     reason: Option<String>,
-    /// What else was said: lines, carrier, tracking, amount, fields; of a change of lines, `before` and `after` with the lines and their total.
+    /// What else was said: lines, carrier, tracking, amount, fields; of a change of lines, `before` and `after` with the total and the lines that only the one or the other has, 50 at most and how many `more` there are.
     details: StoredJson,
     /// The request that did it.
     request_id: Option<String>,

@@ -84,16 +84,43 @@ async fn a_free_text_order_is_rewritten_while_pending() {
 }
 
 #[tokio::test]
+async fn a_price_that_staff_named_is_not_its_owners_to_change() {
+    each_app(async |app| {
+        let (ada, staff) = (app.customer("ada").await, app.staff("staff").await);
+        Goods::new("LICENCE", 1).add_to(&app.db).await;
+        let by_phone = json!({"user_id": ada.id, "product_name": "Desk", "quantity": 1, "total_price": 500});
+        let quoted = place(&ada, laptop()).await;
+        staff.put(&path(&quoted, ""), json!({"total_price": 500})).await.expect(200);
+        for order in [place(&staff, by_phone).await, quoted] {
+            let path = path(&order, "");
+            ada.put(&path, json!({"total_price": 0})).await.problem(409, "order_not_free_text");
+            ada.put(&path, json!({"note": "thanks"})).await.expect(200);
+            let lines = json!({"lines": [{"sku": "LICENCE", "quantity": 1}]});
+            let changed = ada.put(&path, lines).await.expect(200).json();
+            let names: Vec<&Value> =
+                changed["lines"].as_array().unwrap().iter().map(|line| &line["name"]).collect();
+            assert_eq!(names, [&json!("Thing LICENCE"), &order["lines"][0]["name"]]);
+            assert_eq!(changed["lines"][1]["total_price"], 500.0);
+            let lines = json!({"lines": [{"name": "Desk", "quantity": 1, "unit_price": 500}]});
+            staff.put(&path, lines).await.expect(200);
+            let lower = staff.put(&path, json!({"total_price": 450})).await.expect(200).json();
+            assert_eq!(lower["total_price"], 450.0);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn staff_rewrite_lines_while_pending() {
     each_app(async |app| {
         let staff = app.staff("staff").await;
         let order = place(&staff, two_lines()).await;
+        staff.put(&path(&order, ""), json!({"quantity": 1})).await.problem(409, "order_not_free_text");
         let lines = json!({"lines": [{"name": "Chair", "quantity": 4, "unit_price": 25}]});
         let changed = staff.put(&path(&order, ""), lines.clone()).await.expect(200).json();
         assert_eq!((&changed["total_price"], &changed["quantity"]), (&json!(100.0), &json!(4)));
         assert_eq!(changed["lines"].as_array().unwrap().len(), 1);
         assert_eq!(view(&staff, &order).await, changed);
-        staff.put(&path(&order, ""), json!({"quantity": 1})).await.problem(409, "order_not_free_text");
         let mut both = lines;
         both["quantity"] = 1.into();
         staff.put(&path(&order, ""), both).await.problem(422, "validation_failed");

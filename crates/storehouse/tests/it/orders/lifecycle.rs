@@ -65,6 +65,8 @@ struct Life<'a> {
     order: Value,
     model: Model,
     is_free_text: bool,
+    /// Whether staff named its price last, which its owner then can't.
+    is_quoted: bool,
 }
 
 impl<'a> Life<'a> {
@@ -75,11 +77,11 @@ impl<'a> Life<'a> {
                 place(ada, json!({"product_name": "A", "quantity": quantity, "total_price": money(total)}))
                     .await;
             let model = Model::new(&[(quantity, total)], false);
-            return Self { ada, staff, order, model, is_free_text: true };
+            return Self { ada, staff, order, model, is_free_text: true, is_quoted: false };
         }
         let (lines, quantities) = random_lines(random);
         let order = place(staff, json!({"lines": lines, "user_id": ada.id})).await;
-        Self { ada, staff, order, model: Model::new(&quantities, true), is_free_text: false }
+        Self { ada, staff, order, model: Model::new(&quantities, true), is_free_text: false, is_quoted: true }
     }
 
     async fn go_on(&mut self, random: &mut Random) {
@@ -176,7 +178,7 @@ impl<'a> Life<'a> {
     async fn change_lines(&mut self, random: &mut Random) {
         let is_pending = self.model.status == "pending";
         let (body, quantities, client, is_staff) = if self.is_free_text {
-            let (client, is_staff) = self.actor(random);
+            let (client, is_staff) = if self.is_quoted { (self.staff, true) } else { self.actor(random) };
             let (quantity, total) = (random.between(1, 5), random.between(0, 300));
             let body = json!({"quantity": quantity, "total_price": money(total)});
             (body, vec![(quantity, total)], client, is_staff)
@@ -190,6 +192,7 @@ impl<'a> Life<'a> {
             assert_eq!(problem.json()["allowed_transitions"], json!(self.model.allowed(is_staff)));
             return;
         }
+        self.is_quoted |= is_staff;
         let fresh = Model::new(&quantities, is_staff);
         (self.model.lines, self.model.total) = (fresh.lines, fresh.total);
         self.model.record("change", "pending", is_staff, None);
