@@ -60,7 +60,11 @@ impl Deleting {
             return Ok(());
         }
         archive_product(tx, product.id, self.author.now.max(product.updated_at)).await?;
+        let terms = product.terms();
         let archived = Product { active: false, version: product.version + 1, ..product };
+        if archived.terms() != terms {
+            stock::set_terms(tx, &[archived.terms()], &self.author).await?;
+        }
         Ok(record_change(tx, EventType::ProductArchived, &archived, Vec::new(), &self.author).await?)
     }
 }

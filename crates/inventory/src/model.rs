@@ -72,9 +72,9 @@ impl Product {
         Sku::key_of(&self.sku)
     }
 
-    /// What its level at MAIN knows of it.
+    /// What its level at MAIN knows of it; what isn't tracked or sold is never low.
     pub(crate) fn terms(&self) -> Terms {
-        let reorder_point = self.reorder_point.filter(|_| self.track_stock);
+        let reorder_point = self.reorder_point.filter(|_| self.track_stock && self.active);
         Terms { product_id: self.id, backorder_limit: self.backorder_limit, reorder_point }
     }
 

@@ -300,7 +300,7 @@ pub(crate) struct LowProduct {
     pub(crate) reorder_quantity: Option<i64>,
 }
 
-/// Products by their ids, as far as they are there, by SKU.
+/// Products by their ids, as far as they are there and on sale, by SKU.
 pub(crate) async fn list_products(tx: &Tx, ids: &[Uuid]) -> Result<Vec<LowProduct>, Error> {
     if ids.is_empty() {
         return Ok(Vec::new());
@@ -309,7 +309,7 @@ pub(crate) async fn list_products(tx: &Tx, ids: &[Uuid]) -> Result<Vec<LowProduc
     let sql = [
         "SELECT sku, name, COALESCE((SELECT CAST(SUM(on_hand - unavailable - allocated) AS BIGINT) FROM stock_levels WHERE product_id = products.id), 0),
                 reorder_point, reorder_quantity
-         FROM products WHERE id IN (",
+         FROM products WHERE active = TRUE AND id IN (",
         &placeholders(ids.len()),
         ") ORDER BY sku",
     ];

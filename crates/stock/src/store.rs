@@ -290,7 +290,7 @@ pub(crate) async fn levels_beside_products(
 ) -> Result<Vec<(Level, Terms)>, Error> {
     let sql = "SELECT product_id, location_id, on_hand, allocated, unavailable, stock_levels.backorder_limit, stock_levels.version,
                       stock_levels.updated_at, stock_levels.reorder_point, products.backorder_limit,
-                      CASE WHEN track_stock = TRUE THEN products.reorder_point END
+                      CASE WHEN track_stock = TRUE AND active = TRUE THEN products.reorder_point END
                FROM stock_levels JOIN products ON products.id = product_id WHERE product_id > $1 AND product_id <= $2";
     tx.rows(sql, &[after.into(), last.into()], |row| {
         let level = level(row)?;

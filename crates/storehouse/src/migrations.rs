@@ -59,4 +59,9 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0016_history_by_order.sqlite.sql"),
         postgres: include_str!("../migrations/0016_history_by_order.postgres.sql"),
     },
+    Migration::portable(
+        17,
+        "archived_are_never_low",
+        include_str!("../migrations/0017_archived_are_never_low.sql"),
+    ),
 ];

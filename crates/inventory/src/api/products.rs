@@ -116,7 +116,7 @@ pub(crate) struct ProductQuery {
     active: Option<bool>,
     /// Only with this SKU.
     sku: Option<String>,
-    /// Only what has sunk to its reorder point, or only the rest.
+    /// Only what is on sale and has sunk to its reorder point, or only the rest.
     low_stock: Option<bool>,
 }
 

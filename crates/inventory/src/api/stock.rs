@@ -81,7 +81,7 @@ pub(crate) struct LevelQuery {
     product_id: Option<Uuid>,
     /// Only at this location.
     location_id: Option<Uuid>,
-    /// Only of products that have sunk to their reorder point, or only of the others.
+    /// Only of products on sale that have sunk to their reorder point, or only of the others.
     low: Option<bool>,
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::told::told;
-use crate::harness::goods::{add_location, adjust};
+use crate::harness::goods::{add_location, adjust, check_stock};
 use crate::harness::{App, Client, each_app};
 
 /// A product with a reorder point of 5, and ten of it.
@@ -59,6 +59,26 @@ async fn it_is_told_once_for_each_fall_over_all_locations() {
         staff.put(&path, json!({"reorder_point": null})).await.expect(200);
         change(MAIN, -1).await;
         assert_eq!(low(app, 20).await, [(5, 5), (4, 5), (8, 8)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_sold_no_more_is_never_low() {
+    each_app(async |app| {
+        let staff = app.staff("staff").await;
+        let lamp = lamp(app, &staff).await;
+        let path = format!("/products/{lamp}");
+        staff.delete(&path).await.expect(204);
+        adjust(&app.db, lamp, MAIN, Change::Adjust(-6)).await.unwrap();
+        check_stock(&app.db).await;
+        // One user, the product, the receipt, the deletion, the loss.
+        assert_eq!(low(app, 5).await, []);
+        staff.put(&path, json!({"active": true})).await.expect(200);
+        check_stock(&app.db).await;
+        assert_eq!(low(app, 7).await, [(4, 5)], "on sale again it is");
+        staff.put(&path, json!({"active": false})).await.expect(200);
+        check_stock(&app.db).await;
     })
     .await;
 }
