@@ -192,6 +192,22 @@ const SLOW: Migration = Migration::portable(
 );
 
 /// Not a test by itself: it is killed.
+/// Names that PostgreSQL would read otherwise without quotes.
+#[tokio::test]
+async fn a_schema_of_any_name_will_do() {
+    let Some(database) = TestDatabase::on_postgres(&[]).await else { return };
+    let make = "CREATE SCHEMA \"My.Shop\"";
+    let made: Result<_, Error> =
+        database.open().await.write((), |tx, ()| Box::pin(tx.execute(make, &[]))).await;
+    made.unwrap();
+    let url = format!("{}?options=-csearch_path%3D%22My.Shop%22", database.url());
+    for applied in [2, 0] {
+        let db = Db::open(&url.parse().unwrap()).await.unwrap();
+        assert_eq!(db.migrate(&[ONE, TWO]).await, Ok(applied));
+        assert_eq!(count(&db, "SELECT n FROM \"My.Shop\".two").await, Ok(2));
+    }
+}
+
 #[tokio::test]
 #[ignore = "started by another test, as a process of its own"]
 async fn child_migrates_slowly() {
