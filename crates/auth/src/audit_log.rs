@@ -13,6 +13,7 @@ use kit::csv::{Chunk, Download, Lines, Sheet, Wanted};
 use kit::endpoint::Endpoints;
 use kit::endpoint::Verb::Get;
 use kit::fields::Invalid;
+use kit::identity::Caller;
 use kit::openapi::op;
 use kit::page::{List, Listing, Page, PageRequest, Sorts};
 use kit::permission::ADMIN;
@@ -88,12 +89,13 @@ async fn audit_list(State(auth): State<Arc<Auth>>, list: List<AuditQuery>) -> Re
 
 async fn audit_export(
     State(auth): State<Arc<Auth>>,
+    caller: Caller,
     author: Author,
     wanted: Wanted<AuditQuery>,
 ) -> Result<Download<AuditSheet>, Problem> {
     audit::record_export(&auth.shared.db, &author, AuditSheet::FILE_NAME, wanted.is_part).await?;
     let sheet = AuditSheet(wanted.filter.filter());
-    Download::begin(&auth.shared.db, sheet, wanted.has_mark).await
+    Download::begin(&auth.shared, &caller, sheet, wanted.has_mark).await
 }
 
 /// The audit log, the oldest first.

@@ -1,12 +1,17 @@
 //! A file as an answer, sent while it is made.
 
+use std::sync::Arc;
+
+use axum::BoxError;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 
+use crate::identity::Caller;
 use crate::problem::Problem;
+use crate::shared::Shared;
 
 /// What makes a file.
 pub trait Parts: Send + 'static {
@@ -14,20 +19,32 @@ pub trait Parts: Send + 'static {
     fn next_part(&mut self) -> impl Future<Output = Result<Option<Bytes>, db::Error>> + Send;
 }
 
-/// Makes the first part, so that a database that fails at once is told by the status; one that fails later breaks the answer off, and no part is
-/// taken for the whole.
-pub async fn begin(file: &'static str, mut parts: impl Parts) -> Result<Body, Problem> {
+/// Makes the first part, so that a database that fails at once is told by the status. One that fails later breaks the answer off, and so does a caller who is
+/// logged out meanwhile, since who reads slowly reads for long; no part is taken for the whole.
+pub async fn begin(
+    file: &'static str,
+    shared: &Shared,
+    caller: &Caller,
+    mut parts: impl Parts,
+) -> Result<Body, Problem> {
     let first = parts.next_part().await?.map(Ok);
-    let rest = stream::try_unfold(parts, move |mut parts| async move {
-        match parts.next_part().await {
-            Ok(part) => Ok(part.map(|part| (part, parts))),
-            Err(error) => {
-                tracing::warn!(file, cause = %error, "a download broke off");
-                Err(error)
+    let (verified, sessions) = (caller.verified().clone(), Arc::clone(&shared.sessions));
+    let rest =
+        stream::try_unfold((parts, verified, sessions), move |(mut parts, verified, sessions)| async move {
+            if verified.check_again(&*sessions).await.is_err() {
+                return Err(broken_off(file, "its caller is let in no more".into()));
             }
-        }
-    });
+            match parts.next_part().await {
+                Ok(part) => Ok(part.map(|part| (part, (parts, verified, sessions)))),
+                Err(error) => Err(broken_off(file, error.into())),
+            }
+        });
     Ok(Body::from_stream(stream::iter(first).chain(rest)))
+}
+
+fn broken_off(file: &str, cause: BoxError) -> BoxError {
+    tracing::warn!(file, %cause, "a download broke off");
+    cause
 }
 
 /// The answer that a browser keeps under this name.

@@ -199,7 +199,7 @@ async fn own_data_export(
     _: NoQuery,
 ) -> Result<Export, Problem> {
     audit::record_export(&users.shared.db, &author, "export.json", true).await?;
-    Export::begin(&users, caller.account()).await
+    Export::begin(&users, &caller).await
 }
 
 async fn totp_reset(

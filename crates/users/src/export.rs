@@ -13,6 +13,7 @@ use bytes::Bytes;
 use db::{Db, Error};
 use futures_util::FutureExt;
 use kit::download::{self, Parts, attachment};
+use kit::identity::Caller;
 use kit::problem::Problem;
 use schemars::json_schema;
 use uuid::Uuid;
@@ -41,13 +42,14 @@ struct Writing {
 
 impl Export {
     /// Begins with the account and the first section.
-    pub(crate) async fn begin(users: &Users, person: Uuid) -> Result<Self, Problem> {
+    pub(crate) async fn begin(users: &Users, caller: &Caller) -> Result<Self, Problem> {
+        let person = caller.account();
         let account = crate::api::find(users, person).await?;
         let account = serde_json::to_string(&account).map_err(Problem::internal)?;
         let head = format!("{{\"exported_at\":\"{}\",\"account\":{account}", users.shared.clock.now());
         let (db, sections) = (users.shared.db.clone(), users.sections);
         let writing = Writing { db, person, head, sections, cursor: None, is_done: false };
-        Ok(Self(download::begin(FILE_NAME, writing).await?))
+        Ok(Self(download::begin(FILE_NAME, &users.shared, caller, writing).await?))
     }
 }
 

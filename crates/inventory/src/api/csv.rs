@@ -116,33 +116,36 @@ impl FromParams for ImportQuery {
 
 async fn product_export(
     State(inventory): State<Arc<Inventory>>,
+    caller: Caller,
     author: Author,
     wanted: Wanted<ProductQuery>,
 ) -> Result<Download<ProductSheet>, Problem> {
     record_export(&inventory.shared.db, &author, ProductSheet::FILE_NAME, wanted.is_part).await?;
     let sheet = ProductSheet(wanted.filter.filter(true));
-    Download::begin(&inventory.shared.db, sheet, wanted.has_mark).await
+    Download::begin(&inventory.shared, &caller, sheet, wanted.has_mark).await
 }
 
 async fn level_export(
     State(inventory): State<Arc<Inventory>>,
+    caller: Caller,
     author: Author,
     wanted: Wanted<LevelFileQuery>,
 ) -> Result<Download<LevelSheet>, Problem> {
     record_export(&inventory.shared.db, &author, LevelSheet::FILE_NAME, wanted.is_part).await?;
     let has_figures = wanted.filter.figures.unwrap_or(false);
     let sheet = LevelSheet { filter: wanted.filter.levels.filter(), has_figures };
-    Download::begin(&inventory.shared.db, sheet, wanted.has_mark).await
+    Download::begin(&inventory.shared, &caller, sheet, wanted.has_mark).await
 }
 
 async fn movement_export(
     State(inventory): State<Arc<Inventory>>,
+    caller: Caller,
     author: Author,
     wanted: Wanted<MovementQuery>,
 ) -> Result<Download<MovementSheet>, Problem> {
     record_export(&inventory.shared.db, &author, MovementSheet::FILE_NAME, wanted.is_part).await?;
     let sheet = MovementSheet(wanted.filter.filter());
-    Download::begin(&inventory.shared.db, sheet, wanted.has_mark).await
+    Download::begin(&inventory.shared, &caller, sheet, wanted.has_mark).await
 }
 
 async fn product_import(

@@ -9,14 +9,15 @@ use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use db::Db;
 use http::request;
 use schemars::{JsonSchema, json_schema};
 
 use super::export::{Export, Sheet};
 use crate::download::{self, Parts, attachment};
+use crate::identity::Caller;
 use crate::problem::Problem;
 use crate::query::{FromParams, Params};
+use crate::shared::Shared;
 
 /// The query of a file: what it is to hold, and how it is to begin.
 #[derive(Debug)]
@@ -70,9 +71,10 @@ pub struct Download<S> {
 
 impl<S: Sheet> Download<S> {
     /// Reads the first part, so that a database that fails at once is told by the status.
-    pub async fn begin(db: &Db, sheet: S, has_mark: bool) -> Result<Self, Problem> {
-        let export = Export::new(db.clone(), sheet, false).with_mark(has_mark);
-        Ok(Self { body: download::begin(S::FILE_NAME, export).await?, sheet: PhantomData })
+    pub async fn begin(shared: &Shared, caller: &Caller, sheet: S, has_mark: bool) -> Result<Self, Problem> {
+        let export = Export::new(shared.db.clone(), sheet, false).with_mark(has_mark);
+        let body = download::begin(S::FILE_NAME, shared, caller, export).await?;
+        Ok(Self { body, sheet: PhantomData })
     }
 }
 

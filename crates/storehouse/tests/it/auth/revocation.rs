@@ -8,6 +8,7 @@ use db::Error;
 use futures_util::future::join;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use http::Method;
+use http_body_util::BodyExt;
 use kit::identity::Role;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -32,6 +33,20 @@ async fn j13_a_changed_role_ends_the_tokens_but_not_the_session() {
         let refresh = json!({"refresh_token": pair["refresh_token"]});
         let renewed = app.nobody().post("/auth/refresh", refresh).await.expect(200).json();
         client(app, &renewed).get("/users").await.expect(200);
+    })
+    .await;
+}
+
+/// Who reads slowly reads for long.
+#[tokio::test]
+async fn a_file_breaks_off_when_its_reader_is_logged_out() {
+    each_app(async |app| {
+        let ada = app.customer("ada").await;
+        let (answer, mut body) = ada.request(Method::GET, "/users/me/export").open().await;
+        assert_eq!(answer.status.as_u16(), 200);
+        body.frame().await.unwrap().unwrap();
+        ada.post("/auth/logout", json!({})).await.expect(204);
+        assert!(body.collect().await.is_err(), "what came isn't taken for the whole file");
     })
     .await;
 }
