@@ -1,9 +1,10 @@
 //! The backends of one route: what is known of each, and which is next.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kit::metrics::Counter;
+use tokio::time::Instant;
 
 use super::RouteTime;
 use super::host::{Host, Hosts, State};
@@ -106,11 +107,34 @@ impl Drop for Unsettled<'_> {
     }
 }
 
+/// So many requests are sent a second time at once, and so many each second.
+const MOST_RETRIES: f64 = 100.0;
+const RETRIES_A_SECOND: f64 = 20.0;
+
+/// Who may send a request a second time. Where every connection breaks, as under too much load, repeating all would double it.
+struct Retries(Mutex<(f64, Instant)>);
+
+impl Retries {
+    fn new() -> Self {
+        Self(Mutex::new((MOST_RETRIES, Instant::now())))
+    }
+
+    fn take(&self, now: Instant) -> bool {
+        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = now.duration_since(left.1).as_secs_f64() * RETRIES_A_SECOND;
+        let there = (left.0 + more).min(MOST_RETRIES);
+        let may = there >= 1.0;
+        *left = (if may { there - 1.0 } else { there }, now);
+        may
+    }
+}
+
 /// All backends of one route.
 pub(crate) struct Backends {
     all: Vec<Arc<Backend>>,
     balance: Balance,
     turn: AtomicUsize,
+    retries: Retries,
 }
 
 impl Backends {
@@ -118,7 +142,12 @@ impl Backends {
         let check = &route.terms.health_check;
         let mut backend = |authority| Arc::new(Backend::new(hosts.of(authority, check)));
         let all = route.backends.iter().map(|configured| backend(&configured.0)).collect();
-        Self { all, balance: route.terms.balance, turn: AtomicUsize::new(0) }
+        Self { all, balance: route.terms.balance, turn: AtomicUsize::new(0), retries: Retries::new() }
+    }
+
+    /// Whether a request whose connection broke may be sent once more.
+    pub(super) fn may_repeat(&self) -> bool {
+        self.retries.take(Instant::now())
     }
 
     pub(super) fn len(&self) -> usize {
@@ -176,6 +205,8 @@ fn two_of(count: usize, turn: usize) -> [usize; 2] {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crate::routes::Terms;
 
     use super::*;
@@ -184,7 +215,7 @@ mod tests {
         let (mut hosts, check) = (Hosts::default(), Terms::default().health_check);
         let mut host = |port| hosts.of(&format!("a:{port}").parse().unwrap(), &check);
         let all = (1..=count).map(|port| Arc::new(Backend::new(host(port)))).collect();
-        Backends { all, balance, turn: AtomicUsize::new(0) }
+        Backends { all, balance, turn: AtomicUsize::new(0), retries: Retries::new() }
     }
 
     /// How often each is chosen, if every request ends at once.
@@ -233,6 +264,13 @@ mod tests {
         drop(slow);
         one.all[1].host.set_down("a test");
         assert_eq!(choices(&other, 10), [10, 0]);
+    }
+
+    #[test]
+    fn only_so_many_are_repeated() {
+        let (retries, start) = (Retries::new(), Instant::now());
+        let taken = |after| (0..1000).filter(|_| retries.take(start + Duration::from_millis(after))).count();
+        assert_eq!([0, 0, 500, 3_600_000].map(taken), [100, 0, 10, 100]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Health checks: each host is asked again and again whether it takes work.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -7,7 +8,7 @@ use http::{Request, Uri};
 use tokio::time::{sleep, timeout};
 
 use super::Limits;
-use super::host::{Host, Hosts};
+use super::host::{Host, Hosts, State};
 use super::pool::{Pool, Unanswered, is_own_fault};
 use super::upload::UploadBody;
 use crate::routes::HealthCheck;
@@ -16,7 +17,7 @@ use crate::routes::HealthCheck;
 /// just then.
 const PATIENCE: u32 = 2;
 
-/// After so many in a row, in which no request was answered either, it hangs: whoever asked it would only wait.
+/// After so many in a row, while requests wait and none was answered either, it hangs: whoever else asked it would only wait.
 const HANGS: u32 = 7;
 
 /// What a check found out.
@@ -27,7 +28,7 @@ enum Found {
     Unready(String),
     /// It can't be reached.
     Down(String),
-    /// No answer came over a connection that did.
+    /// No answer came in time, or no connection, as where a packet was lost; or one that came broke.
     Silent(String),
     /// We couldn't ask, which says nothing of it.
     Unasked,
@@ -43,22 +44,47 @@ async fn watch_one(limits: &Limits, host: &Host) {
     let connect_timeout = limits.connect_timeout.min(host.check.timeout / 2);
     // A check tries no connection that a request could take.
     let pool = Pool::new(host.authority.clone());
-    let (mut silent, mut unheard) = (0, 0);
+    let mut silence = Silence::default();
     loop {
         let found = ask(&pool, &host.check, connect_timeout).await;
-        let (is_silent, was_heard) = (matches!(found, Found::Silent(_)), host.was_heard());
-        silent = if is_silent { silent + 1 } else { 0 };
-        unheard = if is_silent && !was_heard { unheard + 1 } else { 0 };
+        silence.go_on(matches!(found, Found::Silent(_)), host.was_asked(), host.was_heard());
         match found {
             Found::Ready => host.set_ready(),
             Found::Down(cause) => host.set_down(cause),
             Found::Unready(cause) => host.set_unready(cause),
-            Found::Silent(cause) if unheard >= HANGS => host.set_down(cause),
-            Found::Silent(cause) if silent >= PATIENCE => host.set_unready(cause),
+            Found::Silent(cause) if silence.unheard >= HANGS => host.set_down(cause),
+            // Of one that is down silence is no sign of life.
+            Found::Silent(cause) if silence.checks >= PATIENCE && host.state() != State::Down => {
+                host.set_unready(cause);
+            }
             Found::Silent(_) | Found::Unasked => {}
         }
         host.pool.sweep();
         sleep(host.check.interval).await;
+    }
+}
+
+/// How long there has been no answer.
+#[derive(Default)]
+struct Silence {
+    /// To so many checks in a row.
+    checks: u32,
+    /// Whether a request came since one was answered last: silence where nobody asks may be one of the checks alone.
+    is_asked: bool,
+    /// To so many of the checks nor to any request.
+    unheard: u32,
+}
+
+impl Silence {
+    /// After a check, and what became of requests since the one before.
+    fn go_on(&mut self, is_silent: bool, was_asked: bool, was_heard: bool) {
+        if !is_silent || was_heard {
+            *self = Self { checks: if is_silent { self.checks + 1 } else { 0 }, ..Self::default() };
+            return;
+        }
+        self.checks += 1;
+        self.is_asked |= was_asked;
+        self.unheard += u32::from(self.is_asked);
     }
 }
 
@@ -77,6 +103,9 @@ async fn ask(pool: &Pool, check: &HealthCheck, connect_timeout: Duration) -> Fou
         }
         Ok(Err(unanswered)) => match &unanswered {
             Unanswered::Unreached(_, error) if is_own_fault(error) => Found::Unasked,
+            Unanswered::Unreached(_, error) if error.kind() == ErrorKind::TimedOut => {
+                Found::Silent(unanswered.text())
+            }
             Unanswered::Unreached(..) => Found::Down(unanswered.text()),
             Unanswered::Broken(_) => Found::Silent(unanswered.text()),
         },

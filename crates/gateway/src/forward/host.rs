@@ -31,6 +31,8 @@ pub(crate) struct Host {
     pub(super) pool: Pool,
     in_flight: AtomicU64,
     state: AtomicU8,
+    /// Whether a request began since a check last asked.
+    was_asked: AtomicBool,
     /// Whether it answered a request since a check last asked.
     was_heard: AtomicBool,
 }
@@ -44,6 +46,7 @@ impl Host {
             check,
             in_flight: AtomicU64::new(0),
             state: AtomicU8::new(READY),
+            was_asked: AtomicBool::new(false),
             was_heard: AtomicBool::new(false),
         }
     }
@@ -63,6 +66,7 @@ impl Host {
 
     pub(super) fn begin(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
+        note(&self.was_asked);
     }
 
     pub(super) fn end(&self) {
@@ -71,10 +75,12 @@ impl Host {
 
     /// Notes that it answered a request.
     pub(super) fn hear(&self) {
-        // Mostly noted already, and what is only read no thread has to wait for.
-        if !self.was_heard.load(Ordering::Relaxed) {
-            self.was_heard.store(true, Ordering::Relaxed);
-        }
+        note(&self.was_heard);
+    }
+
+    /// Whether a request began since this was last asked.
+    pub(super) fn was_asked(&self) -> bool {
+        self.was_asked.swap(false, Ordering::Relaxed)
     }
 
     /// Whether it answered a request since this was last asked.
@@ -104,6 +110,13 @@ impl Host {
     /// Whether it was in another state.
     fn set(&self, state: State) -> bool {
         self.state.swap(state as u8, Ordering::Relaxed) != state as u8
+    }
+}
+
+fn note(flag: &AtomicBool) {
+    // Mostly noted already, and what is only read no thread has to wait for.
+    if !flag.load(Ordering::Relaxed) {
+        flag.store(true, Ordering::Relaxed);
     }
 }
 

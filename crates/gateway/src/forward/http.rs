@@ -58,7 +58,7 @@ pub(super) async fn call(
         let (next, cause) = match attempt(limits, backend, request, &progress, time).await {
             Ok(response) => return Ok(response),
             Err(Failure::Unreached(unsent, cause)) => (Some(*unsent), cause),
-            Err(Failure::BrokenOff(cause)) => (again.take(), cause),
+            Err(Failure::BrokenOff(cause)) => (again.take().filter(|_| backends.may_repeat()), cause),
             Err(Failure::Final(cause)) => (None, cause),
         };
         let Some(next) = next else { return Err(cause) };

@@ -23,6 +23,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use kit::body::BODY_DEADLINE;
 use kit::stream::Stream;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::runtime::{self, Handle};
 use tokio::task::coop::unconstrained;
@@ -72,6 +73,7 @@ impl Connection {
         let opened = timeout(limit, connect(authority, limit)).await;
         let stream = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         stream.set_nodelay(true)?;
+        watch(&stream)?;
         let (sender, driver) =
             http1::handshake(TokioIo::new(Stream(stream))).await.map_err(io::Error::other)?;
         Ok(Box::new(Self { sender, driver: Some(driver) }))
@@ -136,15 +138,30 @@ async fn connect(authority: &Authority, limit: Duration) -> io::Result<TcpStream
     let port = authority.port_u16().unwrap_or(HTTP_PORT);
     let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
     let share = limit / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    let mut failed = None;
     for address in addresses {
-        match timeout(share, TcpStream::connect(address)).await {
+        let error = match timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => failed = error,
-            Err(_) => failed = io::ErrorKind::TimedOut.into(),
-        }
+            Ok(Err(error)) => error,
+            Err(_) => io::ErrorKind::TimedOut.into(),
+        };
+        failed = Some(more_telling(failed, error));
     }
-    Err(failed)
+    Err(failed.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host has no address")))
+}
+
+/// Of two failures the one that tells more of the backend: that this machine has no address of a kind tells nothing.
+fn more_telling(before: Option<io::Error>, error: io::Error) -> io::Error {
+    match before {
+        Some(before) if is_own_fault(&error) => before,
+        _ => error,
+    }
+}
+
+/// So that a backend that vanished without a word ends what waits for it, an event stream for one, which may be silent for long.
+fn watch(stream: &TcpStream) -> io::Result<()> {
+    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(10));
+    SockRef::from(stream).set_tcp_keepalive(&keepalive.with_interval(Duration::from_secs(5)))
 }
 
 /// Whether no connection could be begun here: no file handle is left (in the process or the system), or no port.
@@ -350,6 +367,22 @@ mod tests {
             runtime.block_on(async move { same.take().is_some() })
         });
         assert!(!elsewhere.join().unwrap() && pool.take().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_backend_that_vanishes_is_noticed() {
+        let connection = ask(&pool().await).await;
+        let stream = connection.driver.unwrap().into_parts().io.into_inner();
+        assert!(SockRef::from(&stream.0).keepalive().unwrap());
+    }
+
+    #[test]
+    fn what_a_backend_said_outweighs_what_is_missing_here() {
+        let [refused, missing] = [io::ErrorKind::ConnectionRefused, io::ErrorKind::AddrNotAvailable];
+        for (before, error) in [(refused, missing), (missing, refused)] {
+            assert_eq!(more_telling(Some(before.into()), error.into()).kind(), refused);
+        }
+        assert_eq!(more_telling(None, missing.into()).kind(), missing);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A backend that takes connections and doesn't answer.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -36,8 +37,8 @@ async fn one_that_hangs_is_down_until_it_answers_a_check() {
     eventually("it is asked again", async || status(&front.ask(get("/x", "")).await) == 200).await;
 }
 
-#[tokio::test]
-async fn one_that_answers_requests_does_not_hang() {
+/// A backend that answers requests and no checks, behind a gateway; and how many checks have come.
+async fn silent_to_checks() -> (Front, SocketAddr, Arc<AtomicUsize>) {
     let checks = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&checks);
     let address = scripted(move |_, mut stream| {
@@ -53,8 +54,21 @@ async fn one_that_answers_requests_does_not_hang() {
     .await;
     let front = Front::new(&[address], ", health_check: {interval: 5ms, timeout: 100ms}").await;
     front.work();
+    (front, address, checks)
+}
+
+#[tokio::test]
+async fn one_that_answers_requests_does_not_hang() {
+    let (front, address, checks) = silent_to_checks().await;
     while checks.load(Ordering::SeqCst) < 20 {
         assert_eq!(name_in(&front.ask(get("/x", "")).await), "quick");
     }
     assert!(!front.backend(address).is_ready());
+}
+
+#[tokio::test]
+async fn silence_while_nobody_asks_is_no_hanging() {
+    let (front, _, checks) = silent_to_checks().await;
+    eventually("it was checked often", async || checks.load(Ordering::SeqCst) >= 20).await;
+    assert_eq!(name_in(&front.ask(get("/x", "")).await), "quick");
 }
