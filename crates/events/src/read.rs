@@ -156,7 +156,7 @@ async fn sweep_some(tx: &Tx, moment: Timestamp, limit: i64) -> Result<u64, db::E
     let kept = oldest.len().saturating_sub(1);
     let old = oldest.iter().take(kept).take_while(|(_, created_at)| *created_at < moment);
     let Some((end, _)) = old.last() else { return Ok(0) };
-    store::delete_up_to(tx, *end).await
+    store::delete_up_to(tx, *end, limit).await
 }
 
 /// Makes a log readable that was brought from another server, whose transactions had numbers of their own. Positions of then are refused as expired.

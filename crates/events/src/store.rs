@@ -230,11 +230,27 @@ pub(crate) async fn find_oldest_time(tx: &Tx) -> Result<Option<Timestamp>, Error
     tx.optional(&sql, &[], |row| row.get(0)).await
 }
 
-/// Removes all up to a position, and remembers it.
-pub(crate) async fn delete_up_to(tx: &Tx, end: Position) -> Result<u64, Error> {
+/// Removes all up to a position, which are at most so many, and remembers it.
+pub(crate) async fn delete_up_to(tx: &Tx, end: Position, most: i64) -> Result<u64, Error> {
     let args = [end.xid.into(), end.seq.into()];
     tx.execute("UPDATE events_swept SET xid = $1, seq = $2", &args).await?;
-    tx.execute(&format!("DELETE FROM events WHERE {}", tx.log_sql().up_to), &args).await
+    let (log, most) = (tx.log_sql(), most.to_string());
+    let key = log.ascending;
+    // A limit tells PostgreSQL that it is not most of the table, which it takes for granted where many events are of one transaction.
+    let sql = [
+        "DELETE FROM events WHERE (",
+        key,
+        ") IN (SELECT ",
+        key,
+        " FROM events WHERE ",
+        log.up_to,
+        " ORDER BY ",
+        key,
+        " LIMIT ",
+        &most,
+        ")",
+    ];
+    tx.execute(&sql.concat(), &args).await
 }
 
 /// Forgets the transactions, so that the order is that of the numbers alone.

@@ -64,4 +64,10 @@ pub const MIGRATIONS: &[Migration] = &[
         "archived_are_never_low",
         include_str!("../migrations/0017_archived_are_never_low.sql"),
     ),
+    Migration {
+        number: 18,
+        name: "unsealed_by_id",
+        sqlite: include_str!("../migrations/0018_unsealed_by_id.sqlite.sql"),
+        postgres: include_str!("../migrations/0018_unsealed_by_id.postgres.sql"),
+    },
 ];

@@ -33,6 +33,29 @@ async fn record(db: &Db, number: u8) {
     recorded.unwrap();
 }
 
+/// Whoever seals keeps the plan of the trigger's query for as long as the connection lasts, while the log grows.
+#[tokio::test]
+async fn what_is_sealed_is_found_by_its_id_however_little_there_was() {
+    const READ_WHOLE: &str = "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'audit_entries'";
+    const AGAIN: &str = "INSERT INTO audit_unsealed (id, action, count, created_at)
+                         SELECT id, action, count, created_at FROM audit_entries";
+    let Some(database) = TestDatabase::on_postgres(MIGRATIONS).await else { return };
+    let read: Result<[i64; 2], Error> = filled(&database)
+        .await
+        .write((), |tx, ()| {
+            async move {
+                tx.analyze("audit_entries").await?;
+                tx.execute(AGAIN, &[]).await?;
+                let before = tx.one(READ_WHOLE, &[], |row| row.get(0)).await?;
+                assert_eq!(tx.execute("DELETE FROM audit_unsealed", &[]).await?, 12);
+                Ok([before, tx.one(READ_WHOLE, &[], |row| row.get(0)).await?])
+            }
+            .boxed()
+        })
+        .await;
+    assert_eq!(read, Ok([1, 1]));
+}
+
 #[tokio::test]
 async fn z09_the_schema_refuses_every_change() {
     each_engine(MIGRATIONS, async |database| {

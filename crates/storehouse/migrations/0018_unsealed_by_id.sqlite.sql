@@ -1,0 +1,1 @@
+-- SQLite's triggers look entries up by their ids whatever there is of them.
