@@ -24,7 +24,7 @@ const NAMED: usize = 800;
 /// A word that more products have is looked up only where a walk has found too few.
 const COMMON: usize = 4 * RARE;
 
-/// A word's products are counted so far at first.
+/// Where all words are common, the products of each are counted so far.
 const COUNTED: usize = 2 * COMMON;
 
 /// So many products are walked before those of a word are looked up.
@@ -53,29 +53,57 @@ pub(crate) async fn find_products(
     filter: &ProductFilter,
     page: &PageRequest,
 ) -> Result<(Vec<Product>, Option<i64>), Error> {
-    let Some(asked) = count_all(tx, &filter.words, COUNTED + 1).await? else {
+    // A word that few have is enough, and an SKU's beginning is one that nearly all may have: so none is counted further at first.
+    let Some(asked) = count_all(tx, &filter.words, RARE + 1).await? else {
         return Ok((Vec::new(), page.count.then_some(0)));
     };
-    let among = match asked.first() {
-        None => Among::All,
-        Some(rarest) if rarest.count <= RARE => Among::WithWord(rarest.range.clone()),
-        // Together they may be rare, and looking is cheap.
-        Some(rarest) if rarest.count <= COMMON => match together(tx, &asked, false).await? {
-            Some(few) => few,
-            None => match walk_a_bit(tx, filter, page).await? {
-                Some(found) => return Ok((found, None)),
-                None => Among::WithWord(rarest.range.clone()),
-            },
-        },
-        Some(_) => match walk_a_bit(tx, filter, page).await? {
+    let among = match asked.as_slice() {
+        [] => Among::All,
+        [rarest, ..] if rarest.count <= RARE => Among::WithWord(rarest.range.clone()),
+        [only] => match walk_a_bit(tx, filter, page).await? {
             Some(found) => return Ok((found, None)),
-            None => all_common(tx, asked, &filter.words).await?,
+            None => among_common(tx, &only.range).await?,
+        },
+        _ => match among_several(tx, filter, page).await? {
+            Narrowed::Page(found) => return Ok((found, None)),
+            Narrowed::To(among) => among,
         },
     };
     match &among {
         Among::Few(none) if none.is_empty() => Ok((Vec::new(), page.count.then_some(0))),
         among => list_products(tx, filter, among, page).await,
     }
+}
+
+/// Of one word that a walk has found too little of.
+async fn among_common(tx: &Tx, range: &WordRange) -> Result<Among, Error> {
+    let count = count_words(tx, range, COMMON + 1).await?;
+    Ok(if count <= COMMON { Among::WithWord(range.clone()) } else { Among::All })
+}
+
+/// What is known of several words of which each is common.
+enum Narrowed {
+    /// A full page of products that have all.
+    Page(Vec<Product>),
+    To(Among),
+}
+
+async fn among_several(tx: &Tx, filter: &ProductFilter, page: &PageRequest) -> Result<Narrowed, Error> {
+    let asked = count_all(tx, &filter.words, COUNTED + 1).await?.unwrap_or_default();
+    let rare = asked.first().filter(|rarest| rarest.count <= COMMON);
+    // Together they may be rare, and looking is cheap.
+    if rare.is_some()
+        && let Some(few) = together(tx, &asked, false).await?
+    {
+        return Ok(Narrowed::To(few));
+    }
+    if let Some(found) = walk_a_bit(tx, filter, page).await? {
+        return Ok(Narrowed::Page(found));
+    }
+    Ok(Narrowed::To(match rare {
+        Some(rarest) => Among::WithWord(rarest.range.clone()),
+        None => all_common(tx, asked, &filter.words).await?,
+    }))
 }
 
 /// A full page, if the first products of the list have one. To count them all, all are read anyway.
@@ -114,7 +142,7 @@ async fn count_all(tx: &Tx, words: &[String], at_most: usize) -> Result<Option<V
 
 /// Of words that are all common a walk has found too few together: so they may be rare together, or stand far behind.
 async fn all_common(tx: &Tx, mut asked: Vec<Asked>, words: &[String]) -> Result<Among, Error> {
-    if asked.len() > 1 && asked.iter().all(|asked| asked.count > COUNTED) {
+    if asked.iter().all(|asked| asked.count > COUNTED) {
         asked = count_all(tx, words, usize::MAX).await?.unwrap_or_default();
     }
     Ok(together(tx, &asked, true).await?.unwrap_or(Among::All))
