@@ -140,7 +140,7 @@ impl Gateway {
         pending::<()>().await;
     }
 
-    /// Every backend elsewhere with its route's path: for tests.
+    /// Every backend elsewhere with its route's path.
     pub fn upstreams(&self) -> impl Iterator<Item = (&str, &Backend)> {
         self.inner.upstreams()
     }

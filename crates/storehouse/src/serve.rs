@@ -260,9 +260,8 @@ fn with_room(
     system: &System,
     listeners: Listeners,
 ) -> Vec<(Part, TcpListener, Arc<Connections>)> {
-    let has = |part| listeners.iter().any(|(own, _)| *own == part);
     // A gateway may need a second one for each to a service that isn't in its process.
-    let files = if has(Part::Gateway) && listeners.len() < Part::ALL.len() { 2 } else { 1 };
+    let files = if system.calls_others() { 2 } else { 1 };
     let wanted = settings.listen.max_connections;
     let most = most_connections(files).map_or(wanted, |most| most.min(wanted));
     if most < wanted {

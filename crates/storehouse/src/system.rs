@@ -228,6 +228,11 @@ impl System {
         self.metrics.add(move |text| connections.write_metrics(part.name(), text));
     }
 
+    /// Whether its gateway has routes that lead out of this process.
+    pub(crate) fn calls_others(&self) -> bool {
+        self.gateway.as_ref().is_some_and(|gateway| gateway.upstreams().next().is_some())
+    }
+
     fn make_gateway(&self, options: Options) -> Gateway {
         let local =
             |service: &Service| Local { port: options.ports.of(service.name), service: service.clone() };

@@ -9,6 +9,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use futures_util::future::try_join;
 use tokio::sync::Notify;
 use tokio::time::sleep;
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::{AsyncMessage, Client};
 
 use super::failure::{failure, text};
@@ -29,6 +30,10 @@ pub(super) fn watchful(server: &Server) -> Server {
     config.keepalives_interval(Duration::from_secs(5));
     config.keepalives_retries(3);
     config.tcp_user_timeout(Duration::from_secs(20));
+    if config.get_hosts().len() > 1 {
+        // One that only follows another would tell late who was logged out.
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    }
     if config.get_application_name().is_none() {
         config.application_name("storehouse");
     }
@@ -105,5 +110,18 @@ pub(super) async fn check_encoding(pool: &Pool) -> Result<(), Error> {
             Err(Error::Internal(format!("the database keeps text as {other}: make one with ENCODING 'UTF8'")))
         }
         Err(error) => Err(Error::Internal(text(&error))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_servers_one_is_taken_that_can_be_written_to() {
+        for (hosts, wanted) in [("a", TargetSessionAttrs::Any), ("a,b", TargetSessionAttrs::ReadWrite)] {
+            let server = Server::parse(&format!("postgres://me@{hosts}/store")).unwrap();
+            assert_eq!(watchful(&server).config.get_target_session_attrs(), wanted);
+        }
     }
 }

@@ -203,6 +203,11 @@ async fn expire_by(db: &Db, app: &App) -> u64 {
     orders::expire_orders(db, &Arc::default(), app.clock.now()).await.unwrap()
 }
 
+async fn pass_half(app: &App) {
+    app.clock.advance(EXPIRY / 2);
+    expire(app).await;
+}
+
 async fn status(client: &Client<'_>, order: &Value) -> String {
     view(client, order).await["status"].as_str().unwrap().to_owned()
 }
@@ -232,8 +237,7 @@ async fn a_pending_order_gives_up_its_stock_in_time() {
         step(&staff, &refunded, "pay", json!({})).await;
         step(&staff, &refunded, "refund", json!({})).await;
         assert_eq!((expire(app).await, level(&app.db, a, MAIN).await), (0, [9, 7, 0]));
-        app.clock.advance(EXPIRY / 2);
-        expire(app).await;
+        pass_half(app).await;
         for (order, expected) in [
             (&stock, "expired"),
             (&edited, "expired"),
@@ -255,17 +259,14 @@ async fn a_pending_order_gives_up_its_stock_in_time() {
         );
         assert_eq!((&row["actor_id"], &row["request_id"]), (&Value::Null, &Value::Null));
         assert_eq!(view(&staff, &stock).await["allowed_transitions"], json!([]));
-        app.clock.advance(EXPIRY / 2);
-        expire(app).await;
+        pass_half(app).await;
         assert_eq!(status(&ada, &filled).await, "expired");
         assert_eq!(status(&ada, &refunded).await, "expired", "its money was given back for so long");
         assert_eq!(status(&ada, &paid).await, "pending", "its money was received");
         step(&staff, &paid, "refund", json!({})).await;
-        app.clock.advance(EXPIRY / 2);
-        expire(app).await;
+        pass_half(app).await;
         assert_eq!(status(&ada, &paid).await, "pending", "it may be paid again");
-        app.clock.advance(EXPIRY / 2);
-        expire(app).await;
+        pass_half(app).await;
         assert_eq!(status(&ada, &paid).await, "expired");
         check_stock(&app.db).await;
     };
