@@ -31,8 +31,9 @@ pub async fn begin(
     let (verified, sessions) = (caller.verified().clone(), Arc::clone(&shared.sessions));
     let rest =
         stream::try_unfold((parts, verified, sessions), move |(mut parts, verified, sessions)| async move {
-            if verified.check_again(&*sessions).await.is_err() {
-                return Err(broken_off(file, "its caller is let in no more".into()));
+            if let Err(problem) = verified.check_again(&*sessions).await {
+                let cause = format!("its caller is let in no more ({})", problem.code());
+                return Err(broken_off(file, cause.into()));
             }
             match parts.next_part().await {
                 Ok(part) => Ok(part.map(|part| (part, (parts, verified, sessions)))),

@@ -196,7 +196,7 @@ impl Changing {
         let changed = free_text_line(name, quantity, total);
         order.lines = vec![Line { id: line.id, ..changed }];
         order.total = total;
-        order.is_free_text &= order.user_id == self.actor.account;
+        order.is_free_text &= change.total_price.is_none() || order.user_id == self.actor.account;
         Ok(())
     }
 

@@ -76,11 +76,11 @@ struct FreeLine {
 #[derive(JsonSchema)]
 #[schemars(transform = refuse_null(&["product_name", "quantity", "total_price", "lines", "status"]))]
 struct ChangeOrder {
-    /// While pending, of a free-text order.
+    /// While pending, of an order of one line without a product; by its owner unless staff named the price.
     product_name: Option<Name>,
-    /// While pending, of a free-text order.
+    /// While pending, of an order of one line without a product; by its owner unless staff named the price.
     quantity: Option<Quantity>,
-    /// While pending, of a free-text order.
+    /// While pending, of an order of one line without a product; by its owner unless staff named the price.
     total_price: Option<Amount>,
     /// While pending.
     #[schemars(length(min = 1, max = 500))]

@@ -89,7 +89,7 @@ pub struct Level {
     pub unavailable: i64,
     /// How much more may be allocated than there is.
     pub backorder_limit: i64,
-    /// At MAIN, the product's: how little may be free of it everywhere before it should be bought; none if nobody asked, or it isn't tracked.
+    /// At MAIN, the product's: how little may be free of it everywhere before it should be bought; none if nobody asked, or it isn't tracked or not sold.
     pub reorder_point: Option<i64>,
     /// Rises with each movement.
     pub version: i64,
@@ -104,7 +104,7 @@ pub struct Terms {
     pub product_id: Uuid,
     /// How much more may be allocated than there is.
     pub backorder_limit: i64,
-    /// How little may be free before it should be bought; none if nobody asked, or it isn't tracked.
+    /// How little may be free before it should be bought; none if nobody asked, or it isn't tracked or not sold.
     pub reorder_point: Option<i64>,
 }
 

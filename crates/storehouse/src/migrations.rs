@@ -70,4 +70,5 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0018_unsealed_by_id.sqlite.sql"),
         postgres: include_str!("../migrations/0018_unsealed_by_id.postgres.sql"),
     },
+    Migration::portable(19, "priced_by_staff", include_str!("../migrations/0019_priced_by_staff.sql")),
 ];

@@ -25,12 +25,15 @@ const LIMITS: &str = "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_tra
 pub(super) fn watchful(server: &Server) -> Server {
     let mut server = server.clone();
     let config = &mut server.config;
-    config.connect_timeout(config.get_connect_timeout().copied().unwrap_or(PATIENCE));
+    let hosts = config.get_hosts().len();
+    // Of several that don't answer the last must have its turn while somebody still waits.
+    let each = if hosts > 1 { PATIENCE / u32::try_from(hosts + 1).unwrap_or(u32::MAX) } else { PATIENCE };
+    config.connect_timeout(config.get_connect_timeout().copied().unwrap_or(each));
     config.keepalives_idle(Duration::from_secs(10));
     config.keepalives_interval(Duration::from_secs(5));
     config.keepalives_retries(3);
     config.tcp_user_timeout(Duration::from_secs(20));
-    if config.get_hosts().len() > 1 {
+    if hosts > 1 && config.get_target_session_attrs() == TargetSessionAttrs::Any {
         // One that only follows another would tell late who was logged out.
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
@@ -119,9 +122,14 @@ mod tests {
 
     #[test]
     fn of_several_servers_one_is_taken_that_can_be_written_to() {
-        for (hosts, wanted) in [("a", TargetSessionAttrs::Any), ("a,b", TargetSessionAttrs::ReadWrite)] {
+        let (any, writable) = (TargetSessionAttrs::Any, TargetSessionAttrs::ReadWrite);
+        for (hosts, wanted, patience) in
+            [("a", any, 5000), ("a,b", writable, 1666), ("a,b,c", writable, 1250)]
+        {
             let server = Server::parse(&format!("postgres://me@{hosts}/store")).unwrap();
-            assert_eq!(watchful(&server).config.get_target_session_attrs(), wanted);
+            let config = watchful(&server).config;
+            let limit = config.get_connect_timeout().unwrap().as_millis();
+            assert_eq!((config.get_target_session_attrs(), limit), (wanted, patience));
         }
     }
 }

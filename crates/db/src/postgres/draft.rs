@@ -48,7 +48,7 @@ const CLEAR: &str = "
             UNION ALL
             SELECT format('DROP FUNCTION IF EXISTS %s CASCADE', CAST(pg_proc.oid AS regprocedure))
             FROM pg_proc
-            WHERE pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
+            WHERE pronamespace = CAST(quote_ident(current_schema()) AS regnamespace)
                 AND NOT EXISTS (SELECT 1 FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')
         LOOP
             EXECUTE command;

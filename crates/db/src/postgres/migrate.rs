@@ -15,7 +15,7 @@ const LOCK: &str = "SELECT pg_advisory_lock(7205759403792793)";
 /// The tables where ours are made, but the list of migrations, with which alone it is as good as empty, and what extensions brought.
 const TABLES: &str = "
     SELECT relname FROM pg_class
-    WHERE relkind IN ('r', 'p') AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND relname <> 'schema_migrations'
+    WHERE relkind IN ('r', 'p') AND relnamespace = CAST(quote_ident(current_schema()) AS regnamespace) AND relname <> 'schema_migrations'
         AND NOT EXISTS (SELECT 1 FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')
     ORDER BY relname";
 

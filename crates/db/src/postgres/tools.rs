@@ -8,8 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use tokio_postgres::Client;
-use tokio_postgres::config::Host;
+use tokio_postgres::config::{Host, TargetSessionAttrs};
 
+use super::connection::watchful;
 use super::failure::failure;
 use super::server::Server;
 use crate::Error;
@@ -72,6 +73,11 @@ impl Tool {
                 command.env(name, values.join(","))
             };
         }
+        // Of several servers the same as ours, which the tools would else take the first of that answers.
+        match watchful(server).config.get_target_session_attrs() {
+            TargetSessionAttrs::ReadWrite => command.env("PGTARGETSESSIONATTRS", "read-write"),
+            _ => command.env_remove("PGTARGETSESSIONATTRS"),
+        };
         let name = config.get_dbname().or(config.get_user());
         for (name, value) in
             [("PGUSER", config.get_user()), ("PGDATABASE", name), ("PGOPTIONS", config.get_options())]

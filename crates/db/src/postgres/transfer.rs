@@ -20,18 +20,18 @@ use crate::{Error, Progress};
 const COLUMNS: &str = "
     SELECT tables.relname, columns.attname, columns.atttypid, columns.atthasdef OR columns.attidentity <> ''
     FROM pg_class AS tables JOIN pg_attribute AS columns ON columns.attrelid = tables.oid
-    WHERE tables.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND tables.relkind IN ('r', 'p')
+    WHERE tables.relnamespace = CAST(quote_ident(current_schema()) AS regnamespace) AND tables.relkind IN ('r', 'p')
         AND columns.attnum > 0 AND NOT columns.attisdropped
     ORDER BY tables.relname, columns.attnum";
 
 const REFERENCES: &str = "
     SELECT tables.relname, others.relname
     FROM pg_constraint JOIN pg_class AS tables ON tables.oid = conrelid JOIN pg_class AS others ON others.oid = confrelid
-    WHERE contype = 'f' AND conrelid <> confrelid AND tables.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())";
+    WHERE contype = 'f' AND conrelid <> confrelid AND tables.relnamespace = CAST(quote_ident(current_schema()) AS regnamespace)";
 
 const SERIES: &str = "
     SELECT relname FROM pg_class AS series
-    WHERE relkind = 'S' AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
+    WHERE relkind = 'S' AND relnamespace = CAST(quote_ident(current_schema()) AS regnamespace)
         AND NOT EXISTS (SELECT 1 FROM pg_depend WHERE objid = series.oid AND classid = CAST('pg_class' AS regclass) AND deptype = 'i')
     ORDER BY relname";
 
@@ -39,7 +39,7 @@ const SERIES: &str = "
 const IDENTITIES: &str = "
     SELECT tables.relname, columns.attname
     FROM pg_class AS tables JOIN pg_attribute AS columns ON columns.attrelid = tables.oid
-    WHERE tables.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND columns.attidentity <> ''";
+    WHERE tables.relnamespace = CAST(quote_ident(current_schema()) AS regnamespace) AND columns.attidentity <> ''";
 
 /// Makes the tables, fills them, and reads back what arrived.
 pub(crate) async fn fill(

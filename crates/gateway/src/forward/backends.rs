@@ -80,29 +80,31 @@ impl Drop for InFlight {
 
 /// A request whose outcome isn't known. Dropped so, it ran out of time, or its client left.
 pub(super) struct Unsettled<'a> {
-    counters: &'a Counters,
+    backend: &'a Backend,
     time: &'a RouteTime,
     is_settled: bool,
 }
 
 impl<'a> Unsettled<'a> {
     pub(super) fn new(backend: &'a Backend, time: &'a RouteTime) -> Self {
-        Self { counters: &backend.counters, time, is_settled: false }
+        backend.host.begin_waiting();
+        Self { backend, time, is_settled: false }
     }
 
     /// Counts its outcome.
     pub(super) fn settle(mut self, outcome: impl FnOnce(&Counters) -> &Counter) {
-        outcome(self.counters).increment();
+        outcome(&self.backend.counters).increment();
         self.is_settled = true;
     }
 }
 
 impl Drop for Unsettled<'_> {
     fn drop(&mut self) {
+        self.backend.host.end_waiting();
         match (self.is_settled, self.time.is_over()) {
             (true, _) => {}
-            (false, true) => self.counters.broken.increment(),
-            (false, false) => self.counters.gone.increment(),
+            (false, true) => self.backend.counters.broken.increment(),
+            (false, false) => self.backend.counters.gone.increment(),
         }
     }
 }

@@ -47,14 +47,17 @@ async fn watch_one(limits: &Limits, host: &Host) {
     let mut silence = Silence::default();
     loop {
         let found = ask(&pool, &host.check, connect_timeout).await;
-        silence.go_on(matches!(found, Found::Silent(_)), host.was_asked(), host.was_heard());
+        let was_heard = host.was_heard();
+        silence.go_on(matches!(found, Found::Silent(_)), host.is_awaited(), was_heard);
         match found {
             Found::Ready => host.set_ready(),
             Found::Down(cause) => host.set_down(cause),
             Found::Unready(cause) => host.set_unready(cause),
             Found::Silent(cause) if silence.unheard >= HANGS => host.set_down(cause),
-            // Of one that is down silence is no sign of life.
-            Found::Silent(cause) if silence.checks >= PATIENCE && host.state() != State::Down => {
+            // Of one that is down silence is no sign of life; an answer to a request is.
+            Found::Silent(cause)
+                if silence.checks >= PATIENCE && (was_heard || host.state() != State::Down) =>
+            {
                 host.set_unready(cause);
             }
             Found::Silent(_) | Found::Unasked => {}
@@ -69,22 +72,15 @@ async fn watch_one(limits: &Limits, host: &Host) {
 struct Silence {
     /// To so many checks in a row.
     checks: u32,
-    /// Whether a request came since one was answered last: silence where nobody asks may be one of the checks alone.
-    is_asked: bool,
-    /// To so many of the checks nor to any request.
+    /// To so many of these, while requests waited, nor to any request. Where nobody waits the silence may be one of the checks alone.
     unheard: u32,
 }
 
 impl Silence {
     /// After a check, and what became of requests since the one before.
-    fn go_on(&mut self, is_silent: bool, was_asked: bool, was_heard: bool) {
-        if !is_silent || was_heard {
-            *self = Self { checks: if is_silent { self.checks + 1 } else { 0 }, ..Self::default() };
-            return;
-        }
-        self.checks += 1;
-        self.is_asked |= was_asked;
-        self.unheard += u32::from(self.is_asked);
+    fn go_on(&mut self, is_silent: bool, is_awaited: bool, was_heard: bool) {
+        self.checks = if is_silent { self.checks + 1 } else { 0 };
+        self.unheard = if is_silent && !was_heard { self.unheard + u32::from(is_awaited) } else { 0 };
     }
 }
 

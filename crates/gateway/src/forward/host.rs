@@ -31,8 +31,8 @@ pub(crate) struct Host {
     pub(super) pool: Pool,
     in_flight: AtomicU64,
     state: AtomicU8,
-    /// Whether a request began since a check last asked.
-    was_asked: AtomicBool,
+    /// Requests that wait for their answer's head.
+    waiting: AtomicU64,
     /// Whether it answered a request since a check last asked.
     was_heard: AtomicBool,
 }
@@ -46,7 +46,7 @@ impl Host {
             check,
             in_flight: AtomicU64::new(0),
             state: AtomicU8::new(READY),
-            was_asked: AtomicBool::new(false),
+            waiting: AtomicU64::new(0),
             was_heard: AtomicBool::new(false),
         }
     }
@@ -66,7 +66,6 @@ impl Host {
 
     pub(super) fn begin(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        note(&self.was_asked);
     }
 
     pub(super) fn end(&self) {
@@ -75,12 +74,23 @@ impl Host {
 
     /// Notes that it answered a request.
     pub(super) fn hear(&self) {
-        note(&self.was_heard);
+        // Mostly noted already, and what is only read no thread has to wait for.
+        if !self.was_heard.load(Ordering::Relaxed) {
+            self.was_heard.store(true, Ordering::Relaxed);
+        }
     }
 
-    /// Whether a request began since this was last asked.
-    pub(super) fn was_asked(&self) -> bool {
-        self.was_asked.swap(false, Ordering::Relaxed)
+    pub(super) fn begin_waiting(&self) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn end_waiting(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether somebody waits for an answer.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Whether it answered a request since this was last asked.
@@ -110,13 +120,6 @@ impl Host {
     /// Whether it was in another state.
     fn set(&self, state: State) -> bool {
         self.state.swap(state as u8, Ordering::Relaxed) != state as u8
-    }
-}
-
-fn note(flag: &AtomicBool) {
-    // Mostly noted already, and what is only read no thread has to wait for.
-    if !flag.load(Ordering::Relaxed) {
-        flag.store(true, Ordering::Relaxed);
     }
 }
 

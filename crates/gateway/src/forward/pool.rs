@@ -145,15 +145,15 @@ async fn connect(authority: &Authority, limit: Duration) -> io::Result<TcpStream
             Ok(Err(error)) => error,
             Err(_) => io::ErrorKind::TimedOut.into(),
         };
-        failed = Some(more_telling(failed, error));
+        failed = Some(more_telling(failed, address, error));
     }
     Err(failed.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host has no address")))
 }
 
-/// Of two failures the one that tells more of the backend: that this machine has no address of a kind tells nothing.
-fn more_telling(before: Option<io::Error>, error: io::Error) -> io::Error {
+/// Of two failures the one that tells more of the backend: that this machine has no IPv6 tells nothing.
+fn more_telling(before: Option<io::Error>, address: SocketAddr, error: io::Error) -> io::Error {
     match before {
-        Some(before) if is_own_fault(&error) => before,
+        Some(before) if address.is_ipv6() && error.kind() == io::ErrorKind::AddrNotAvailable => before,
         _ => error,
     }
 }
@@ -373,16 +373,25 @@ mod tests {
     async fn a_backend_that_vanishes_is_noticed() {
         let connection = ask(&pool().await).await;
         let stream = connection.driver.unwrap().into_parts().io.into_inner();
-        assert!(SockRef::from(&stream.0).keepalive().unwrap());
+        let socket = SockRef::from(&stream.0);
+        let times = (socket.tcp_keepalive_time().unwrap(), socket.tcp_keepalive_interval().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(times, (Duration::from_secs(10), Duration::from_secs(5)));
     }
 
     #[test]
     fn what_a_backend_said_outweighs_what_is_missing_here() {
         let [refused, missing] = [io::ErrorKind::ConnectionRefused, io::ErrorKind::AddrNotAvailable];
-        for (before, error) in [(refused, missing), (missing, refused)] {
-            assert_eq!(more_telling(Some(before.into()), error.into()).kind(), refused);
+        for (before, address, error, told) in [
+            (Some(refused), "[::1]:80", missing, refused),
+            (Some(missing), "127.0.0.1:80", refused, refused),
+            // Here no port is left.
+            (Some(refused), "127.0.0.1:80", missing, missing),
+            (None, "[::1]:80", missing, missing),
+        ] {
+            let before = before.map(io::Error::from);
+            assert_eq!(more_telling(before, address.parse().unwrap(), error.into()).kind(), told);
         }
-        assert_eq!(more_telling(None, missing.into()).kind(), missing);
     }
 
     #[test]

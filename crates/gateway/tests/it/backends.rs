@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -229,6 +230,19 @@ async fn a_get_that_broke_off_goes_to_another_backend_once() {
     let put = post("/x", "Content-Length: 2\r\n").replacen("POST", "PUT", 1) + "hi";
     let answers = [front.ask(put.clone()).await, front.ask(put).await].map(|answer| status(&answer));
     assert!(answers.contains(&502) && answers.contains(&200), "{answers:?}");
+}
+
+/// Or backends that break under their load would get twice as much.
+#[tokio::test]
+async fn where_all_break_few_are_sent_again() {
+    let (backends, mut requests) = breaking().await;
+    let (front, begun) = (Front::new(&backends, "").await, Instant::now());
+    for _ in 0..300 {
+        front.ask(get("/x", "")).await;
+    }
+    let most = 400 + 20 * usize::try_from(begun.elapsed().as_secs() + 1).unwrap();
+    let received = std::iter::from_fn(|| requests.try_recv().ok()).count();
+    assert!((400..=most).contains(&received), "{received} of at most {most}");
 }
 
 #[tokio::test]

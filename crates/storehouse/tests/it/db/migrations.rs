@@ -191,7 +191,6 @@ const SLOW: Migration = Migration::portable(
      CREATE TABLE half (n BIGINT)",
 );
 
-/// Not a test by itself: it is killed.
 /// Names that PostgreSQL would read otherwise without quotes.
 #[tokio::test]
 async fn a_schema_of_any_name_will_do() {
@@ -208,6 +207,7 @@ async fn a_schema_of_any_name_will_do() {
     }
 }
 
+/// Not a test by itself: it is killed.
 #[tokio::test]
 #[ignore = "started by another test, as a process of its own"]
 async fn child_migrates_slowly() {

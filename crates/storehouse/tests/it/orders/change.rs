@@ -106,6 +106,9 @@ async fn a_price_that_staff_named_is_not_its_owners_to_change() {
             let lower = staff.put(&path, json!({"total_price": 450})).await.expect(200).json();
             assert_eq!(lower["total_price"], 450.0);
         }
+        let own = place(&ada, laptop()).await;
+        staff.put(&path(&own, ""), json!({"product_name": "Laptop, grey"})).await.expect(200);
+        ada.put(&path(&own, ""), json!({"quantity": 2})).await.expect(200);
     })
     .await;
 }
