@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use crate::measure::middle;
-use crate::postgres::find as postgres_server;
+use crate::postgres::find_server;
 use crate::report::{Report, Target};
 use crate::setup::Setup;
 use crate::site::{Site, token};
@@ -69,7 +69,7 @@ pub(crate) async fn measure(setup: &Setup, report: &mut Report<impl Write>) -> R
         rounds.push(one_round(&Site::new(setup)?, rows).await?);
     }
     tell(report, "SQLite", rows, &rounds)?;
-    let Some(server) = postgres_server(setup, report, "files on PostgreSQL").await? else { return Ok(()) };
+    let Some(server) = find_server(setup, report, "files on PostgreSQL").await? else { return Ok(()) };
     let mut rounds = Vec::new();
     for _ in 0..setup.rounds() {
         let (database, mut site) = (server.create("files").await?, Site::new(setup)?);

@@ -16,7 +16,7 @@ use crate::load::{self, Load};
 use crate::measure::{Sample, median};
 use crate::people::{Person, settle_sqlite};
 use crate::placement::{Placement, placements};
-use crate::postgres::{Database, find as postgres_server};
+use crate::postgres::{Database, find_server};
 use crate::report::{Report, Row, Target};
 use crate::setup::Setup;
 use crate::site::{Site, token};
@@ -33,10 +33,8 @@ const TARGET_CLIENTS: usize = 64;
 pub(crate) async fn measure(setup: &Setup, report: &mut Report<impl Write>) -> Result<()> {
     let placements: Arc<[Placement]> = placements(20_000).into();
     on_sqlite(setup, report, &placements).await?;
-    match postgres_server(setup, report, "orders on PostgreSQL").await? {
-        Some(server) => on_postgres(setup, report, &server, &placements).await,
-        None => Ok(()),
-    }
+    let Some(server) = find_server(setup, report, "orders on PostgreSQL").await? else { return Ok(()) };
+    on_postgres(setup, report, &server, &placements).await
 }
 
 pub(crate) fn requests(placements: &[Placement], token: &str) -> Arc<[Vec<u8>]> {

@@ -19,7 +19,7 @@ pub(crate) struct Database {
 }
 
 /// The server, if one answers; the report tells what isn't measured without it.
-pub(crate) async fn find(
+pub(crate) async fn find_server(
     setup: &Setup,
     report: &mut Report<impl Write>,
     what: &str,

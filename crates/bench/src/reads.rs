@@ -21,7 +21,7 @@ use crate::measure::{Sample, median};
 use crate::orders::{requests, server_cpu};
 use crate::people::{Person, settle_postgres, settle_sqlite};
 use crate::placement::placements;
-use crate::postgres::{Database, find as postgres_server};
+use crate::postgres::{Database, find_server};
 use crate::program::Program;
 use crate::report::{Report, Row, Target};
 use crate::setup::Setup;
@@ -39,14 +39,10 @@ pub(crate) async fn measure(setup: &Setup, report: &mut Report<impl Write>) -> R
     let many = if setup.options.quick { 200_000 } else { 1_000_000 };
     on_sqlite(setup, report, many).await?;
     let title = format!("{many} orders beside 10,000, PostgreSQL");
-    match postgres_server(setup, report, &title).await? {
-        Some(server) => {
-            let few = Shop::on_postgres(setup, &server, FEW).await?;
-            report.note(&format!("filling a database with {many} orders ..."))?;
-            flat(setup, report, &few, &Shop::on_postgres(setup, &server, many).await?, &title).await
-        }
-        None => Ok(()),
-    }
+    let Some(server) = find_server(setup, report, &title).await? else { return Ok(()) };
+    let few = Shop::on_postgres(setup, &server, FEW).await?;
+    report.note(&format!("filling a database with {many} orders ..."))?;
+    flat(setup, report, &few, &Shop::on_postgres(setup, &server, many).await?, &title).await
 }
 
 async fn on_sqlite(setup: &Setup, report: &mut Report<impl Write>, many: usize) -> Result<()> {

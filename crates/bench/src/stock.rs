@@ -17,7 +17,7 @@ use crate::measure::{Sample, median};
 use crate::orders::{RawLoop, Statements, place, requests, rows_an_order, server_cpu};
 use crate::people::{Person, settle_sqlite};
 use crate::placement::Placement;
-use crate::postgres::{Database, find as postgres_server};
+use crate::postgres::{Database, find_server};
 use crate::report::{Report, Row, Target};
 use crate::setup::Setup;
 use crate::site::{Site, token};
@@ -31,10 +31,8 @@ const SEARCH_LIMIT: f64 = 5.0;
 pub(crate) async fn measure(setup: &Setup, report: &mut Report<impl Write>) -> Result<()> {
     let shop = Shop::new(setup.options.quick);
     on_sqlite(setup, report, &shop).await?;
-    match postgres_server(setup, report, "stock on PostgreSQL").await? {
-        Some(server) => on_postgres(setup, report, &server, &shop).await,
-        None => Ok(()),
-    }
+    let Some(server) = find_server(setup, report, "stock on PostgreSQL").await? else { return Ok(()) };
+    on_postgres(setup, report, &server, &shop).await
 }
 
 /// What is ordered: one to three products by chance; one by chance; always the same one.
