@@ -40,7 +40,7 @@ pub(super) async fn watch(limits: &Limits, hosts: &Hosts) {
 }
 
 async fn watch_one(limits: &Limits, host: &Host) {
-    // Shorter than a check, which so tells who can't be reached from who doesn't answer.
+    // Shorter than a check, which so says whether the connection or the answer didn't come.
     let connect_timeout = limits.connect_timeout.min(host.check.timeout / 2);
     // A check tries no connection that a request could take.
     let pool = Pool::new(host.authority.clone());
