@@ -250,6 +250,11 @@ impl Tx {
         }
     }
 
+    /// Whether two tables read in the same order are joined by going through both once (PostgreSQL), and not by looking up each row of the first in the second (SQLite).
+    pub fn merges(&self) -> bool {
+        matches!(self.link, Link::Postgres(_))
+    }
+
     /// An id as this engine writes it in a statement. Where a partial index leaves out an id, only a query that names it in the same words can use it.
     pub fn id_literal(&self, id: Uuid) -> String {
         match &self.link {

@@ -1,9 +1,8 @@
 //! How products are found by words. Each word of a query is the beginning of a word of the product, and all must match.
 //!
-//! Where a word, or all together, is rare, the table of words names the few products that can match, and only those are read. Where that isn't so, the
-//! list is walked in its order, since a page is full soon; only if it isn't are the products of a word looked up after all, or of common words those
-//! that have all. So neither reads many products: only where the words are common together, or one is and stands alone, and all stands far behind, is the
-//! list walked to there.
+//! Where a word is rare, the table of words names the few products that can match, and only those are read. Where none is, the list is walked in its
+//! order, since a page is full soon; only if it isn't are the products looked up that have all the words, or the one. So neither reads many products:
+//! only where the words are common together, or one is and stands alone, and all stands far behind, is the list walked to there.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +12,7 @@ use uuid::Uuid;
 
 use crate::model::Product;
 use crate::store::products::{ProductFilter, list_products, position_behind};
-use crate::store::words::{OtherWord, WordRange, count_words, list_products_with, next_words};
+use crate::store::words::{Beginning, WordRange, count_words, list_products_with, next_words};
 
 /// More products than this are too many to read them all: of 100,000 products, walking until a page is full takes less time then.
 const RARE: usize = 2_000;
@@ -64,7 +63,7 @@ pub(crate) async fn find_products(
             Some(found) => return Ok((found, None)),
             None => among_common(tx, &only.range).await?,
         },
-        _ => match among_several(tx, filter, page).await? {
+        _ => match among_several(tx, filter, page, asked).await? {
             Narrowed::Page(found) => return Ok((found, None)),
             Narrowed::To(among) => among,
         },
@@ -88,22 +87,31 @@ enum Narrowed {
     To(Among),
 }
 
-async fn among_several(tx: &Tx, filter: &ProductFilter, page: &PageRequest) -> Result<Narrowed, Error> {
-    let asked = count_all(tx, &filter.words, COUNTED + 1).await?.unwrap_or_default();
-    let rare = asked.first().filter(|rarest| rarest.count <= COMMON);
-    // Together they may be rare, and looking is cheap.
-    if rare.is_some()
-        && let Some(few) = together(tx, &asked, false).await?
-    {
-        return Ok(Narrowed::To(few));
-    }
+async fn among_several(
+    tx: &Tx,
+    filter: &ProductFilter,
+    page: &PageRequest,
+    mut asked: Vec<Asked>,
+) -> Result<Narrowed, Error> {
     if let Some(found) = walk_a_bit(tx, filter, page).await? {
         return Ok(Narrowed::Page(found));
     }
-    Ok(Narrowed::To(match rare {
-        Some(rarest) => Among::WithWord(rarest.range.clone()),
-        None => all_common(tx, asked, &filter.words).await?,
-    }))
+    for asked in &mut asked {
+        asked.look_up_words(tx).await?;
+    }
+    // What is merged takes as long whichever word is the rarest, and to know that would take longer.
+    let is_merged = tx.merges() && asked.iter().all(|asked| asked.words.is_some());
+    if !is_merged {
+        count_further(tx, &mut asked).await?;
+    }
+    if let Some(few) = together(tx, &asked).await? {
+        return Ok(Narrowed::To(few));
+    }
+    if is_merged {
+        count_further(tx, &mut asked).await?;
+    }
+    let rare = asked.into_iter().next().filter(|rarest| rarest.count <= COMMON);
+    Ok(Narrowed::To(rare.map_or(Among::All, |rarest| Among::WithWord(rarest.range))))
 }
 
 /// A full page, if the first products of the list have one. To count them all, all are read anyway.
@@ -124,6 +132,20 @@ async fn walk_a_bit(
 struct Asked {
     count: usize,
     range: WordRange,
+    /// All words that it begins, once they were looked up and aren't very many.
+    words: Option<Vec<String>>,
+}
+
+impl Asked {
+    async fn look_up_words(&mut self, tx: &Tx) -> Result<(), Error> {
+        let words = next_words(tx, &self.range, WORDS_OF_BEGINNING + 1).await?;
+        self.words = Some(words).filter(|words| words.len() <= WORDS_OF_BEGINNING);
+        Ok(())
+    }
+
+    fn beginning(&self) -> Beginning<'_> {
+        self.words.as_deref().map_or(Beginning::OfVeryMany(&self.range), Beginning::Of)
+    }
 }
 
 /// The words, the rarest first, each counted so far; none if nothing has one of them.
@@ -133,38 +155,37 @@ async fn count_all(tx: &Tx, words: &[String], at_most: usize) -> Result<Option<V
         let range = range(word);
         match count_words(tx, &range, at_most).await? {
             0 => return Ok(None),
-            count => asked.push(Asked { count, range }),
+            count => asked.push(Asked { count, range, words: None }),
         }
     }
     asked.sort_by_key(|asked| asked.count);
     Ok(Some(asked))
 }
 
-/// Of words that are all common a walk has found too few together: so they may be rare together, or stand far behind.
-async fn all_common(tx: &Tx, mut asked: Vec<Asked>, words: &[String]) -> Result<Among, Error> {
-    if asked.iter().all(|asked| asked.count > COUNTED) {
-        asked = count_all(tx, words, usize::MAX).await?.unwrap_or_default();
-    }
-    Ok(together(tx, &asked, true).await?.unwrap_or(Among::All))
-}
-
-/// The products that have all words, if they are few: of each that has the rarest it is looked up whether it has the others. A beginning of very many words
-/// takes longer, and is left out unless it is worth it.
-async fn together(tx: &Tx, asked: &[Asked], is_worth_it: bool) -> Result<Option<Among>, Error> {
-    let [rarest, others @ ..] = asked else { return Ok(None) };
-    let mut compared = Vec::with_capacity(others.len());
-    for other in others {
-        let words = next_words(tx, &other.range, WORDS_OF_BEGINNING + 1).await?;
-        if words.len() <= WORDS_OF_BEGINNING {
-            compared.push(OtherWord::OneOf(words));
-        } else if is_worth_it {
-            compared.push(OtherWord::Of(&other.range));
+/// Common words counted so far that the rarest is known, which comes first then.
+async fn count_further(tx: &Tx, asked: &mut [Asked]) -> Result<(), Error> {
+    for at_most in [COUNTED + 1, usize::MAX] {
+        for asked in &mut *asked {
+            asked.count = count_words(tx, &asked.range, at_most).await?;
+        }
+        if asked.iter().any(|asked| asked.count < at_most) {
+            break;
         }
     }
-    if compared.is_empty() {
+    asked.sort_by_key(|asked| asked.count);
+    Ok(())
+}
+
+/// The products that have all words, if they are few. A beginning of very many words takes longer, and is left out unless none is rarer.
+async fn together(tx: &Tx, asked: &[Asked]) -> Result<Option<Among>, Error> {
+    let [rarest, others @ ..] = asked else { return Ok(None) };
+    let is_worth_it = rarest.count > COMMON;
+    let compared = others.iter().filter(|other| is_worth_it || other.words.is_some());
+    let beginnings: Vec<_> = std::iter::once(rarest).chain(compared).map(Asked::beginning).collect();
+    if beginnings.len() == 1 {
         return Ok(None);
     }
-    let found = list_products_with(tx, &rarest.range, &compared, NAMED + 1).await?;
+    let found = list_products_with(tx, &beginnings, NAMED + 1).await?;
     Ok((found.len() <= NAMED).then(|| Among::Few(each_once(found))))
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use db::{Error, Tx, Value};
+use kit::page::Conditions;
 use kit::statement::{delete_rows, insert_rows};
 use uuid::Uuid;
 
@@ -33,49 +34,58 @@ pub(crate) async fn next_words(tx: &Tx, range: &WordRange, at_most: usize) -> Re
     tx.rows(sql, &[(&range.from).into(), (&range.behind).into(), limit(at_most)], |row| row.get(0)).await
 }
 
-/// What else a product has to have.
-pub(crate) enum OtherWord<'a> {
-    /// One of these, which are looked up.
-    OneOf(Vec<String>),
-    /// One of a range of very many, whose products are collected first.
-    Of(&'a WordRange),
+/// A word of which a product has to have one that begins so.
+pub(crate) enum Beginning<'a> {
+    /// Of these, which are looked up.
+    Of(&'a [String]),
+    /// Of a range of very many, whose products are collected first.
+    OfVeryMany(&'a WordRange),
 }
 
-/// The products, at most as many as are asked for, that have a word in this range and all others. One that has several stands there as often.
-pub(crate) async fn list_products_with(
-    tx: &Tx,
-    range: &WordRange,
-    others: &[OtherWord<'_>],
-    at_most: usize,
-) -> Result<Vec<Uuid>, Error> {
-    let mut args: Vec<Value<'_>> = vec![(&range.from).into(), (&range.behind).into(), limit(at_most)];
-    // The order of a CROSS JOIN is kept.
-    let (mut from, mut conditions) = (String::new(), String::new());
-    for (index, other) in others.iter().enumerate() {
-        let first = args.len() + 1;
-        match other {
-            OtherWord::OneOf(words) => {
-                args.extend(words.iter().map(Value::from));
-                let list: Vec<String> = (first..=args.len()).map(|number| format!("${number}")).collect();
-                from += &format!(" CROSS JOIN product_words AS other{index}");
-                let list = list.join(", ");
-                conditions += &format!(
-                    " AND other{index}.product_id = own.product_id AND other{index}.word IN ({list})"
-                );
+impl<'a> Beginning<'a> {
+    /// The condition that a column is one of the words.
+    fn is_one(&self, column: &str, conditions: &mut Conditions<'a>) -> String {
+        match self {
+            Self::Of(words) => {
+                let list: Vec<String> = words.iter().map(|word| conditions.bind(word)).collect();
+                format!("{column} IN ({})", list.join(", "))
             }
-            OtherWord::Of(range) => {
-                args.extend([Value::from(&range.from), Value::from(&range.behind)]);
-                let (from, behind) = (first, first + 1);
-                conditions += &format!(
-                    " AND own.product_id IN (SELECT product_id FROM product_words WHERE word >= ${from} AND word < ${behind})"
-                );
+            Self::OfVeryMany(range) => {
+                let (from, behind) = (conditions.bind(&range.from), conditions.bind(&range.behind));
+                format!("{column} >= {from} AND {column} < {behind}")
             }
         }
     }
-    let sql = format!(
-        "SELECT own.product_id FROM product_words AS own{from} WHERE own.word >= $1 AND own.word < $2{conditions} LIMIT $3"
-    );
-    tx.rows(&sql, &args, |row| row.get(0)).await
+}
+
+/// The products, at most as many as are asked for, that have a word of each beginning. One that has several stands there as often.
+pub(crate) async fn list_products_with(
+    tx: &Tx,
+    beginnings: &[Beginning<'_>],
+    at_most: usize,
+) -> Result<Vec<Uuid>, Error> {
+    let mut conditions = Conditions::new();
+    // The order of a CROSS JOIN is kept.
+    let mut from = String::new();
+    for (index, beginning) in beginnings.iter().enumerate() {
+        let is_one = beginning.is_one(&format!("words{index}.word"), &mut conditions);
+        match beginning {
+            _ if index == 0 => {
+                from = "product_words AS words0".to_owned();
+                conditions.only(&is_one);
+            }
+            Beginning::Of(_) => {
+                from += &format!(" CROSS JOIN product_words AS words{index}");
+                conditions.only(&format!("words{index}.product_id = words0.product_id AND {is_one}"));
+            }
+            Beginning::OfVeryMany(_) => conditions.only(&format!(
+                "words0.product_id IN (SELECT product_id FROM product_words AS words{index} WHERE {is_one})"
+            )),
+        }
+    }
+    let limit = conditions.bind(limit(at_most));
+    let sql = format!("SELECT words0.product_id FROM {from}{} LIMIT {limit}", conditions.sql());
+    tx.rows(&sql, conditions.args(), |row| row.get(0)).await
 }
 
 fn limit(at_most: usize) -> Value<'static> {
