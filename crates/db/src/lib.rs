@@ -61,7 +61,7 @@ pub use self::shared_write::SharedWrite;
 pub use self::sqlite::WRITER_SETTINGS as SQLITE_WRITER_SETTINGS;
 use self::sqlite::{Durability, Sqlite};
 pub use self::transfer::{Movable, Moved, transfer};
-pub use self::tx::Tx;
+pub use self::tx::{Planning, Tx};
 pub use self::url::DatabaseUrl;
 pub use self::value::{Column, Row, Value};
 
@@ -192,6 +192,16 @@ impl Db {
         match &*self.engine {
             Engine::Sqlite(sqlite) => sqlite.ping().await,
             Engine::Postgres(postgres) => postgres.ping().await,
+        }
+    }
+
+    /// Has tables counted that were filled, so that PostgreSQL plans for what they hold and not, for a minute or so, for what they held before. What keeps it
+    /// from that is only logged. Nothing on SQLite.
+    pub async fn analyze(&self, tables: &'static str) {
+        if let Engine::Postgres(postgres) = &*self.engine
+            && let Err(error) = postgres.analyze(tables).await
+        {
+            tracing::warn!(%error, tables, "filled tables can't be counted; queries may be slow for a minute");
         }
     }
 

@@ -40,6 +40,32 @@ pub(crate) type TakeRow<'a> = &'a mut (dyn FnMut(&Row<'_>) -> Result<(), Error> 
 /// A transaction takes no more locks by id than this.
 const MOST_LOCKS: usize = 128;
 
+/// How PostgreSQL is to plan statements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planning {
+    /// For the tables as they are, for whoever fills them to ask again and again: it would go on with the plan that it made of a statement when a table was
+    /// still empty, which reads all of it. To have each statement planned by itself would do as well, but each foreign key of each row is looked for by a
+    /// statement too.
+    Anew,
+    /// For the arguments of each, to the end of the transaction: without them it takes a word that all have for one that few have.
+    ForArguments,
+    /// Without looking up each row of a table in another: that is meant to be done early, and takes the longest where nothing is found.
+    WithoutLookups,
+    /// With that again.
+    WithLookups,
+}
+
+impl Planning {
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Anew => "DISCARD PLANS",
+            Self::ForArguments => "SET LOCAL plan_cache_mode = force_custom_plan",
+            Self::WithoutLookups => "SET LOCAL enable_nestloop = off",
+            Self::WithLookups => "SET LOCAL enable_nestloop = on",
+        }
+    }
+}
+
 /// What a closure may do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -229,28 +255,17 @@ impl Tx {
         }
     }
 
-    /// Has statements planned for the tables as they are from here on, for whoever fills them to ask again and again. PostgreSQL would go on with the plan that
-    /// it made of a statement when a table was still empty, which reads all of it. Nothing on SQLite.
-    pub async fn plan_anew(&self) -> Result<(), Error> {
+    /// How statements are planned from here on. Nothing on SQLite.
+    pub async fn plan(&self, how: Planning) -> Result<(), Error> {
         match &self.link {
             Link::Sqlite(_) => Ok(()),
-            // To have each statement planned by itself would do as well, but each foreign key of each row is looked for by a statement too.
             Link::Postgres(session) => {
-                self.note(Box::pin(postgres::keep(session, &[("DISCARD PLANS", &[])])).await)
+                self.note(Box::pin(postgres::keep(session, &[(how.sql(), &[])])).await)
             }
         }
     }
 
-    /// Has tables counted that the transaction has filled, so that PostgreSQL plans for what they hold once it is committed, and not, for a minute or so, for
-    /// what they held before. Nothing on SQLite.
-    pub async fn analyze(&self, tables: &'static str) -> Result<(), Error> {
-        match &self.link {
-            Link::Sqlite(_) => Ok(()),
-            Link::Postgres(_) => self.later(&[(&["ANALYZE ", tables].concat(), &[])]).await,
-        }
-    }
-
-    /// Whether two tables read in the same order are joined by going through both once (PostgreSQL), and not by looking up each row of the first in the second (SQLite).
+    /// Whether tables can be joined by going through each of them once (PostgreSQL), and not only by looking up each row of the first in the others (SQLite).
     pub fn merges(&self) -> bool {
         matches!(self.link, Link::Postgres(_))
     }

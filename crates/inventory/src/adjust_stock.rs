@@ -141,7 +141,8 @@ async fn take_referenced(tx: &Tx, named: &ProductReference) -> Result<Result<Pro
     match find_referenced(tx, named).await? {
         Ok(product) => {
             stock::store::take_product(tx, product.id).await?;
-            find_referenced(tx, named).await
+            // By its id, since the SKU may have become another's meanwhile.
+            find_referenced(tx, &ProductReference::Id(product.id)).await
         }
         Err(fault) => Ok(Err(fault)),
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use audit::{Act, Action, Facts, ImportFacts};
 use bytes::Bytes;
-use db::{Db, Tx};
+use db::{Db, Planning, Tx};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use kit::author::Author;
@@ -37,9 +37,6 @@ const STORED_AT_ONCE: usize = 4_000;
 
 /// From so many rows on, what the tables hold is another thing than it was.
 const MANY: usize = 1_000;
-
-/// The tables that are filled.
-const FILLED: &str = "products, product_words, stock_levels, stock_movements, events";
 
 /// A file, and what holds for it.
 pub struct File {
@@ -103,6 +100,9 @@ pub(crate) trait Importable: Sized + Send + Sync + 'static {
 
     /// Whether each row changes stock, whose products all take in one order.
     const CHANGES_STOCK: bool;
+
+    /// The tables that are filled.
+    const FILLED: &'static str;
 
     /// The columns that a file may have; the first must be there.
     const COLUMNS: &'static [Column];
@@ -186,7 +186,7 @@ impl<K: Importable> Import<K> {
     }
 
     async fn check_rows(&self, tx: &Tx, rows: Range<usize>) -> Result<(Tally, RowFaults), Problem> {
-        tx.plan_anew().await?;
+        tx.plan(Planning::Anew).await?;
         let (rows, mut faults) = (rows.collect::<Vec<_>>(), RowFaults::new(self.max_faults));
         let tally = K::check(self, tx, &rows, &mut faults).await?;
         Ok((tally, faults))
@@ -199,7 +199,7 @@ impl<K: Importable> Import<K> {
             stock::store::take_all_products(tx).await?;
         }
         for rows in self.order.chunks(STORED_AT_ONCE) {
-            tx.plan_anew().await?;
+            tx.plan(Planning::Anew).await?;
             let mut faults = RowFaults::new(self.max_faults);
             tally.add(K::store(self, tx, rows, &mut faults).await?);
             faults.check()?;
@@ -208,14 +208,18 @@ impl<K: Importable> Import<K> {
         }
         // One entry for all rows: what each did is told by the ledger and by the products' events.
         let (created, changed) = (tally.created, tally.changed);
-        if created + changed >= MANY {
-            tx.analyze(FILLED).await?;
-        }
         let facts = Facts::Import(ImportFacts { rows: self.table.len(), created, changed });
         audit::record(tx, &self.author, Act::new(K::ACTION, None).after(facts)).await?;
         // Orders of these products wait from here to the commit, so there is nothing more to do by then.
         products::settle(tx, &tally, &self.author).await?;
         Ok(self.view(&tally, false))
+    }
+
+    /// What is left to do once it is stored, for which nobody's order is to wait.
+    pub(crate) async fn finish(&self, db: &Db) {
+        if self.table.len() >= MANY {
+            db.analyze(K::FILLED).await;
+        }
     }
 
     fn view(&self, tally: &Tally, dry_run: bool) -> ImportView {
@@ -260,5 +264,7 @@ async fn import<K: Importable>(db: &Db, file: File, dry_run: bool) -> Result<Imp
     if dry_run {
         return Ok(checked);
     }
-    db.write(import, |tx, import| import.store(tx).boxed()).await
+    let stored = db.write(Arc::clone(&import), |tx, import| import.store(tx).boxed()).await?;
+    import.finish(db).await;
+    Ok(stored)
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use db::{Error, Tx};
+use db::{Error, Planning, Tx};
 use kit::page::{PageRequest, Position};
 use uuid::Uuid;
 
@@ -15,16 +15,10 @@ use crate::store::products::{ProductFilter, list_products, position_behind};
 use crate::store::words::{Beginning, WordRange, count_words, list_products_with, next_words};
 
 /// More products than this are too many to read them all: of 100,000 products, walking until a page is full takes less time then.
-const RARE: usize = 2_000;
+pub(crate) const RARE: usize = 2_000;
 
-/// So many products that have all words together are named one by one.
-const NAMED: usize = 800;
-
-/// A word that more products have is looked up only where a walk has found too few.
-const COMMON: usize = 4 * RARE;
-
-/// Where all words are common, the products of each are counted so far.
-const COUNTED: usize = 2 * COMMON;
+/// A word that more products have isn't looked up even where a walk has found too few.
+const COMMON: usize = 8 * RARE;
 
 /// So many products are walked before those of a word are looked up.
 const WALKED: usize = 3_000;
@@ -96,6 +90,7 @@ async fn among_several(
     if let Some(found) = walk_a_bit(tx, filter, page).await? {
         return Ok(Narrowed::Page(found));
     }
+    tx.plan(Planning::ForArguments).await?;
     for asked in &mut asked {
         asked.look_up_words(tx).await?;
     }
@@ -164,16 +159,17 @@ async fn count_all(tx: &Tx, words: &[String], at_most: usize) -> Result<Option<V
 
 /// Common words counted so far that the rarest is known, which comes first then.
 async fn count_further(tx: &Tx, asked: &mut [Asked]) -> Result<(), Error> {
-    for at_most in [COUNTED + 1, usize::MAX] {
+    let mut at_most = COMMON + 1;
+    loop {
         for asked in &mut *asked {
             asked.count = count_words(tx, &asked.range, at_most).await?;
         }
-        if asked.iter().any(|asked| asked.count < at_most) {
-            break;
+        asked.sort_by_key(|asked| asked.count);
+        if asked.first().is_none_or(|rarest| rarest.count < at_most) {
+            return Ok(());
         }
+        at_most *= 4;
     }
-    asked.sort_by_key(|asked| asked.count);
-    Ok(())
 }
 
 /// The products that have all words, if they are few. A beginning of very many words takes longer, and is left out unless none is rarer.
@@ -185,8 +181,10 @@ async fn together(tx: &Tx, asked: &[Asked]) -> Result<Option<Among>, Error> {
     if beginnings.len() == 1 {
         return Ok(None);
     }
-    let found = list_products_with(tx, &beginnings, NAMED + 1).await?;
-    Ok((found.len() <= NAMED).then(|| Among::Few(each_once(found))))
+    tx.plan(Planning::WithoutLookups).await?;
+    let found = list_products_with(tx, &beginnings, RARE + 1).await?;
+    tx.plan(Planning::WithLookups).await?;
+    Ok((found.len() <= RARE).then(|| Among::Few(each_once(found))))
 }
 
 fn each_once(found: Vec<Uuid>) -> Vec<Uuid> {

@@ -26,8 +26,10 @@ const THINGS: [&str; 10] =
     ["laptop", "stand", "cable", "mouse", "keyboard", "screen", "lamp", "chair", "desk", "shelf"];
 
 /// What is looked for, and how.
-pub(super) const QUERIES: [(&str, &str); 6] = [
+pub(super) const QUERIES: [(&str, &str); 8] = [
     ("by SKU", "sku-54321"),
+    ("the beginning of a thousand SKUs", "sku-12"),
+    ("the beginning of a thousand SKUs and a common word", "sku-12+red"),
     ("a common word", "laptop"),
     ("two common words", "red+lamp"),
     ("two common words that nothing has both of", "red+blue"),

@@ -20,6 +20,8 @@ pub(super) const CONNECTIONS: usize = 16;
 /// How long one waits for a connection.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const LIMITS: &str = "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s";
+/// What is looked up is mostly in memory already. With the server's own 4 it reads all 100,000 products (20 ms) rather than look up a thousand (2 ms).
+const PLANNING: &str = "-c random_page_cost=1.1";
 
 /// The caller's address with what makes a dead server noticed.
 pub(super) fn watchful(server: &Server) -> Server {
@@ -47,7 +49,7 @@ pub(super) fn watchful(server: &Server) -> Server {
 pub(super) fn pool(server: &Server, connections: usize) -> Result<Pool, Error> {
     let mut config = server.config.clone();
     let given = config.get_options().unwrap_or_default().to_owned();
-    config.options(format!("{LIMITS} {given}"));
+    config.options(format!("{LIMITS} {PLANNING} {given}"));
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_config(config, server.tls()?, recycling);
     let built = Pool::builder(manager)

@@ -132,6 +132,12 @@ impl Postgres {
         }
     }
 
+    pub(crate) async fn analyze(&self, tables: &str) -> Result<(), Error> {
+        let client = self.transactions.pool.get().await.map_err(pool_failure)?;
+        let done = client.batch_execute(&format!("ANALYZE {tables}")).await;
+        done.map_err(|error| failure(&error).error)
+    }
+
     pub(crate) fn listen(&self, channel: &'static str) -> Result<Ear, Error> {
         let heard = Arc::new(Notify::new());
         let pool = connection::pool(&self.server, 1)?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool};
 use futures_util::future::{join, join_all};
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
@@ -207,9 +208,21 @@ impl Drop for Session {
         if (*self.open.get_mut() || *self.lost.get_mut())
             && let Some(client) = self.client.take()
         {
-            // Taken from the pool for good, so that nobody else finds an open transaction or no answer there.
-            drop(Object::take(client));
+            let is_lost = *self.lost.get_mut();
+            match Handle::try_current() {
+                Ok(runtime) if !is_lost => drop(runtime.spawn(end_abandoned(client, self.limit))),
+                // Taken from the pool for good, so that nobody else finds an open transaction or no answer there.
+                _ => drop(Object::take(client)),
+            }
         }
+    }
+}
+
+/// Whoever asked has gone away, but the server goes on with the statement. Until it is done the connection keeps its place in the pool: otherwise those who ask
+/// and leave would have more of the server's connections than the pool has.
+async fn end_abandoned(client: Object, limit: Duration) {
+    if !matches!(timeout(limit, client.batch_execute("ROLLBACK")).await, Ok(Ok(()))) {
+        drop(Object::take(client));
     }
 }
 

@@ -190,10 +190,13 @@ async fn import<K: Importable>(
         import.check(db, faults).await?;
     }
     // Whoever stores keeps his turn to the end, though the caller may have gone.
-    let stored = db.write((import, claim, turn), |tx, (import, claim, _)| {
+    let input = (Arc::clone(&import), claim, turn);
+    let stored = db.write(input, |tx, (import, claim, _)| {
         idempotency::once(tx, claim, || async { Answer::new(&import.store(tx).await?) }).boxed()
     });
-    stored.await
+    let stored = stored.await?;
+    import.finish(db).await;
+    Ok(stored)
 }
 
 /// 503 where others import for too long.

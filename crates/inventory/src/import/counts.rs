@@ -36,6 +36,7 @@ pub(crate) struct Counts;
 impl Importable for Counts {
     const ACTION: Action = Action::StockImported;
     const CHANGES_STOCK: bool = true;
+    const FILLED: &'static str = "stock_levels, stock_movements";
     const COLUMNS: &'static [Column] = COLUMNS;
 
     fn keys(table: &Table, row: usize) -> Vec<(&'static str, String)> {

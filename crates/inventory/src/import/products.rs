@@ -65,6 +65,7 @@ pub(crate) struct Products;
 impl Importable for Products {
     const ACTION: Action = Action::ProductsImported;
     const CHANGES_STOCK: bool = false;
+    const FILLED: &'static str = "products, product_words, stock_levels, events";
     const COLUMNS: &'static [Column] = COLUMNS;
 
     fn keys(table: &Table, row: usize) -> Vec<(&'static str, String)> {

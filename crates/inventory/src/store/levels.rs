@@ -29,8 +29,12 @@ impl LevelFilter {
         }
         // Looked for first, since few products have a reorder point.
         if let Some(low) = self.low {
-            let among = if low { "IN" } else { "NOT IN" };
-            conditions.only(&format!("product_id {among} (SELECT products.id FROM products WHERE {LOW})"));
+            conditions.only(&if low {
+                format!("product_id IN (SELECT products.id FROM products WHERE {LOW})")
+            } else {
+                // Of each level that is read, since nearly all are.
+                format!("NOT EXISTS (SELECT 1 FROM products WHERE products.id = stock_levels.product_id AND {LOW})")
+            });
         }
         conditions
     }

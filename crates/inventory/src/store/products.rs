@@ -10,7 +10,7 @@ use kit::statement::{IDS_AT_ONCE, filled_up, placeholders, upsert_rows};
 use uuid::Uuid;
 
 use crate::model::{Category, Figures, Product};
-use crate::search::Among;
+use crate::search::{Among, RARE};
 use crate::store::figures::LOW;
 use crate::store::{list_names, paged};
 
@@ -158,7 +158,7 @@ impl ProductFilter {
 }
 
 /// How many candidates a statement names: few texts of it, since an engine keeps only so many prepared.
-const CANDIDATES: [usize; 3] = [8, 80, 800];
+const CANDIDATES: [usize; 4] = [8, 80, 800, RARE];
 
 /// A page of products with their figures, among those that can match.
 pub(crate) async fn list_products(
@@ -192,7 +192,11 @@ fn read_among<'a>(among: &'a Among, page: &PageRequest, conditions: &mut Conditi
             // The last of them again and again, up to the length of the text.
             let named = few.iter().chain(few.last().into_iter().cycle()).take(room);
             let list: Vec<String> = named.map(|id| conditions.bind(*id)).collect();
-            conditions.only(&format!("id IN ({})", list.join(", ")));
+            // The limit, which is never reached, keeps PostgreSQL from looking for them among all in the list's order.
+            return format!(
+                "(SELECT * FROM products WHERE id IN ({}) LIMIT {room}) AS products",
+                list.join(", ")
+            );
         }
         Among::UpTo(last) => {
             let comparison = if page.descending { ">=" } else { "<=" };
@@ -240,7 +244,7 @@ async fn add_figures(tx: &Tx, products: &mut [Product]) -> Result<(), Error> {
     if products.is_empty() {
         return Ok(());
     }
-    let ids: Vec<Value<'_>> = products.iter().map(|product| product.id.into()).collect();
+    let ids = filled_up(products.iter().map(|product| product.id.into()).collect());
     let sql = format!(
         "SELECT product_id, CAST(SUM(on_hand) AS BIGINT), CAST(SUM(allocated) AS BIGINT), CAST(SUM(unavailable) AS BIGINT),
                 CAST(SUM(version) AS BIGINT)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use db::{Error, Tx, Value};
 use kit::page::Conditions;
-use kit::statement::{delete_rows, insert_rows};
+use kit::statement::{delete_rows, filled_up, insert_rows};
 use uuid::Uuid;
 
 /// All words from one on, and before another.
@@ -47,7 +47,8 @@ impl<'a> Beginning<'a> {
     fn is_one(&self, column: &str, conditions: &mut Conditions<'a>) -> String {
         match self {
             Self::Of(words) => {
-                let list: Vec<String> = words.iter().map(|word| conditions.bind(word)).collect();
+                let words = filled_up(words.iter().map(Value::from).collect());
+                let list: Vec<String> = words.into_iter().map(|word| conditions.bind(word)).collect();
                 format!("{column} IN ({})", list.join(", "))
             }
             Self::OfVeryMany(range) => {

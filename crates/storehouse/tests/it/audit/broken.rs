@@ -40,11 +40,11 @@ async fn what_is_sealed_is_found_by_its_id_however_little_there_was() {
     const AGAIN: &str = "INSERT INTO audit_unsealed (id, action, count, created_at)
                          SELECT id, action, count, created_at FROM audit_entries";
     let Some(database) = TestDatabase::on_postgres(MIGRATIONS).await else { return };
-    let read: Result<[i64; 2], Error> = filled(&database)
-        .await
+    let db = filled(&database).await;
+    db.analyze("audit_entries").await;
+    let read: Result<[i64; 2], Error> = db
         .write((), |tx, ()| {
             async move {
-                tx.analyze("audit_entries").await?;
                 tx.execute(AGAIN, &[]).await?;
                 let before = tx.one(READ_WHOLE, &[], |row| row.get(0)).await?;
                 assert_eq!(tx.execute("DELETE FROM audit_unsealed", &[]).await?, 12);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::thread;
 
-use ::db::{Db, Error, Migration, Tx};
+use ::db::{Db, Error, Migration, Planning, Tx};
 use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::Notify;
 
@@ -40,13 +40,9 @@ async fn count(tx: &Tx, sql: &str) -> Result<i64, Error> {
 
 /// Adds so many items and has them counted.
 async fn fill(db: &Db, numbers: Range<i64>) -> Result<(), Error> {
-    db.write(numbers, |tx, numbers| {
-        Box::pin(async move {
-            add_all(tx, numbers.clone()).await?;
-            tx.analyze("items, shelves").await
-        })
-    })
-    .await
+    db.write(numbers, |tx, numbers| Box::pin(add_all(tx, numbers.clone()))).await?;
+    db.analyze("items, shelves").await;
+    Ok(())
 }
 
 async fn add_all(tx: &Tx, numbers: Range<i64>) -> Result<(), Error> {
@@ -87,7 +83,7 @@ async fn who_fills_a_table_has_statements_planned_for_it_in_that_transaction() {
                 let small = look(tx).await?;
                 add_all(tx, 3..3_000).await?;
                 let large = look(tx).await?;
-                tx.plan_anew().await?;
+                tx.plan(Planning::Anew).await?;
                 Ok([small, large, look(tx).await?])
             })
         })
@@ -101,7 +97,7 @@ async fn statements_are_planned_anew_for_a_read_too() {
     let read: Result<i64, Error> = db
         .read((), |tx, ()| {
             Box::pin(async move {
-                tx.plan_anew().await?;
+                tx.plan(Planning::Anew).await?;
                 count(tx, "SELECT COUNT(*) FROM items").await
             })
         })
