@@ -286,6 +286,24 @@ impl Tx {
         }
     }
 
+    /// What is damaged in the file, each in a line: pages and indexes, and rows that name one of another table which isn't there. Only on SQLite, whose
+    /// file anybody may have written to; PostgreSQL looks after its own.
+    pub async fn damage(&self) -> Result<Vec<String>, Error> {
+        const PAGES: &str =
+            "SELECT integrity_check FROM pragma_integrity_check(100) WHERE integrity_check <> 'ok'";
+        const KEYS: &str = "SELECT \"table\", parent, COUNT(*) FROM pragma_foreign_key_check GROUP BY 1, 2";
+        if let Link::Postgres(_) = self.link {
+            return Ok(Vec::new());
+        }
+        let mut found = self.rows(PAGES, &[], |row| row.get(0)).await?;
+        let nameless = |row: &Row<'_>| {
+            let (table, parent, count): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(format!("{count} rows of {table} name one of {parent} that isn't there"))
+        };
+        found.extend(self.rows(KEYS, &[], nameless).await?);
+        Ok(found)
+    }
+
     /// The triggers of these migrations that the database doesn't have, or has turned off.
     pub async fn missing_triggers(&self, migrations: &[Migration]) -> Result<Vec<&'static str>, Error> {
         const SQLITE: &str = "SELECT name FROM sqlite_master WHERE type = 'trigger'";

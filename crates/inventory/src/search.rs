@@ -7,11 +7,11 @@
 use std::collections::BTreeSet;
 
 use db::{Error, Planning, Tx};
-use kit::page::{PageRequest, Position};
+use kit::page::PageRequest;
 use uuid::Uuid;
 
 use crate::model::Product;
-use crate::store::products::{ProductFilter, list_products, position_behind};
+use crate::store::products::{ProductFilter, list_products};
 use crate::store::words::{Beginning, WordRange, count_words, list_products_with, next_words};
 
 /// More products than this are too many to read them all: of 100,000 products, walking until a page is full takes less time then.
@@ -36,8 +36,8 @@ pub(crate) enum Among {
     Few(Vec<Uuid>),
     /// Those that have a word of this range.
     WithWord(WordRange),
-    /// Those up to this one, in the order of the list.
-    UpTo(Position),
+    /// So many behind the beginning of the page, in the order of the list.
+    First(usize),
 }
 
 /// A page of the products that a filter leaves.
@@ -118,8 +118,7 @@ async fn walk_a_bit(
     if page.count {
         return Ok(None);
     }
-    let Some(last) = position_behind(tx, page, WALKED).await? else { return Ok(None) };
-    let (found, _) = list_products(tx, filter, &Among::UpTo(last), page).await?;
+    let (found, _) = list_products(tx, filter, &Among::First(WALKED), page).await?;
     Ok(Some(found).filter(|found| i64::try_from(found.len()).is_ok_and(|count| count >= page.fetch())))
 }
 

@@ -330,11 +330,17 @@ impl<'a> Conditions<'a> {
 
     /// Adds the place where a page begins.
     pub fn after(&mut self, page: &'a PageRequest) {
-        if let Some(after) = &page.after {
-            let (key, id) = (self.bind(&after.key), self.bind(after.id));
-            let comparison = if page.descending { "<" } else { ">" };
-            self.push(&format!("({}, id) {comparison} ({key}, {id})", page.sort));
+        if let Some(condition) = self.behind(page) {
+            self.push(&condition);
         }
+    }
+
+    /// The condition of what comes behind that place, for another `WHERE` of the statement; none of a first page.
+    pub fn behind(&mut self, page: &'a PageRequest) -> Option<String> {
+        let after = page.after.as_ref()?;
+        let (key, id) = (self.bind(&after.key), self.bind(after.id));
+        let comparison = if page.descending { "<" } else { ">" };
+        Some(format!("({}, id) {comparison} ({key}, {id})", page.sort))
     }
 
     /// Adds a value, and says which placeholder stands for it.

@@ -15,20 +15,28 @@ pub const ORDER_OWNER: &str = "order_owner";
 
 /// Of an order that is about to be stored, or was read to be changed.
 pub(crate) fn check_order(tx: &Tx, order: &Order) -> Result<(), Error> {
-    tx.require(ORDER_MONEY, money_adds_up(order), || {
-        let lines: Vec<_> =
-            order.lines.iter().map(|line| (line.quantity, line.unit_minor, line.total_minor)).collect();
-        let (paid, refunded) = (order.paid_minor, order.refunded_minor);
-        format!(
-            "order {}: total {}, paid {paid}, refunded {refunded}, lines {lines:?}",
-            order.id,
-            order.total.minor()
-        )
-    })?;
-    tx.require(ORDER_GOODS, order.lines.iter().all(goods_add_up), || {
-        let goods = |line: &Line| [line.quantity, line.shipped, line.delivered, line.returned];
-        format!("order {}: {:?}", order.id, order.lines.iter().map(goods).collect::<Vec<_>>())
-    })
+    tx.require(ORDER_MONEY, money_adds_up(order), || format!("order {}: {}", order.id, money_text(order)))?;
+    tx.require(ORDER_GOODS, goods_add_up(order), || format!("order {}: {}", order.id, goods_text(order)))
+}
+
+/// What is not so of an order that was read.
+pub(crate) fn faults_of(order: &Order) -> impl Iterator<Item = String> {
+    let money = (!money_adds_up(order)).then(|| money_text(order));
+    let goods = (!goods_add_up(order)).then(|| goods_text(order));
+    money.into_iter().chain(goods)
+}
+
+fn money_text(order: &Order) -> String {
+    let line = |line: &Line| (line.quantity, line.unit_minor, line.total_minor);
+    let lines: Vec<_> = order.lines.iter().map(line).collect();
+    let (total, paid, refunded) = (order.total.minor(), order.paid_minor, order.refunded_minor);
+    format!("total {total}, paid {paid}, refunded {refunded}, lines (quantity, price, total) {lines:?}")
+}
+
+fn goods_text(order: &Order) -> String {
+    let goods = |line: &Line| [line.quantity, line.shipped, line.delivered, line.returned];
+    let lines: Vec<_> = order.lines.iter().map(goods).collect();
+    format!("lines [quantity, shipped, delivered, returned] {lines:?}")
 }
 
 /// Of a change that is about to be stored. `actor` is nobody where it comes by itself.
@@ -59,8 +67,9 @@ fn money_adds_up(order: &Order) -> bool {
         && (0..=order.paid_minor).contains(&order.refunded_minor)
 }
 
-fn goods_add_up(line: &Line) -> bool {
-    [0, line.returned, line.delivered, line.shipped, line.quantity].is_sorted()
+fn goods_add_up(order: &Order) -> bool {
+    let adds_up = |line: &Line| [0, line.returned, line.delivered, line.shipped, line.quantity].is_sorted();
+    order.lines.iter().all(adds_up)
 }
 
 fn is_allowed(before: &Order, after: &Order, actor: Option<&Actor>) -> bool {

@@ -127,26 +127,11 @@ pub(crate) async fn list_due(
 }
 
 /// The next orders behind one, by their ids.
-pub(crate) async fn next_orders(tx: &Tx, after: Uuid, limit: i64) -> Result<Vec<Uuid>, Error> {
-    let sql = "SELECT id FROM orders WHERE id > $1 ORDER BY id LIMIT $2";
-    tx.rows(sql, &[after.into(), limit.into()], |row| row.get(0)).await
-}
-
-/// Of the orders behind one id and up to another, what they hold of each product and what was shipped, as their lines say.
-pub(crate) async fn sum_lines(
-    tx: &Tx,
-    after: Uuid,
-    last: Uuid,
-) -> Result<Vec<((Uuid, Uuid), [i64; 2])>, Error> {
-    let sql = "SELECT order_id, product_id,
-                      CAST(SUM(CASE WHEN status IN ('pending', 'confirmed', 'on_hold') THEN quantity - shipped ELSE 0 END) AS BIGINT),
-                      CAST(SUM(shipped) AS BIGINT)
-               FROM order_lines JOIN orders ON orders.id = order_id
-               WHERE order_id > $1 AND order_id <= $2 AND takes_stock = TRUE GROUP BY order_id, product_id";
-    tx.rows(sql, &[after.into(), last.into()], |row| {
-        Ok(((row.get(0)?, row.get(1)?), [row.get(2)?, row.get(3)?]))
-    })
-    .await
+pub(crate) async fn next_orders(tx: &Tx, after: Uuid, limit: i64) -> Result<Vec<Order>, Error> {
+    let sql = format!("SELECT {ORDER} FROM orders WHERE id > $1 ORDER BY id LIMIT $2");
+    let mut orders = tx.rows(&sql, &[after.into(), limit.into()], order).await?;
+    add_lines(tx, &mut orders).await?;
+    Ok(orders)
 }
 
 /// An order's number, for people.

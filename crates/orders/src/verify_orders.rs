@@ -1,4 +1,4 @@
-//! Does what orders hold, and what they have shipped, equal what the ledger of stock says?
+//! Does each order add up by itself, and does what it holds, and has shipped, equal what the ledger of stock says?
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
@@ -7,14 +7,32 @@ use db::Tx;
 use stock::store::sum_by_order;
 use uuid::Uuid;
 
+use crate::invariants::faults_of;
+use crate::model::Order;
 use crate::store;
 
-/// So many orders are added up by one statement, which must stay short on a live system.
-const ORDERS_AT_ONCE: i64 = 1000;
+/// So many orders are added up by one statement, which must stay short on a live system; each may have 500 lines.
+const ORDERS_AT_ONCE: i64 = 200;
+
+/// What of an order doesn't add up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OrderDifference {
+    /// A figure that isn't what the ledger says.
+    Stock(StockDifference),
+    /// Its own figures.
+    Rule {
+        /// Of which order.
+        order_id: Uuid,
+        /// Its number.
+        number: i64,
+        /// What they are.
+        figures: String,
+    },
+}
 
 /// A figure of an order that isn't what the ledger says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OrderDifference {
+pub struct StockDifference {
     /// Of which order.
     pub order_id: Uuid,
     /// Its number, if it is there.
@@ -44,13 +62,13 @@ pub async fn verify_orders(
     loop {
         let orders = store::next_orders(tx, last, ORDERS_AT_ONCE).await?;
         // Behind the last order there may be movements of one that isn't there.
-        let end = orders.last().copied().unwrap_or(Uuid::max());
-        let lines = store::sum_lines(tx, last, end).await?;
-        let lines: Sums = lines.into_iter().collect();
+        let end = orders.last().map_or(Uuid::max(), |order| order.id);
+        let lines: Sums = orders.iter().flat_map(sums_of).collect();
         let sums = sum_by_order(tx, last, end).await?.into_iter();
         let ledger: Sums =
             sums.map(|sum| ((sum.order_id, sum.product_id), [sum.allocated, sum.shipped])).collect();
         compare(tx, &lines, &ledger, &mut found).await?;
+        found.extend(orders.iter().flat_map(broken_rules));
         if orders.is_empty() {
             return Ok(found);
         }
@@ -58,6 +76,22 @@ pub async fn verify_orders(
         count += orders.len() as u64;
         seen(count);
     }
+}
+
+/// What an order has of each product by its lines.
+fn sums_of(order: &Order) -> BTreeMap<(Uuid, Uuid), [i64; 2]> {
+    let (held, shipped) = (order.held(), order.stock(|line| line.shipped));
+    let products: BTreeSet<&Uuid> = held.keys().chain(shipped.keys()).collect();
+    let of = |sums: &BTreeMap<Uuid, i64>, product| sums.get(product).copied().unwrap_or_default();
+    products
+        .into_iter()
+        .map(|product| ((order.id, *product), [of(&held, product), of(&shipped, product)]))
+        .collect()
+}
+
+fn broken_rules(order: &Order) -> impl Iterator<Item = OrderDifference> {
+    let (order_id, number) = (order.id, order.number);
+    faults_of(order).map(move |figures| OrderDifference::Rule { order_id, number, figures })
 }
 
 /// Those that differ are few, so each is named by itself.
@@ -74,7 +108,7 @@ async fn compare(
         for (index, figure) in ["holds", "shipped"].into_iter().enumerate() {
             if order[index] != ledger[index] {
                 let (order_id, product_id) = key;
-                found.push(OrderDifference {
+                found.push(OrderDifference::Stock(StockDifference {
                     order_id,
                     number: store::find_number(tx, order_id).await?,
                     product_id,
@@ -82,7 +116,7 @@ async fn compare(
                     figure,
                     order: order[index],
                     ledger: ledger[index],
-                });
+                }));
             }
         }
     }
@@ -90,6 +124,17 @@ async fn compare(
 }
 
 impl Display for OrderDifference {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stock(difference) => difference.fmt(out),
+            Self::Rule { order_id, number, figures } => {
+                write!(out, "order {number}/{order_id} does not add up: {figures}")
+            }
+        }
+    }
+}
+
+impl Display for StockDifference {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let Self { order_id, product_id, figure, order, ledger, .. } = self;
         let number = self.number.map_or_else(|| "?".to_owned(), |number| number.to_string());

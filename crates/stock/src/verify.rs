@@ -41,6 +41,8 @@ enum Mistake {
     BackorderLimit { level: i64, product: i64 },
     /// Likewise; the product's counts only while it is tracked.
     ReorderPoint { level: Option<i64>, product: Option<i64> },
+    /// Each product has a level at MAIN, which knows its limit.
+    NoMain,
     /// A row of the ledger tells another figure than the row before it and its own change make.
     Row { movement_id: Uuid, figure: &'static str, row: i64, sum: i64 },
 }
@@ -66,6 +68,7 @@ pub async fn verify_levels(tx: &Tx, mut seen: impl FnMut(u64) + Send) -> Result<
         let levels = store::levels_beside_products(tx, last, end).await?;
         let sums = add_up(tx, last, end, &mut found).await?;
         compare(&levels, &sums, &mut found);
+        found.extend(without_main(&products, &levels));
         if products.is_empty() {
             return name_all(tx, found).await;
         }
@@ -133,6 +136,16 @@ fn compare(levels: &[(Level, Terms)], sums: &BTreeMap<Place, Sum>, found: &mut V
     }
 }
 
+fn without_main(products: &[Uuid], levels: &[(Level, Terms)]) -> Vec<(Place, Mistake)> {
+    let at_main: BTreeSet<Uuid> = levels
+        .iter()
+        .filter(|(level, _)| level.location_id == MAIN)
+        .map(|(level, _)| level.product_id)
+        .collect();
+    let without = products.iter().filter(|product| !at_main.contains(product));
+    without.map(|product| ((*product, MAIN), Mistake::NoMain)).collect()
+}
+
 /// What is wrong with a level by itself, and beside its product.
 fn mistakes_of(level: &Level, terms: &Terms) -> [Option<Mistake>; 3] {
     let Level { on_hand, unavailable, backorder_limit, reorder_point, .. } = *level;
@@ -190,6 +203,7 @@ impl Display for Mistake {
                     .map(|point| point.map_or_else(|| "none".to_owned(), |point| point.to_string()));
                 write!(out, "reorder_point is {level}, its product says {product}")
             }
+            Self::NoMain => out.write_str("there is no level"),
             Self::Row { movement_id, figure, row, sum } => {
                 write!(out, "movement {movement_id} says {figure} {row}, the rows up to it say {sum}")
             }

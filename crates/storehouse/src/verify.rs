@@ -1,4 +1,4 @@
-//! `storehouse verify`: does all stock add up, does the audit log's chain hold, and is there still what keeps both from being changed? It reads one snapshot and changes nothing, so it may run beside a system at work.
+//! `storehouse verify`: do all stock and all orders add up, does the audit log's chain hold, is there still what keeps both from being changed, and is the file whole? It reads one snapshot and changes nothing, so it may run beside a system at work.
 
 use anyhow::{Context as _, Result, ensure};
 use audit::{Anchor, AuditFound};
@@ -22,6 +22,8 @@ pub(crate) struct Found {
     audit: AuditFound,
     /// What makes tables append-only, and is missing.
     triggers: Vec<&'static str>,
+    /// Of the file itself.
+    damage: Vec<String>,
 }
 
 /// Adds everything up.
@@ -63,12 +65,18 @@ async fn look(tx: &Tx, anchor: Option<&Anchor>, progress: &Progress) -> Result<F
     let audit =
         audit::verify(tx, anchor, |count| progress.show("following the audit log", count, None)).await?;
     let triggers = tx.missing_triggers(MIGRATIONS).await?;
-    Ok(Found { products, orders, levels, holdings, audit, triggers })
+    progress.show("checking the file", 0, None);
+    let damage = tx.damage().await?;
+    Ok(Found { products, orders, levels, holdings, audit, triggers, damage })
 }
 
 impl Found {
     fn count(&self) -> usize {
-        self.levels.len() + self.holdings.len() + self.audit.faults.len() + self.triggers.len()
+        self.levels.len()
+            + self.holdings.len()
+            + self.audit.faults.len()
+            + self.triggers.len()
+            + self.damage.len()
     }
 
     /// Whether all adds up.
@@ -87,6 +95,7 @@ impl Found {
             )
         };
         lines.extend(self.triggers.iter().map(missing));
+        lines.extend(self.damage.iter().map(|damage| format!("file: {damage}")));
         let Self { products, orders, .. } = self;
         lines.push(self.audit.to_string());
         lines.push(format!("Products: {products}, orders: {orders}, differences: {}.", self.count()));
@@ -98,7 +107,8 @@ impl Found {
         let stock = self.levels.len() + self.holdings.len();
         ensure!(stock == 0, "stock does not add up: {stock} differences");
         ensure!(self.audit.faults.is_empty(), "the audit log does not hold");
-        ensure!(self.is_clean(), "triggers of the schema are missing");
+        ensure!(self.triggers.is_empty(), "triggers of the schema are missing");
+        ensure!(self.is_clean(), "the file is damaged");
         Ok(())
     }
 }

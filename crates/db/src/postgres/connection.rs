@@ -16,7 +16,6 @@ use super::failure::{failure, text};
 use super::server::Server;
 use crate::Error;
 
-pub(super) const CONNECTIONS: usize = 16;
 /// How long one waits for a connection.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const LIMITS: &str = "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s";
@@ -60,6 +59,19 @@ pub(super) fn pool(server: &Server, connections: usize) -> Result<Pool, Error> {
         .recycle_timeout(Some(PATIENCE))
         .build();
     built.map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// How often it is looked for connections that nobody uses.
+const LOOKS: Duration = Duration::from_secs(10);
+/// A connection that was not used for so long is given back to the server, which has only so many for all processes.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Gives back what a rush has left behind, as long as the pool is open.
+pub(super) async fn let_go_of_idle(pool: Pool) {
+    while !pool.is_closed() {
+        sleep(LOOKS).await;
+        pool.retain(|_, metrics| metrics.last_used() < IDLE);
+    }
 }
 
 /// A connection of its own, without the pool's time limits. It ends with the client.

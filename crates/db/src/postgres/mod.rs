@@ -63,8 +63,9 @@ impl Postgres {
     /// The same of one that may still be unfinished.
     pub(crate) async fn open_draft(server: &Server) -> Result<Self, Error> {
         let server = connection::watchful(server);
-        let pool = connection::pool(&server, connection::CONNECTIONS)?;
+        let pool = connection::pool(&server, server.connections)?;
         connection::check_encoding(&pool).await?;
+        tokio::spawn(connection::let_go_of_idle(pool.clone()));
         let transactions = Arc::new(Transactions::new(pool));
         Ok(Self { server, transactions, permits: Arc::new(Semaphore::new(PERMITS as usize)) })
     }

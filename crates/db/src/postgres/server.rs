@@ -1,7 +1,8 @@
 //! A server and database, as its address names it; and what makes the connection to it safe (TLS).
 //!
 //! `sslmode=require` (or `verify-full`, which here is the same) has each connection encrypted and the server prove its name, by an
-//! authority that browsers trust or one of the file that `sslrootcert` names. Without it connections are plain.
+//! authority that browsers trust or one of the file that `sslrootcert` names. Without it connections are plain. `connection_limit` says how many connections
+//! this process may have for its transactions and reads, 2 to 200.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -24,27 +25,42 @@ pub struct Server {
     pub(crate) config: Config,
     /// Certificates (PEM) of the authorities that may vouch for it; else those that browsers trust.
     pub(crate) authorities: Option<PathBuf>,
+    /// How many connections transactions and reads share, at most.
+    pub(crate) connections: usize,
 }
+
+/// Of a server that gives a hundred, six processes may have so many.
+const CONNECTIONS: usize = 16;
+/// More take nothing off the time of a request.
+const MOST_CONNECTIONS: usize = 200;
 
 impl Server {
     /// From `postgres://…`; nothing if it can't be read.
     pub(crate) fn parse(url: &str) -> Option<Self> {
         let (place, parameters) = url.split_once('?').unwrap_or((url, ""));
-        let file = |parameter: &str| parameter.strip_prefix("sslrootcert=").map(str::to_owned);
-        let authorities = parameters.split('&').find_map(file);
-        let others = parameters.split('&').filter(|parameter| file(parameter).is_none());
+        let (mut authorities, mut connections, mut others) = (None, CONNECTIONS, Vec::new());
+        for parameter in parameters.split('&') {
+            match parameter.split_once('=') {
+                Some(("sslrootcert", file)) => authorities = Some(file),
+                Some(("connection_limit", limit)) => connections = limit.parse().ok()?,
+                _ => others.push(parameter),
+            }
+        }
+        if !(2..=MOST_CONNECTIONS).contains(&connections) {
+            return None;
+        }
         // The library knows no other word for TLS, and leaves to us whom it trusts.
-        let others = others.map(|parameter| match parameter {
-            "sslmode=verify-full" => "sslmode=require",
-            other => other,
-        });
-        let mut config: Config = format!("{place}?{}", others.collect::<Vec<_>>().join("&")).parse().ok()?;
+        let others: Vec<&str> = others
+            .into_iter()
+            .map(|parameter| if parameter == "sslmode=verify-full" { "sslmode=require" } else { parameter })
+            .collect();
+        let mut config: Config = format!("{place}?{}", others.join("&")).parse().ok()?;
         // Its default would try TLS, and take any certificate's failure for the server's.
         if config.get_ssl_mode() != SslMode::Require {
             config.ssl_mode(SslMode::Disable);
         }
-        let decoded = authorities.map(|file| percent_decode_str(&file).decode_utf8_lossy().into_owned());
-        Some(Self { config, authorities: decoded.map(PathBuf::from) })
+        let decoded = authorities.map(|file| percent_decode_str(file).decode_utf8_lossy().into_owned());
+        Some(Self { config, authorities: decoded.map(PathBuf::from), connections })
     }
 
     /// Whether the server must prove who it is, and nobody between can read.
@@ -98,8 +114,29 @@ mod tests {
             let file = parameters.contains("own").then(|| PathBuf::from("/etc/own ones.pem"));
             assert_eq!(server.authorities, file, "{parameters}");
         }
-        for wrong in ["?sslmode=verify", "?sslmode=REQUIRE", "?sslkey=/a"] {
+        for wrong in [
+            "?sslmode=verify",
+            "?sslmode=REQUIRE",
+            "?sslkey=/a",
+            "?connection_limit=1",
+            "?connection_limit=201",
+            "?connection_limit=many",
+        ] {
             assert!(Server::parse(&format!("postgres://me@db.example/store{wrong}")).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_address_may_limit_connections() {
+        for (parameters, limit) in
+            [("", 16), ("?connection_limit=3", 3), ("?sslmode=require&connection_limit=200", 200)]
+        {
+            let server = Server::parse(&format!("postgres://me@db.example/store{parameters}")).unwrap();
+            assert_eq!(
+                (server.connections, server.config.get_dbname()),
+                (limit, Some("store")),
+                "{parameters}"
+            );
         }
     }
 

@@ -185,7 +185,7 @@ pub(crate) async fn list_products(
 }
 
 /// What to read from, with the conditions that leave only those that can match.
-fn read_among<'a>(among: &'a Among, page: &PageRequest, conditions: &mut Conditions<'a>) -> String {
+fn read_among<'a>(among: &'a Among, page: &'a PageRequest, conditions: &mut Conditions<'a>) -> String {
     match among {
         Among::Few(few) => {
             let room = CANDIDATES.into_iter().find(|room| *room >= few.len()).unwrap_or(few.len());
@@ -198,10 +198,13 @@ fn read_among<'a>(among: &'a Among, page: &PageRequest, conditions: &mut Conditi
                 list.join(", ")
             );
         }
-        Among::UpTo(last) => {
-            let comparison = if page.descending { ">=" } else { "<=" };
-            let key = conditions.bind(&last.key);
-            conditions.and(&format!("({}, id) {comparison} ({key}, {{}})", page.sort), last.id);
+        Among::First(count) => {
+            let (sort, direction) = (page.sort, page.direction());
+            let after = conditions.behind(page).map(|after| format!(" WHERE {after}")).unwrap_or_default();
+            let limit = conditions.bind(i64::try_from(*count).unwrap_or(i64::MAX));
+            return format!(
+                "(SELECT * FROM products{after} ORDER BY {sort} {direction}, id {direction} LIMIT {limit}) AS products"
+            );
         }
         // The order of a CROSS JOIN is kept, so that the products of the word are read, and not all in their order.
         Among::WithWord(range) => {
@@ -215,28 +218,6 @@ fn read_among<'a>(among: &'a Among, page: &PageRequest, conditions: &mut Conditi
         Among::All => {}
     }
     "products".to_owned()
-}
-
-/// Where the product stands that comes so many behind the beginning of a page, whatever may be filtered; none if there are fewer.
-pub(crate) async fn position_behind(
-    tx: &Tx,
-    page: &PageRequest,
-    count: usize,
-) -> Result<Option<Position>, Error> {
-    let mut conditions = Conditions::new();
-    conditions.after(page);
-    let (sort, direction) = (page.sort, page.direction());
-    let offset = conditions.bind(i64::try_from(count).unwrap_or(i64::MAX));
-    let sql = format!(
-        "SELECT id, {sort} FROM products{} ORDER BY {sort} {direction}, id {direction} LIMIT 1 OFFSET {offset}",
-        conditions.sql()
-    );
-    let is_text = matches!(sort, "name" | "sku_key");
-    tx.optional(&sql, conditions.args(), |row| {
-        let key = if is_text { Key::Text(row.get(1)?) } else { Key::Int(row.get(1)?) };
-        Ok(Position { key, id: row.get(0)? })
-    })
-    .await
 }
 
 /// Adds what there is of each.
