@@ -290,7 +290,7 @@ impl Tx {
     /// file anybody may have written to; PostgreSQL looks after its own.
     pub async fn damage(&self) -> Result<Vec<String>, Error> {
         const PAGES: &str =
-            "SELECT integrity_check FROM pragma_integrity_check(100) WHERE integrity_check <> 'ok'";
+            "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'";
         const KEYS: &str = "SELECT \"table\", parent, COUNT(*) FROM pragma_foreign_key_check GROUP BY 1, 2";
         if let Link::Postgres(_) = self.link {
             return Ok(Vec::new());

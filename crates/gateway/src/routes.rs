@@ -182,6 +182,12 @@ impl Routes {
         prefixes
     }
 
+    /// The path of a route that leads to this port of the same machine.
+    pub fn leading_to(&self, port: u16) -> Option<&str> {
+        let leads = |route: &&RouteConfig| route.backends.iter().any(|backend| backend.is_own_port(port));
+        self.0.iter().find(leads).map(|route| route.path.as_str())
+    }
+
     /// Whether a route leads to what begins with this prefix, or to some of it.
     pub fn lead_to(&self, prefix: &str) -> bool {
         self.0.iter().any(|route| covers(&route.path, prefix) || covers(prefix, &route.path))

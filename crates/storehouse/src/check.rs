@@ -47,6 +47,15 @@ pub(crate) fn left_out(routes: &Routes, part: Part) -> Option<LeftOut> {
     (!prefixes.is_empty()).then_some(LeftOut { is_all: prefixes.len() == all.len(), prefixes })
 }
 
+/// A route that leads back to the gateway would be asked until something gives way.
+pub(crate) fn refuse_loop(routes: &Routes, settings: &Settings, parts: &[Part]) -> Result<()> {
+    let port = settings.listen.gateway.port();
+    match routes.leading_to(port).filter(|_| parts.contains(&Part::Gateway)) {
+        Some(path) => bail!("the route {path} leads back to the gateway itself, which has the port {port}"),
+        None => Ok(()),
+    }
+}
+
 /// What `serve` would do, as text: its routes, and what becomes of mails.
 pub(crate) fn in_use(settings: &Settings) -> Result<String> {
     Ok(format!("{}\nMail: {}\n", routes_in_use(settings)?, mail::describe(settings)))

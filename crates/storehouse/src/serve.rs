@@ -212,9 +212,12 @@ fn routes(settings: &Settings, parts: &[Part], ports: Ports) -> Result<Routes> {
     // A service has no use for the file, so a fault in it must not keep one from starting.
     let file = settings.gateway.routes_file.as_ref().filter(|_| parts.contains(&Part::Gateway));
     let Some(file) = file else {
-        return built_in_routes(parts, ports);
+        let routes = built_in_routes(parts, ports)?;
+        check::refuse_loop(&routes, settings, parts)?;
+        return Ok(routes);
     };
     let routes = check::read(file)?;
+    check::refuse_loop(&routes, settings, parts)?;
     parts.iter().for_each(|part| warn_if_left_out(&routes, *part));
     Ok(routes)
 }

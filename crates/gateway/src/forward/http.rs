@@ -107,6 +107,8 @@ async fn attempt(
     backend.host.hear();
     let (mut parts, body) = response.into_parts();
     parts.extensions.clear();
+    // Its own version, and not the service's (RFC 9110, section 2.5).
+    parts.version = Version::HTTP_11;
     let mut body = DownloadBody::new(body, &parts.headers, in_flight, time.limit);
     if progress.is_under_way() {
         // A client that reads late must not hold up what it sends.
@@ -153,6 +155,14 @@ fn what_is_improper(response: &http::Response<Incoming>) -> Option<&'static str>
     // It could be read in two ways (RFC 9112, section 6.3).
     if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
         return Some("the service's answer has both Content-Length and Transfer-Encoding");
+    }
+    // The gateway could only pass on what it can't read.
+    if headers
+        .get_all(TRANSFER_ENCODING)
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        return Some("the service's answer has a Transfer-Encoding other than chunked");
     }
     let has_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     has_switched.then_some("the service switched protocols, which nobody asked for")

@@ -56,6 +56,15 @@ async fn a_connection_takes_one_request_after_the_other() {
     }
 }
 
+/// RFC 9110, section 2.5: the gateway's own version, and the client's connection goes on.
+#[tokio::test]
+async fn an_old_service_makes_no_old_gateway() {
+    let (address, _) = answering("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi").await;
+    let port = front(address).await;
+    let answer = exchange(port.address, get("/x", "")).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hi"), "{answer}");
+}
+
 #[tokio::test]
 async fn what_the_service_closes_takes_no_other_request() {
     let (address, connections) =

@@ -201,8 +201,11 @@ fn each_part_of_the_compose_file_is_a_part_of_the_program() {
             is_setting(name, part);
         }
         assert_eq!(service["environment"][format!("{}_PORT", part.to_uppercase())], port.as_str());
-        let loopback = if *part == "gateway" { "" } else { "127.0.0.1:" };
-        assert_eq!(published(service), (port.as_str(), format!("{loopback}{port}").as_str()), "{part}");
+        let host = match *part {
+            "gateway" => "${GATEWAY_PUBLISH:-8000}".to_owned(),
+            _ => format!("127.0.0.1:{port}"),
+        };
+        assert_eq!(published(service), (port.as_str(), host.as_str()), "{part}");
         let check = texts(&service["healthcheck"]["test"]);
         assert_eq!(check[..2], ["CMD", "storehouse"]);
         assert!(takes(&check[2..]), "{check:?}");

@@ -97,6 +97,18 @@ async fn a_gateway_alone_must_know_where_the_services_are() {
 }
 
 #[tokio::test]
+async fn a_route_back_to_the_gateway_itself_is_refused() {
+    let site = Site::new(None).with("GATEWAY_PORT", "8123");
+    std::fs::write(
+        site.path("routes.yaml"),
+        "routes:\n  - {path: /x, methods: [GET], backend: \"http://localhost:8123\"}\n",
+    )
+    .unwrap();
+    let line = site.refusal(&["serve", "gateway"]);
+    assert!(line.contains("the route /x leads back to the gateway itself"), "{line}");
+}
+
+#[tokio::test]
 async fn a_fault_in_the_routes_file_keeps_no_service_from_starting() {
     let site = Site::new(None);
     std::fs::write(site.path("routes.yaml"), "routes: [").unwrap();

@@ -54,14 +54,81 @@ async fn verify_names_each_difference_and_tells_by_its_exit_code() {
             "says on_hand_after 0, the rows up to it say -4".to_owned(),
             format!("order 1001/{id} holds 3 of LAP-1/{product}, the ledger says 2"),
             format!("order ?/{product} shipped 0 of ?/"),
-            "Products: 1, orders: 1, differences: 11.".to_owned(),
+            format!("order 1001/{id} does not add up: total 1998, paid 0, refunded 0, lines (quantity, price, total) [(3, Some(999), 1998)]"),
+            "Products: 1, orders: 1, differences: 12.".to_owned(),
         ] {
             assert!(text.contains(&line), "{line} is not in\n{text}");
         }
-        assert_eq!(text.lines().count(), 13, "{text}");
+        assert_eq!(text.lines().count(), 14, "{text}");
         let said = String::from_utf8(found.stderr).unwrap();
-        assert_eq!(said, "storehouse: stock does not add up: 11 differences\n");
+        assert_eq!(said, "storehouse: stock does not add up: 12 differences\n");
         wire.get("/orders").await.unwrap().expect(200);
     })
     .await;
+}
+
+/// What neither stock nor orders add up to by themselves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn verify_looks_at_each_rule_of_an_order_and_for_each_level_at_main() {
+    each_engine(&[], async |database| {
+        let site = Site::new(Some(database.url()));
+        let process = site.start().await;
+        let (mut wire, _) = process.connect().await.register("boss").await;
+        let db = database.open().await;
+        Goods::new("LAP-1", 5).add_to(&db).await;
+        let body = json!({"lines": [{"sku": "LAP-1", "quantity": 2}]});
+        wire.post("/orders", &body).await.unwrap().expect(201);
+        for (damage, told, repair) in [
+            (
+                "UPDATE orders SET total_price = total_price + 1",
+                "total 1999",
+                "UPDATE orders SET total_price = 1998",
+            ),
+            (
+                "UPDATE orders SET refunded_minor = 1",
+                "paid 0, refunded 1",
+                "UPDATE orders SET refunded_minor = 0",
+            ),
+            (
+                "UPDATE order_lines SET unit_minor = 998",
+                "Some(998)",
+                "UPDATE order_lines SET unit_minor = 999",
+            ),
+            (
+                "UPDATE order_lines SET returned = 1",
+                "[quantity, shipped, delivered, returned] [[2, 0, 0, 1]]",
+                "UPDATE order_lines SET returned = 0",
+            ),
+        ] {
+            tamper(&db, damage).await;
+            let found = site.run(&["verify"]);
+            let text = String::from_utf8(found.stdout).unwrap();
+            assert!(text.contains(told) && text.contains("differences: 1."), "{damage}: {text}");
+            tamper(&db, repair).await;
+        }
+        let other = Goods::new("LAP-2", 0).add_to(&db).await;
+        assert!(said(&site.run(&["verify"])).contains("differences: 0."));
+        tamper(&db, "DELETE FROM stock_levels WHERE on_hand = 0").await;
+        let text = String::from_utf8(site.run(&["verify"]).stdout).unwrap();
+        assert!(text.contains(&format!("product LAP-2/{other} at MAIN: there is no level\n")), "{text}");
+    })
+    .await;
+}
+
+/// Somebody's tool that doesn't look after keys, or a bad sector.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn verify_looks_at_the_file_itself() {
+    let site = Site::new(None);
+    said(&site.run(&["migrate"]));
+    let file = site.path("data/storehouse.db");
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    connection.execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM locations").unwrap();
+    let level = "INSERT INTO stock_levels (product_id, location_id, on_hand, allocated, unavailable, backorder_limit, version, updated_at)
+                 VALUES (x'01', x'02', 0, 0, 0, 0, 0, 0)";
+    connection.execute(level, []).unwrap();
+    drop(connection);
+    let found = site.run(&["verify"]);
+    let text = String::from_utf8(found.stdout).unwrap();
+    assert!(text.contains("file: 1 rows of stock_levels name one of locations that isn't there\n"), "{text}");
+    assert!(text.contains("name one of products that isn't there\n"), "{text}");
 }
