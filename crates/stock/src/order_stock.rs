@@ -85,7 +85,8 @@ pub async fn hold(tx: &Tx, order: &OrderStock) -> Result<Vec<Shortage>, Refused>
     Ok(short)
 }
 
-/// Takes what an order ships from what it holds; or nothing changes, and it says what isn't there to be shipped.
+/// Takes what an order ships from what it holds; what isn't there to be shipped, as after a count, it takes from what nobody holds elsewhere. Or nothing
+/// changes, and it says what there is too little of.
 pub async fn ship(tx: &Tx, order: &OrderStock) -> Result<Vec<Shortage>, Refused> {
     if order.quantities.is_empty() {
         return Ok(Vec::new());
@@ -99,13 +100,24 @@ pub async fn ship(tx: &Tx, order: &OrderStock) -> Result<Vec<Shortage>, Refused>
             // What lies there and can't be sold is not shipped either.
             (level.on_hand - level.unavailable).min(allocated_at(&held, product_id, level.location_id))
         });
-        let available = parts.iter().sum();
-        if available < requested {
-            short.push(Shortage { product_id, requested, available });
+        let missing = requested - parts.iter().sum::<i64>();
+        let elsewhere = taken(ledger.levels(places.clone()), missing, |level| level.free());
+        let found = elsewhere.iter().sum::<i64>();
+        if found < missing {
+            short.push(Shortage { product_id, requested, available: requested - missing + found });
+            continue;
         }
-        for (place, part) in places.zip(parts).filter(|(_, part)| *part > 0) {
-            let delta = Delta { on_hand: -part, allocated: -part, ..Delta::default() };
-            ledger.record(place, Kind::Ship, delta, order.cause(), &order.author)?;
+        let mut released = found;
+        for (place, (own, other)) in places.zip(parts.into_iter().zip(elsewhere)) {
+            let left = allocated_at(&held, product_id, ledger.level(place).location_id) - own;
+            let let_go = left.clamp(0, released);
+            released -= let_go;
+            for (kind, on_hand, allocated) in [(Kind::Release, 0, let_go), (Kind::Ship, own + other, own)] {
+                if on_hand + allocated > 0 {
+                    let delta = Delta { on_hand: -on_hand, allocated: -allocated, ..Delta::default() };
+                    ledger.record(place, kind, delta, order.cause(), &order.author)?;
+                }
+            }
         }
     }
     if short.is_empty() {

@@ -187,6 +187,45 @@ async fn what_is_not_there_is_not_shipped() {
     .await;
 }
 
+/// What was stolen where it was held, or was owed and came in elsewhere.
+#[tokio::test]
+async fn what_is_not_there_is_shipped_from_where_nobody_holds_it() {
+    each_app(async |app| {
+        let staff = app.staff("staff").await;
+        let near = add_location(&app.db, "NEAR", 1).await;
+        let a = Goods { backorder_limit: 2, ..Goods::new("A", 0) }.add_to(&app.db).await;
+        adjust(&app.db, a, near, Change::Receive(5)).await.unwrap();
+        let order = place(&staff, of(&[("A", 6)])).await;
+        step(&staff, &order, "confirm", json!({})).await;
+        assert_eq!((level(&app.db, a, MAIN).await, level(&app.db, a, near).await), ([0, 1, 0], [5, 5, 0]));
+        adjust(&app.db, a, near, Change::Count(2)).await.unwrap();
+        let far = add_location(&app.db, "FAR", 2).await;
+        adjust(&app.db, a, far, Change::Receive(4)).await.unwrap();
+        let other = place(&staff, of(&[("A", 1)])).await;
+        let ship = async |quantity: i64| {
+            let lines = json!([{"id": order["lines"][0]["id"], "quantity": quantity}]);
+            staff.post(&path(&order, "/ship"), json!({"lines": lines})).await
+        };
+        let levels = async || {
+            [level(&app.db, a, MAIN).await, level(&app.db, a, near).await, level(&app.db, a, far).await]
+        };
+        let before = levels().await;
+        let held_by_other = before[2][1];
+        short(ship(6).await, &[("A", 6, 6 - held_by_other)]);
+        assert_eq!(levels().await, before);
+        step(&staff, &other, "cancel", json!({})).await;
+        ship(6).await.expect(200);
+        assert_eq!(levels().await, [[0, 0, 0], [0, 0, 0], [0, 0, 0]]);
+        check_stock(&app.db).await;
+        let lines = json!({"lines": [{"id": order["lines"][0]["id"], "quantity": 6}]});
+        staff.post(&path(&order, "/deliver"), json!({})).await.expect(200);
+        staff.post(&path(&order, "/return"), lines).await.expect(200);
+        assert_eq!(levels().await, [[0, 0, 0], [2, 0, 0], [4, 0, 0]], "back to where it came from");
+        check_stock(&app.db).await;
+    })
+    .await;
+}
+
 /// Within the life of a token.
 const EXPIRY: Duration = Duration::from_secs(5 * 60);
 

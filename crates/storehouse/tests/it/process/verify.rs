@@ -85,11 +85,6 @@ async fn verify_looks_at_each_rule_of_an_order_and_for_each_level_at_main() {
                 "UPDATE orders SET total_price = 1998",
             ),
             (
-                "UPDATE orders SET refunded_minor = 1",
-                "paid 0, refunded 1",
-                "UPDATE orders SET refunded_minor = 0",
-            ),
-            (
                 "UPDATE order_lines SET unit_minor = 998",
                 "Some(998)",
                 "UPDATE order_lines SET unit_minor = 999",

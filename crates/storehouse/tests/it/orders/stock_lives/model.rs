@@ -204,7 +204,21 @@ impl Model {
                 return true;
             }
         }
-        false
+        self.ship_another(order, product)
+    }
+
+    /// What is held isn't there, but elsewhere is one that nobody holds.
+    fn ship_another(&mut self, order: usize, product: usize) -> bool {
+        let holds =
+            |place: &usize| self.orders[order].held.get(&(product, *place)).is_some_and(|held| *held > 0);
+        let (held, free) =
+            ((0..PLACES).find(holds), (0..PLACES).find(|place| self.free(product, *place) > 0));
+        let (Some(held), Some(free)) = (held, free) else { return false };
+        *self.orders[order].held.entry((product, held)).or_default() -= 1;
+        self.products[product].shelves[held].allocated -= 1;
+        self.products[product].shelves[free].on_hand -= 1;
+        *self.orders[order].gone.entry((product, free)).or_default() += 1;
+        true
     }
 
     /// Takes so much of each line back.
