@@ -112,10 +112,12 @@ pub(crate) fn advance(
                 line.delivered = line.delivered.max(line.returned);
             },
         )?,
-        Step::Deliver => {
-            order.lines.iter_mut().for_each(|line| line.delivered = line.shipped);
-            Said::default()
-        }
+        Step::Deliver => move_goods(
+            &mut order,
+            details,
+            |line| line.shipped - line.delivered,
+            |line, count| line.delivered += count,
+        )?,
         Step::Pay => pay(&mut order, details)?,
         Step::Refund => refund(&mut order, details)?,
         Step::Confirm | Step::Hold | Step::Release | Step::Cancel => Said::default(),
@@ -132,11 +134,14 @@ pub(crate) fn advance(
 
 /// 409, with what the caller may do instead.
 fn illegal_transition(step: Step, order: &Order, is_staff: bool) -> Problem {
-    let detail = if step.from().contains(&order.status) {
-        format!("An order takes the step `{}` only if {}.", step.as_str(), step.needs())
-    } else {
-        format!("An order that is {} can't take the step `{}` now.", order.status.as_str(), step.as_str())
-    };
+    let detail =
+        if step == Step::Pay && order.received_minor() > 0 && order.due_minor() <= order.received_minor() {
+            "All that is due is paid.".to_owned()
+        } else if step.from().contains(&order.status) {
+            format!("An order takes the step `{}` only if {}.", step.as_str(), step.needs())
+        } else {
+            format!("An order that is {} can't take the step `{}` now.", order.status.as_str(), step.as_str())
+        };
     Problem::conflict("illegal_transition", detail)
         .with_member("allowed_transitions", allowed_transitions(order, is_staff))
 }

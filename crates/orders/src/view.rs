@@ -59,8 +59,12 @@ struct LineView {
     quantity: i64,
     /// How many were shipped.
     shipped: i64,
+    /// How many of these have arrived.
+    delivered: i64,
     /// How many came back.
     returned: i64,
+    /// Whether it takes stock, decided when the line was written: not of what is free text, or was no tracked product then.
+    takes_stock: bool,
     /// Null where the total doesn't divide.
     unit_price: Option<Money>,
     total_price: Money,
@@ -123,7 +127,9 @@ impl LineView {
             name: line.name,
             quantity: line.quantity,
             shipped: line.shipped,
+            delivered: line.delivered,
             returned: line.returned,
+            takes_stock: line.takes_stock,
             unit_price: line.unit_minor.and_then(|minor| Money::from_minor(minor, currency)),
             total_price: money(line.total_minor, currency),
         }
