@@ -25,6 +25,10 @@ pub(crate) trait Job: Work {
     fn writes(&self) -> u64 {
         1
     }
+    /// Whether anybody waits for it still.
+    fn is_awaited(&self) -> bool {
+        true
+    }
     /// Answers the caller, with the failure of the whole transaction if there was one.
     fn answer(self: Box<Self>, failure: Option<Error>);
     /// Where the caller waits.
@@ -118,6 +122,10 @@ where
 
     fn home(&self) -> Option<&Handle> {
         self.home.as_ref()
+    }
+
+    fn is_awaited(&self) -> bool {
+        !self.caller.is_closed()
     }
 }
 

@@ -3,14 +3,15 @@
 //! A head is read whole and judged before the HTTP library sees it (`guard`, `head`), so a limit or a framing
 //! rule is written once, and its refusal is an ordinary answer: a problem with a request id, in the access log.
 //! Files in reading order: this one (listener and connections), `connections` (how many there may be), `head` (which heads are refused), `guard`
-//! (the stream that applies it, and the time limits), `timer` (what those are kept with), `workers` (the threads), `access`
-//! (the log line of each request).
+//! (the stream that applies it, and the time limits), `timer` (what those are kept with), `unread` (bodies that nobody has read),
+//! `workers` (the threads), `access` (the log line of each request).
 
 mod access;
 mod connections;
 mod guard;
 mod head;
 mod timer;
+mod unread;
 mod workers;
 
 use std::convert::Infallible;
@@ -37,6 +38,7 @@ pub use connections::Connections;
 use guard::{Guard, Refused};
 pub use timer::Alarm;
 use timer::OneTimer;
+use unread::Unread;
 pub use workers::Workers;
 
 use crate::problem::Problem;
@@ -222,11 +224,16 @@ async fn answer(
     // Where a chunked body ends only the HTTP library knows, so the guard can't find the next head after it.
     let closes = request.headers().contains_key(TRANSFER_ENCODING) || connection.refused.is(&request);
     let entry = access::Entry::begin(&request, Arc::clone(&connection));
-    let mut answered = match admit(request, &connection) {
+    let unread = (!request.body().is_end_stream()).then(|| Unread::new(request.headers()));
+    let mut answered = match admit(request, &connection, unread.as_ref()) {
         Ok(request) => connection.service.answer(request).await,
         Err(refusal) => connection.service.refuse(refusal.0, &refusal.1),
     };
-    if closes {
+    let is_left = match unread {
+        Some(unread) => unread.is_left().await,
+        None => false,
+    };
+    if closes || is_left {
         answered.response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(entry.follow(answered))
@@ -236,11 +243,13 @@ async fn answer(
 fn admit(
     request: Request<Incoming>,
     connection: &Connection,
+    unread: Option<&Unread>,
 ) -> Result<Request<Body>, Box<(Problem, http::Method)>> {
     if let Some(problem) = connection.refused.problem(&request) {
         return Err(Box::new((problem, request.method().clone())));
     }
     let (mut parts, body) = request.into_parts();
+    let body = unread.map_or_else(Body::empty, |unread| Body::new(unread.lend(body)));
     if let Some(authority) = parts.uri.authority() {
         let host = parts.headers.get(HOST).map(HeaderValue::as_bytes);
         if host.is_some_and(|host| !host.eq_ignore_ascii_case(authority.as_str().as_bytes())) {
@@ -254,6 +263,5 @@ fn admit(
             parts.uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()));
     }
     parts.extensions.insert(connection.peer.clone());
-    let body = if body.is_end_stream() { Body::empty() } else { Body::new(body) };
     Ok(Request::from_parts(parts, body))
 }

@@ -74,8 +74,11 @@ fn next(queue: &Mutex<mpsc::Receiver<Message>>) -> Option<Box<dyn Job>> {
     }
 }
 
-/// Runs one read in a transaction, so that all its statements see one commit.
+/// Runs one read in a transaction, so that all its statements see one commit; none that waited for longer than its caller.
 fn read(connection: &Shared, mut job: Box<dyn Job>) {
+    if !job.is_awaited() {
+        return;
+    }
     if let Err(failure) = execute(&lock(connection), "BEGIN", &[]) {
         return job.answer(Some(failure.error));
     }

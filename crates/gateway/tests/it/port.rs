@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -49,6 +50,36 @@ async fn a_head_may_come_byte_by_byte() {
         stream.flush().await.unwrap();
     }
     assert!(read_to_end(&mut stream).await.ends_with("POST /a [hi]"));
+}
+
+/// A client may send head and body apart.
+#[tokio::test]
+async fn what_nobody_reads_of_a_body_costs_no_other_request() {
+    let port = start(Router::new().fallback(|| async { "no" })).await;
+    let mut stream = connect(port.address).await;
+    stream.write_all(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    stream.write_all(b"hiGET /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let answers = read_to_end(&mut stream).await;
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{answers}");
+}
+
+/// RFC 9112, section 9.6.
+#[tokio::test]
+async fn an_answer_before_the_body_says_that_the_connection_ends() {
+    let port = start(Router::new().fallback(|| async { "no" })).await;
+    for fields in [
+        "Content-Length: 2\r\n",
+        "Content-Length: 70000\r\n",
+        "Content-Length: 2\r\nExpect: 100-continue\r\n",
+    ] {
+        let mut stream = connect(port.address).await;
+        let head = format!("POST /a HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let answer = read_to_end(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{fields}: {answer}");
+        assert_eq!(header(&answer, "connection"), Some("close"), "{fields}: {answer}");
+    }
 }
 
 #[tokio::test]
