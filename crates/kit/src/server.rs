@@ -229,11 +229,11 @@ async fn answer(
         Ok(request) => connection.service.answer(request).await,
         Err(refusal) => connection.service.refuse(refusal.0, &refusal.1),
     };
-    let is_left = match unread {
-        Some(unread) => unread.is_left().await,
+    let has_rest = match &unread {
+        Some(unread) => unread.has_rest().await,
         None => false,
     };
-    if closes || is_left {
+    if closes || has_rest {
         answered.response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(entry.follow(answered))

@@ -40,7 +40,7 @@ impl Unread {
     }
 
     /// Reads what came back; tells whether the connection must end.
-    pub(super) async fn is_left(self) -> bool {
+    pub(super) async fn has_rest(&self) -> bool {
         let Some(body) = lock(&self.back).take() else { return false };
         if self.is_held_back || body.size_hint().lower() > SMALL {
             return true;
