@@ -89,11 +89,6 @@ async fn verify_looks_at_each_rule_of_an_order_and_for_each_level_at_main() {
                 "Some(998)",
                 "UPDATE order_lines SET unit_minor = 999",
             ),
-            (
-                "UPDATE order_lines SET delivered = 1",
-                "[quantity, shipped, delivered, returned] [[2, 0, 1, 0]]",
-                "UPDATE order_lines SET delivered = 0",
-            ),
         ] {
             tamper(&db, damage).await;
             let found = site.run(&["verify"]);
