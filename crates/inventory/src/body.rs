@@ -92,33 +92,10 @@ pub(crate) struct ChangeProduct {
     pub(crate) unit_cost: Option<Option<Amount>>,
     pub(crate) currency: Option<Currency>,
     pub(crate) details: Details,
-    /// Whether nothing is named at all.
-    pub(crate) is_empty: bool,
 }
-
-/// What a change may name.
-const CHANGEABLE: [&str; 16] = [
-    "sku",
-    "name",
-    "unit_price",
-    "unit_cost",
-    "currency",
-    "description",
-    "barcode",
-    "category",
-    "attributes",
-    "track_stock",
-    "backorder_limit",
-    "reorder_point",
-    "reorder_quantity",
-    "active",
-    "external_id",
-    "metadata",
-];
 
 impl FromFields for ChangeProduct {
     fn from_fields(fields: &mut Fields<'_, '_>) -> Option<Self> {
-        let is_empty = !CHANGEABLE.iter().any(|name| fields.has(name));
         let (sku, name) = (fields.change("sku"), fields.change("name"));
         let (unit_price, unit_cost) = (fields.change("unit_price"), fields.clearable("unit_cost"));
         let (currency, details) = (fields.change("currency"), Details::read(fields));
@@ -129,7 +106,6 @@ impl FromFields for ChangeProduct {
             unit_cost: unit_cost?,
             currency: currency?,
             details: details?,
-            is_empty,
         })
     }
 }

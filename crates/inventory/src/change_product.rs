@@ -48,21 +48,22 @@ impl Changing {
             after.category = resolve_category(tx, category.as_ref()).await?;
         }
         self.condition.check_tag(&of_versions(before.version, before.stock.version))?;
-        if self.change.is_empty {
-            return Ok(before);
-        }
         if !may_change_currency(tx, &before, &after).await? {
             let detail = "The currency of a product can't be changed once its stock has moved.";
             return Err(Problem::conflict("product_has_history", detail));
         }
         change_rest(&self.change, &mut after);
+        let fields = changed_fields(&before, &after);
+        // Nobody's version of it is out of date, and nobody is told.
+        if fields.is_empty() {
+            return Ok(before);
+        }
         after.touch(self.author.now);
         if after.terms() != before.terms() {
             stock::set_terms(tx, &[after.terms()], &self.author).await?;
         }
         refuse_taken(update_product(tx, &after).await)?;
         replace_words(tx, after.id, &words_of(&before), &words_of(&after)).await?;
-        let fields = changed_fields(&before, &after);
         record_change(tx, EventType::ProductChanged, &after, fields, &self.author).await?;
         record_prices(tx, &before, &after, &self.author).await?;
         Ok(after)
