@@ -29,7 +29,7 @@ pub struct Server {
     pub(crate) connections: usize,
 }
 
-/// Of a server that gives a hundred, six processes may have so many.
+/// Five processes may have so many, and a backup beside them, of a server that gives a hundred.
 const CONNECTIONS: usize = 16;
 /// More take nothing off the time of a request.
 const MOST_CONNECTIONS: usize = 200;
