@@ -266,7 +266,7 @@ impl Tx {
     }
 
     /// Whether tables can be joined by going through each of them once (PostgreSQL), and not only by looking up each row of the first in the others (SQLite).
-    pub fn merges(&self) -> bool {
+    pub fn merges_joins(&self) -> bool {
         matches!(self.link, Link::Postgres(_))
     }
 

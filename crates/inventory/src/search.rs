@@ -95,7 +95,7 @@ async fn among_several(
         asked.look_up_words(tx).await?;
     }
     // What is merged takes as long whichever word is the rarest, and to know that would take longer.
-    let is_merged = tx.merges() && asked.iter().all(|asked| asked.words.is_some());
+    let is_merged = asked.iter().all(|asked| asked.words.is_some());
     if !is_merged {
         count_further(tx, &mut asked).await?;
     }

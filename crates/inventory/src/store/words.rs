@@ -43,50 +43,55 @@ pub(crate) enum Beginning<'a> {
 }
 
 impl<'a> Beginning<'a> {
-    /// The condition that a column is one of the words.
-    fn is_one(&self, column: &str, conditions: &mut Conditions<'a>) -> String {
-        match self {
+    /// The query of the products that have one of the words.
+    fn sql(&self, args: &mut Conditions<'a>) -> String {
+        let is_one = match self {
             Self::Of(words) => {
                 let words = filled_up(words.iter().map(Value::from).collect());
-                let list: Vec<String> = words.into_iter().map(|word| conditions.bind(word)).collect();
-                format!("{column} IN ({})", list.join(", "))
+                let list: Vec<String> = words.into_iter().map(|word| args.bind(word)).collect();
+                format!("word IN ({})", list.join(", "))
             }
             Self::OfVeryMany(range) => {
-                let (from, behind) = (conditions.bind(&range.from), conditions.bind(&range.behind));
-                format!("{column} >= {from} AND {column} < {behind}")
+                format!("word >= {} AND word < {}", args.bind(&range.from), args.bind(&range.behind))
             }
-        }
+        };
+        format!("SELECT product_id FROM product_words WHERE {is_one}")
     }
 }
 
-/// The products, at most as many as are asked for, that have a word of each beginning. One that has several stands there as often.
+/// The products, at most as many as are asked for, that have a word of each beginning. One that has several may stand there as often.
 pub(crate) async fn list_products_with(
     tx: &Tx,
     beginnings: &[Beginning<'_>],
     at_most: usize,
 ) -> Result<Vec<Uuid>, Error> {
-    let mut conditions = Conditions::new();
-    // The order of a CROSS JOIN is kept.
-    let mut from = String::new();
-    for (index, beginning) in beginnings.iter().enumerate() {
-        let is_one = beginning.is_one(&format!("words{index}.word"), &mut conditions);
+    let mut args = Conditions::new();
+    let queries: Vec<String> = beginnings.iter().map(|beginning| beginning.sql(&mut args)).collect();
+    // Both go through the products of each word once, in the order of their ids: SQLite merges queries, but looks up joins; PostgreSQL merges joins, but
+    // collects what queries have in common.
+    let all = if tx.merges_joins() {
+        joined(beginnings, &queries)
+    } else {
+        format!("{} ORDER BY 1", queries.join(" INTERSECT "))
+    };
+    let sql = format!("{all} LIMIT {}", args.bind(limit(at_most)));
+    tx.rows(&sql, args.args(), |row| row.get(0)).await
+}
+
+fn joined(beginnings: &[Beginning<'_>], queries: &[String]) -> String {
+    let (mut from, mut conditions) = (String::new(), Vec::new());
+    for (index, (beginning, query)) in beginnings.iter().zip(queries).enumerate() {
         match beginning {
-            _ if index == 0 => {
-                from = "product_words AS words0".to_owned();
-                conditions.only(&is_one);
-            }
+            _ if index == 0 => from = format!("({query}) AS words0"),
             Beginning::Of(_) => {
-                from += &format!(" CROSS JOIN product_words AS words{index}");
-                conditions.only(&format!("words{index}.product_id = words0.product_id AND {is_one}"));
+                from += &format!(
+                    " JOIN ({query}) AS words{index} ON words{index}.product_id = words0.product_id"
+                );
             }
-            Beginning::OfVeryMany(_) => conditions.only(&format!(
-                "words0.product_id IN (SELECT product_id FROM product_words AS words{index} WHERE {is_one})"
-            )),
+            Beginning::OfVeryMany(_) => conditions.push(format!(" AND words0.product_id IN ({query})")),
         }
     }
-    let limit = conditions.bind(limit(at_most));
-    let sql = format!("SELECT words0.product_id FROM {from}{} LIMIT {limit}", conditions.sql());
-    tx.rows(&sql, conditions.args(), |row| row.get(0)).await
+    format!("SELECT words0.product_id FROM {from} WHERE TRUE{}", conditions.concat())
 }
 
 fn limit(at_most: usize) -> Value<'static> {
