@@ -90,10 +90,10 @@ async fn among_several(
     if let Some(found) = walk_a_bit(tx, filter, page).await? {
         return Ok(Narrowed::Page(found));
     }
-    tx.plan(Planning::ForArguments).await?;
     for asked in &mut asked {
         asked.look_up_words(tx).await?;
     }
+    tx.plan(Planning::ForArguments).await?;
     // What is merged takes as long whichever word is the rarest, and to know that would take longer.
     let is_merged = asked.iter().all(|asked| asked.words.is_some());
     if !is_merged {
