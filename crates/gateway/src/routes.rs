@@ -215,7 +215,8 @@ fn built_in_route(path: &str, port: u16, methods: &[Method]) -> Option<RouteConf
 impl Backend {
     /// Whether it is this machine's own port.
     fn is_own_port(&self, port: u16) -> bool {
-        let is_loopback = matches!(self.0.host(), "localhost" | "127.0.0.1" | "[::1]");
+        let host = self.0.host();
+        let is_loopback = host.eq_ignore_ascii_case("localhost") || matches!(host, "127.0.0.1" | "[::1]");
         is_loopback && self.port() == port
     }
 

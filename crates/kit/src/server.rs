@@ -230,8 +230,8 @@ async fn answer(
         Err(refusal) => connection.service.refuse(refusal.0, &refusal.1),
     };
     let has_rest = match &unread {
-        Some(unread) => unread.has_rest().await,
-        None => false,
+        Some(unread) if !closes => unread.has_rest().await,
+        _ => false,
     };
     if closes || has_rest {
         answered.response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -49,8 +49,9 @@ pub(crate) fn left_out(routes: &Routes, part: Part) -> Option<LeftOut> {
 
 /// A route that leads back to the gateway would be asked until something gives way.
 pub(crate) fn refuse_loop(routes: &Routes, settings: &Settings, parts: &[Part]) -> Result<()> {
-    let port = settings.listen.gateway.port();
-    match routes.leading_to(port).filter(|_| parts.contains(&Part::Gateway)) {
+    let (address, port) = (settings.listen.gateway.ip(), settings.listen.gateway.port());
+    let is_here = parts.contains(&Part::Gateway) && (address.is_unspecified() || address.is_loopback());
+    match routes.leading_to(port).filter(|_| is_here) {
         Some(path) => bail!("the route {path} leads back to the gateway itself, which has the port {port}"),
         None => Ok(()),
     }

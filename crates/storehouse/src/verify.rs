@@ -1,6 +1,6 @@
 //! `storehouse verify`: do all stock and all orders add up, does the audit log's chain hold, is there still what keeps both from being changed, and is the file whole? It reads one snapshot and changes nothing, so it may run beside a system at work.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use audit::{Anchor, AuditFound};
 use db::{Db, Tx};
 use futures_util::FutureExt as _;
@@ -46,8 +46,15 @@ pub(crate) async fn look_at(db: &Db, progress: &Progress) -> Result<Found> {
 /// The same, and looks whether an entry of the audit log is the one that was noted.
 async fn look_for(db: &Db, anchor: Option<Anchor>, progress: &Progress) -> Result<Found> {
     let input = (anchor, progress.clone());
+    progress.show("checking the file", 0, None);
+    let damage: Vec<String> = db.read((), |tx, ()| tx.damage().boxed()).await?;
     let found = db.read(input, |tx, (anchor, progress)| look(tx, anchor.as_ref(), progress).boxed()).await;
-    found.context("can't read the database; one of an older version wants `storehouse migrate` first")
+    if found.is_err() && !damage.is_empty() {
+        bail!("the file is damaged, so that not all of it can be read: {}", damage.join("; "));
+    }
+    found
+        .map(|found| Found { damage, ..found })
+        .context("can't read the database; one of an older version wants `storehouse migrate` first")
 }
 
 async fn look(tx: &Tx, anchor: Option<&Anchor>, progress: &Progress) -> Result<Found, db::Error> {
@@ -65,9 +72,7 @@ async fn look(tx: &Tx, anchor: Option<&Anchor>, progress: &Progress) -> Result<F
     let audit =
         audit::verify(tx, anchor, |count| progress.show("following the audit log", count, None)).await?;
     let triggers = tx.missing_triggers(MIGRATIONS).await?;
-    progress.show("checking the file", 0, None);
-    let damage = tx.damage().await?;
-    Ok(Found { products, orders, levels, holdings, audit, triggers, damage })
+    Ok(Found { products, orders, levels, holdings, audit, triggers, damage: Vec::new() })
 }
 
 impl Found {

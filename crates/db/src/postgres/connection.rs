@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, QueueMode, RecyclingMethod, Runtime};
 use futures_util::future::try_join;
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -53,6 +53,8 @@ pub(super) fn pool(server: &Server, connections: usize) -> Result<Pool, Error> {
     let manager = Manager::from_config(config, server.tls()?, recycling);
     let built = Pool::builder(manager)
         .max_size(connections)
+        // Else all take turns, and none is ever idle for long.
+        .queue_mode(QueueMode::Lifo)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(PATIENCE))
         .create_timeout(Some(PATIENCE))

@@ -210,7 +210,7 @@ impl Drop for Session {
         {
             let is_lost = *self.lost.get_mut();
             match Handle::try_current() {
-                Ok(runtime) if !is_lost => drop(runtime.spawn(end_abandoned(client, self.limit))),
+                Ok(runtime) if !is_lost => drop(runtime.spawn(Abandoned(Some(client)).end(self.limit))),
                 // Taken from the pool for good, so that nobody else finds an open transaction or no answer there.
                 _ => drop(Object::take(client)),
             }
@@ -219,10 +219,22 @@ impl Drop for Session {
 }
 
 /// Whoever asked has gone away, but the server goes on with the statement. Until it is done the connection keeps its place in the pool: otherwise those who ask
-/// and leave would have more of the server's connections than the pool has.
-async fn end_abandoned(client: Object, limit: Duration) {
-    if !matches!(timeout(limit, client.batch_execute("ROLLBACK")).await, Ok(Ok(()))) {
-        drop(Object::take(client));
+/// and leave would have more of the server's connections than the pool has. One that isn't known to be done is taken from the pool for good.
+struct Abandoned(Option<Object>);
+
+impl Abandoned {
+    async fn end(mut self, limit: Duration) {
+        if let Some(client) = &self.0
+            && matches!(timeout(limit, client.batch_execute("ROLLBACK")).await, Ok(Ok(())))
+        {
+            drop(self.0.take());
+        }
+    }
+}
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        self.0.take().map(Object::take);
     }
 }
 

@@ -83,12 +83,15 @@ fn joined(beginnings: &[Beginning<'_>], queries: &[String]) -> String {
     for (index, (beginning, query)) in beginnings.iter().zip(queries).enumerate() {
         match beginning {
             _ if index == 0 => from = format!("({query}) AS words0"),
-            Beginning::Of(_) => {
+            Beginning::Of([_]) => {
                 from += &format!(
                     " JOIN ({query}) AS words{index} ON words{index}.product_id = words0.product_id"
                 );
             }
-            Beginning::OfVeryMany(_) => conditions.push(format!(" AND words0.product_id IN ({query})")),
+            // A product may have several of them, and would stand there as often.
+            Beginning::Of(_) | Beginning::OfVeryMany(_) => {
+                conditions.push(format!(" AND words0.product_id IN ({query})"));
+            }
         }
     }
     format!("SELECT words0.product_id FROM {from} WHERE TRUE{}", conditions.concat())
