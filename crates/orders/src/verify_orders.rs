@@ -79,14 +79,14 @@ pub async fn verify_orders(
 }
 
 /// What an order has of each product by its lines.
-fn sums_of(order: &Order) -> BTreeMap<(Uuid, Uuid), [i64; 2]> {
-    let (held, shipped) = (order.held(), order.stock(|line| line.shipped));
-    let products: BTreeSet<&Uuid> = held.keys().chain(shipped.keys()).collect();
-    let of = |sums: &BTreeMap<Uuid, i64>, product| sums.get(product).copied().unwrap_or_default();
-    products
-        .into_iter()
-        .map(|product| ((order.id, *product), [of(&held, product), of(&shipped, product)]))
-        .collect()
+fn sums_of(order: &Order) -> Sums {
+    let mut sums = Sums::new();
+    for (figure, counts) in [order.held(), order.stock(|line| line.shipped)].into_iter().enumerate() {
+        for (product, count) in counts {
+            sums.entry((order.id, product)).or_default()[figure] = count;
+        }
+    }
+    sums
 }
 
 fn broken_rules(order: &Order) -> impl Iterator<Item = OrderDifference> {

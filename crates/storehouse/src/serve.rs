@@ -211,12 +211,10 @@ fn ports(settings: &Settings, listeners: &Listeners) -> Result<Ports> {
 fn routes(settings: &Settings, parts: &[Part], ports: Ports) -> Result<Routes> {
     // A service has no use for the file, so a fault in it must not keep one from starting.
     let file = settings.gateway.routes_file.as_ref().filter(|_| parts.contains(&Part::Gateway));
-    let Some(file) = file else {
-        let routes = built_in_routes(parts, ports)?;
-        check::refuse_loop(&routes, settings, parts)?;
-        return Ok(routes);
+    let routes = match file {
+        Some(file) => check::read(file)?,
+        None => built_in_routes(parts, ports)?,
     };
-    let routes = check::read(file)?;
     check::refuse_loop(&routes, settings, parts)?;
     parts.iter().for_each(|part| warn_if_left_out(&routes, *part));
     Ok(routes)
